@@ -1,0 +1,139 @@
+//! Every error that a client can get, as an RFC 9457 problem. The only file that knows HTTP statuses of errors.
+
+use axum::response::{IntoResponse, Response};
+use holdfast_app::accept;
+use holdfast_domain::Violation;
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::StatusCode;
+use serde::Serialize;
+
+/// Seconds after which a retry has a chance.
+const RETRY_AFTER_S: u16 = 2;
+
+#[derive(Debug)]
+pub enum Problem {
+    /// Not JSON.
+    Unparseable(String),
+    KeyMissing,
+    KeyMalformed,
+    /// Every wrong field at once.
+    InvalidContent(Vec<Violation>),
+    KeyReused,
+    Unauthorized,
+    NotFound,
+    MethodNotAllowed,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+    /// Not promised, which is not the same as not done.
+    Unavailable,
+    /// The cause was logged where it happened.
+    Internal,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'a str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [Violation],
+}
+
+impl Problem {
+    /// Status, slug of the type, title.
+    const fn describe(&self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::Unparseable(_) => (StatusCode::BAD_REQUEST, "unparseable-body", "Body is not valid JSON"),
+            Self::KeyMissing => (StatusCode::BAD_REQUEST, "idempotency-key-missing", "Idempotency key is missing"),
+            Self::KeyMalformed => (StatusCode::BAD_REQUEST, "idempotency-key-malformed", "Idempotency key is malformed"),
+            Self::InvalidContent(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-content", "Content is not valid"),
+            Self::KeyReused => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "Idempotency key was used with other content")
+            }
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "API key is missing or not valid"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is nothing here"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method is not allowed here"),
+            Self::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "payload-too-large", "Body is larger than 64 KiB"),
+            Self::UnsupportedMediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Body must be plain application/json")
+            }
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Service is unavailable"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side"),
+        }
+    }
+
+    fn detail(&self) -> Option<String> {
+        let text = match self {
+            Self::Unparseable(detail) => return Some(detail.clone()),
+            Self::KeyMissing => "Send the body's own id (such as transactionId) or an Idempotency-Key header",
+            Self::KeyMalformed => "An Idempotency-Key has 1 to 255 visible ASCII characters, bare or in double quotes",
+            Self::KeyReused => "The first content stands. Use another key for another command",
+            Self::Unavailable => "The request may or may not have taken effect. Repeat it with the same key",
+            Self::InvalidContent(_)
+            | Self::Unauthorized
+            | Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::PayloadTooLarge
+            | Self::UnsupportedMediaType
+            | Self::Internal => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, slug, title) = self.describe();
+        let errors = if let Self::InvalidContent(violations) = &self { violations.as_slice() } else { &[] };
+        let kind = format!("/problems/{slug}");
+        let body = Body { kind, title, status: status.as_u16(), detail: self.detail(), errors };
+        let body = serde_json::to_vec(&body).expect("a problem always serialises");
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        match self {
+            Self::Unauthorized => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"holdfast\""));
+            }
+            Self::Unavailable => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+impl From<accept::Error> for Problem {
+    fn from(error: accept::Error) -> Self {
+        match &error {
+            accept::Error::Conflict => Self::KeyReused,
+            accept::Error::Unavailable(cause) => {
+                tracing::warn!(error = &**cause as &dyn std::error::Error, "could not accept a command");
+                Self::Unavailable
+            }
+            accept::Error::Failed(cause) => {
+                tracing::error!(error = &**cause as &dyn std::error::Error, "could not accept a command");
+                Self::Internal
+            }
+        }
+    }
+}
+
+impl From<holdfast_app::StoreError> for Problem {
+    fn from(error: holdfast_app::StoreError) -> Self {
+        match &error {
+            holdfast_app::StoreError::Unavailable(_) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "could not read from postgres");
+                Self::Unavailable
+            }
+            _ => {
+                tracing::error!(error = &error as &dyn std::error::Error, "could not read from postgres");
+                Self::Internal
+            }
+        }
+    }
+}

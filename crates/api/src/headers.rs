@@ -1,0 +1,130 @@
+//! What callers say in headers: who they are, which key, how long they want to wait.
+
+use crate::error::Problem;
+use crate::state::State;
+use axum::extract::FromRequestParts;
+use holdfast_app::keys;
+use holdfast_domain::{ClientNo, command};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, IF_NONE_MATCH};
+use http::request::Parts;
+use std::time::Duration;
+
+/// The longest that an answer is held back.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// The client that this request's API key belongs to.
+pub(crate) struct Caller(pub(crate) ClientNo);
+
+impl FromRequestParts<State> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
+        let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or(Problem::Unauthorized)?;
+        let (scheme, api_key) = header.split_once(' ').ok_or(Problem::Unauthorized)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(Problem::Unauthorized);
+        }
+        match state.keys.client(api_key.trim()).await {
+            Ok(client) => Ok(Self(client)),
+            Err(keys::Error::Invalid) => Err(Problem::Unauthorized),
+            Err(keys::Error::Unavailable(error)) => Err(error.into()),
+        }
+    }
+}
+
+/// `Content-Type: application/json`, with or without parameters, and not compressed.
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+        && headers.get(CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity")
+}
+
+/// The `Idempotency-Key`, a quoted string (IETF draft) or bare, as many clients send it.
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut values = headers.get_all("idempotency-key").iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return if headers.contains_key("idempotency-key") { Err(Problem::KeyMalformed) } else { Ok(None) };
+    };
+    let text = value.to_str().map_err(|_| Problem::KeyMalformed)?.trim();
+    let key = match text.strip_prefix('"') {
+        Some(rest) => rest.strip_suffix('"').ok_or(Problem::KeyMalformed)?,
+        None => text,
+    };
+    if command::is_key(key) { Ok(Some(key.to_owned())) } else { Err(Problem::KeyMalformed) }
+}
+
+/// `Prefer: wait=N` (RFC 7240) in seconds, at most 60. A preference that cannot be read is ignored, as the RFC asks.
+pub(crate) fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
+    let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    let mut preferences = preferences.flat_map(|value| value.split(','));
+    preferences.find_map(|preference| {
+        let (name, value) = preference.split(';').next()?.split_once('=')?;
+        let seconds: u64 = value.trim().trim_matches('"').parse().ok()?;
+        let is_wait = name.trim().eq_ignore_ascii_case("wait");
+        is_wait.then(|| Duration::from_secs(seconds).min(MAX_WAIT))
+    })
+}
+
+/// Whether `If-None-Match` names this entity tag. Weak comparison (RFC 9110, 13.1.2).
+pub(crate) fn none_match(headers: &HeaderMap) -> Option<impl Fn(&str) -> bool> {
+    let value = headers.get(IF_NONE_MATCH)?.to_str().ok()?.to_owned();
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    Some(move |etag: &str| value.trim() == "*" || value.split(',').any(|tag| opaque(tag) == opaque(etag)))
+}
+
+/// A well-formed W3C trace context; anything else is dropped rather than passed on.
+pub(crate) fn traceparent(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get("traceparent")?.to_str().ok()?;
+    let parts: Vec<_> = value.split('-').collect();
+    let lengths = parts.iter().map(|part| part.len()).eq([2, 32, 16, 2]);
+    let hex = parts.iter().all(|part| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')));
+    (lengths && hex && parts[0] != "ff").then(|| value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn with(name: &'static str, value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(http::HeaderName::from_static(name), HeaderValue::from_static(value))])
+    }
+
+    #[test]
+    fn a_key_may_be_quoted_or_bare() {
+        for (value, key) in [("abc", "abc"), ("\"abc\"", "abc"), (" \"a b\"", ""), ("\"abc", ""), ("", ""), ("\"\"", "")] {
+            let read = idempotency_key(&with("idempotency-key", value));
+            match key {
+                "" => assert!(read.is_err(), "{value}"),
+                key => assert_eq!(read.expect(value).as_deref(), Some(key)),
+            }
+        }
+        assert!(matches!(idempotency_key(&HeaderMap::new()), Ok(None)));
+    }
+
+    #[test]
+    fn a_wait_is_found_among_other_preferences_and_capped() {
+        let wait = |value| preferred_wait(&with("prefer", value)).map(|wait| wait.as_secs());
+        assert_eq!(wait("wait=30"), Some(30));
+        assert_eq!(wait("respond-async, Wait=\"5\"; foo"), Some(5));
+        assert_eq!(wait("wait=600"), Some(60));
+        assert_eq!(wait("wait=-1"), None);
+        assert_eq!(wait("return=minimal"), None);
+    }
+
+    #[test]
+    fn entity_tags_are_compared_weakly() {
+        let headers = with("if-none-match", "\"x\", W/\"1-accepted\"");
+        let matches = none_match(&headers).expect("header");
+        assert!(matches("W/\"1-accepted\"") && matches("\"1-accepted\"") && !matches("W/\"2-accepted\""));
+        assert!(none_match(&with("if-none-match", "*")).expect("header")("anything"));
+    }
+
+    #[test]
+    fn a_malformed_trace_context_is_dropped() {
+        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert_eq!(traceparent(&with("traceparent", good)).as_deref(), Some(good));
+        assert_eq!(traceparent(&with("traceparent", "00-0AF7-b7ad-01")), None);
+    }
+}

@@ -1,0 +1,10 @@
+//! holdfast-api: accepts commands over HTTP, and says where they stand.
+
+pub mod error;
+mod headers;
+mod routes;
+mod server;
+mod state;
+
+pub use server::{Server, router};
+pub use state::State;

@@ -1,0 +1,184 @@
+//! `/api/v1/{kind}s`: submit a command, see where it stands, see what happened.
+
+use crate::error::Problem;
+use crate::headers::{self, Caller};
+use crate::state::State;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{self, Path};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use holdfast_app::accept::Receipt;
+use holdfast_app::query::{self, Found, View};
+use holdfast_domain::content::Content;
+use holdfast_domain::resource::{Links, milliseconds};
+use holdfast_domain::{ClientNo, Command, CommandId, Kind, Status, json};
+use http::header::{CACHE_CONTROL, ETAG, LOCATION, RETRY_AFTER};
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use std::time::Duration;
+use tokio::time::Instant;
+
+type Shared = extract::State<State>;
+
+pub(crate) fn router(kind: Kind) -> Router<State> {
+    Router::new()
+        .route("/", post(move |state, caller, headers, body| submit(kind, state, caller, headers, body)))
+        .route("/{id}", get(move |state, caller, id, headers| show(kind, state, caller, id, headers)))
+        .route("/{id}/events", get(move |state, caller, id| events(kind, state, caller, id)))
+}
+
+/// The answer to a submission.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Accepted {
+    id: CommandId,
+    status: Status,
+    #[serde(serialize_with = "milliseconds")]
+    created_at: DateTime<Utc>,
+    links: Links,
+}
+
+async fn submit(
+    kind: Kind,
+    extract::State(state): Shared,
+    Caller(client): Caller,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    if !headers::is_json(&headers) {
+        return Err(Problem::UnsupportedMediaType);
+    }
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::PayloadTooLarge,
+        _ => Problem::Unparseable("body could not be read".to_owned()),
+    })?;
+    if !state.is_ready() {
+        return Err(Problem::Unavailable);
+    }
+    let command = read(kind, &state, client, &headers, &body)?;
+    let receipt = state.acceptor.accept(command).await?;
+    Ok(accepted(kind, receipt))
+}
+
+/// Turns a request into a command, or says everything that is wrong with it.
+fn read(kind: Kind, state: &State, client: ClientNo, headers: &HeaderMap, body: &[u8]) -> Result<Command, Problem> {
+    let node = json::parse(body).map_err(|error| match error {
+        json::Error::Syntax(detail) => Problem::Unparseable(detail),
+        json::Error::Content(violations) => Problem::InvalidContent(violations),
+    })?;
+    let fingerprint = node.fingerprint();
+    let header_key = headers::idempotency_key(headers)?;
+    let content = Content::parse(kind, node).map_err(Problem::InvalidContent)?;
+    let (key, header_key) = match (content.own_id(), header_key) {
+        (Some(own), header_key) => (own.to_owned(), header_key),
+        (None, Some(header_key)) => (header_key, None),
+        (None, None) => return Err(Problem::KeyMissing),
+    };
+    Ok(Command {
+        id: CommandId::compute(&state.app.server_key, client, kind, &key),
+        client,
+        kind,
+        key,
+        header_key,
+        fingerprint,
+        body: String::from_utf8(body.to_vec()).map_err(|_| Problem::Unparseable("body is not UTF-8".to_owned()))?,
+        traceparent: headers::traceparent(headers),
+    })
+}
+
+fn accepted(kind: Kind, receipt: Receipt) -> Response {
+    let Receipt { id, status, created_at, replayed } = receipt;
+    let links = Links::of(kind, id);
+    let headers = [(LOCATION.as_str(), links.this.clone()), ("holdfast-accepted-by", "database".to_owned())];
+    let replay = replayed.then_some([("idempotent-replayed", "true")]);
+    let body = Json(Accepted { id, status, created_at, links });
+    match replay {
+        Some(replay) => (StatusCode::ACCEPTED, headers, replay, body).into_response(),
+        None => (StatusCode::ACCEPTED, headers, body).into_response(),
+    }
+}
+
+/// Where the command stands. With `Prefer: wait=N` the answer is held until there is something to say.
+async fn show(
+    kind: Kind,
+    extract::State(state): Shared,
+    Caller(client): Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let id = command_id(&id)?;
+    let wait = headers::preferred_wait(&headers);
+    let known = headers::none_match(&headers);
+    let deadline = Instant::now() + wait.unwrap_or(Duration::ZERO);
+    loop {
+        let view = match query::find(&state.app, client, kind, id).await? {
+            Found::Nothing => return Err(Problem::NotFound),
+            Found::IssuedOnly => return Ok(issued(kind, id)),
+            Found::Command(view) => view,
+        };
+        let etag = etag(&view);
+        let unchanged = known.as_ref().is_some_and(|matches| matches(&etag));
+        let awaited = if known.is_some() { !unchanged } else { view.version.status.is_settled() };
+        if awaited || Instant::now() >= deadline || state.stop.is_cancelled() {
+            return Ok(represent(*view, etag, unchanged, wait));
+        }
+        // The time limit and the end of the process both lead to one more look and an answer.
+        tokio::select! {
+            () = state.watch.changed(view.no, view.version) => {}
+            () = tokio::time::sleep_until(deadline) => {}
+            () = state.stop.cancelled() => {}
+        }
+    }
+}
+
+fn represent(view: View, etag: String, unchanged: bool, wait: Option<Duration>) -> Response {
+    let headers = [(ETAG, etag), (CACHE_CONTROL, "private, no-cache".to_owned())];
+    let mut response = match unchanged {
+        true => (StatusCode::NOT_MODIFIED, headers).into_response(),
+        false => (headers, Json(view.resource)).into_response(),
+    };
+    if let Some(applied) = wait.and_then(|wait| format!("wait={}", wait.as_secs()).parse().ok()) {
+        response.headers_mut().insert("preference-applied", applied);
+    }
+    response
+}
+
+/// We computed this id, but its row is not to be seen: not a 404, because the command may be on its way.
+fn issued(kind: Kind, id: CommandId) -> Response {
+    #[derive(Serialize)]
+    struct Issued {
+        id: CommandId,
+        status: Status,
+        links: Links,
+    }
+    ([(RETRY_AFTER, "1")], Json(Issued { id, status: Status::Accepted, links: Links::of(kind, id) })).into_response()
+}
+
+/// Changes with every write and every change of status, and only then.
+fn etag(view: &View) -> String {
+    format!("W/\"{}-{}\"", view.version.sequence, view.version.status)
+}
+
+/// The audit trail.
+async fn events(
+    kind: Kind,
+    extract::State(state): Shared,
+    Caller(client): Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    #[derive(Serialize)]
+    struct Trail {
+        data: Vec<query::Event>,
+    }
+    let data = query::trail(&state.app, client, kind, command_id(&id)?).await?.ok_or(Problem::NotFound)?;
+    Ok(([(CACHE_CONTROL, "private, no-cache")], Json(Trail { data })).into_response())
+}
+
+/// What is no UUID was never issued.
+fn command_id(text: &str) -> Result<CommandId, Problem> {
+    let id = if text.len() == 36 { uuid::Uuid::try_parse(text).ok() } else { None };
+    id.map(CommandId).ok_or(Problem::NotFound)
+}

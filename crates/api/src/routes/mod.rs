@@ -1,0 +1,4 @@
+//! One file per noun.
+
+pub(crate) mod commands;
+pub(crate) mod health;

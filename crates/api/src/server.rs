@@ -1,0 +1,107 @@
+//! Listening, and ending without a failed request.
+
+use crate::error::Problem;
+use crate::routes;
+use crate::state::State;
+use anyhow::Context as _;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::get;
+use axum::serve::ListenerExt as _;
+use holdfast_app::SchemaError;
+use holdfast_domain::Kind;
+use holdfast_queue::Backoff;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// The largest body that is read. SQS would take more; a payment needs less.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+pub struct Server {
+    listener: TcpListener,
+    state: State,
+}
+
+/// Every route. Each kind has the same ones.
+pub fn router(state: State) -> Router {
+    let kinds = Kind::ALL.into_iter().fold(Router::new(), |router, kind| {
+        router.nest(&format!("/api/v1/{}", kind.plural()), routes::commands::router(kind))
+    });
+    Router::new()
+        .merge(kinds)
+        .route("/livez", get(routes::health::livez))
+        .route("/readyz", get(routes::health::readyz))
+        .fallback(async || Problem::NotFound)
+        .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(CatchPanicLayer::custom(|_panic| axum::response::IntoResponse::into_response(Problem::Internal)))
+        .with_state(state)
+}
+
+impl Server {
+    pub async fn bind(state: State) -> anyhow::Result<Self> {
+        let address = state.app.config.api.listen;
+        let listener = TcpListener::bind(address).await.with_context(|| format!("bind {address}"))?;
+        Ok(Self { listener, state })
+    }
+
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `stop`, then answers what is under way and hands what was accepted to SQS.
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let Self { listener, state } = self;
+        tracing::info!(address = %listener.local_addr()?, "listening");
+        let tasks = state.tasks.clone();
+        let grace = state.app.config.api.grace_ms.get();
+        let schema = tokio::spawn(check_schema(state.clone(), stop.clone()));
+        let listener = listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "could not set TCP_NODELAY");
+            }
+        });
+        let serve = axum::serve(listener, router(state)).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let drained = async {
+            serve.await.context("serve")?;
+            tasks.close();
+            tasks.wait().await;
+            anyhow::Ok(())
+        };
+        let overtime = async {
+            stop.cancelled().await;
+            holdfast_queue::backoff::sleep(grace).await;
+        };
+        tokio::select! {
+            drained = drained => drained?,
+            () = overtime => tracing::warn!("requests were still under way at the end of the grace period"),
+        }
+        schema.await.context("check the schema")?
+    }
+}
+
+/// A wrong schema ends the process; an unreachable Postgres does not.
+async fn check_schema(state: State, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+    while !stop.is_cancelled() {
+        match state.app.check_schema().await {
+            Ok(()) => {
+                state.schema_is_checked();
+                return Ok(());
+            }
+            Err(SchemaError::Store(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "could not check the schema");
+                stop.run_until_cancelled(backoff.wait()).await;
+            }
+            Err(wrong) => {
+                tracing::error!(error = %wrong, "cannot work with this database");
+                state.stop.cancel();
+                return Err(wrong.into());
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! Making clients and their secrets.
+
+use crate::App;
+use anyhow::{Context as _, ensure};
+use holdfast_domain::ClientNo;
+use holdfast_domain::api_key::ApiKey;
+use holdfast_partners::signature;
+use holdfast_store::clients::{self, NewClient};
+use url::Url;
+
+/// Shown once.
+pub struct Created {
+    pub client: ClientNo,
+    pub api_key: String,
+    /// Verifies callbacks, `whsec_…`.
+    pub callback_secret: String,
+}
+
+/// `None`: the name is taken.
+pub async fn create_client(app: &App, name: &str, callback_url: Option<&str>) -> anyhow::Result<Option<Created>> {
+    if let Some(url) = callback_url {
+        let url = Url::parse(url).context("read the callback URL")?;
+        ensure!(matches!(url.scheme(), "http" | "https"), "the callback URL must be http or https");
+    }
+    let api_key = ApiKey::format(random()?, random()?);
+    let secret: [u8; 32] = random()?;
+    let key_id = ApiKey::parse(&api_key).context("read the new key")?.key_id;
+    let hash = app.server_key.api_key_hash(&api_key);
+    let client = NewClient { name, callback_url, callback_secret: &secret, key_id, key_hash: &hash };
+    let client = clients::create(&app.pool, client).await.context("create the client")?;
+    let callback_secret = signature::show_secret(&secret);
+    Ok(client.map(|client| Created { client, api_key, callback_secret }))
+}
+
+fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).context("draw random bytes")?;
+    Ok(bytes)
+}

@@ -1,0 +1,74 @@
+//! From a message to the row that it points at.
+
+use crate::engine::{Engine, Held};
+use anyhow::Context as _;
+use holdfast_domain::message;
+use holdfast_domain::{Command, CommandId, Lane};
+use holdfast_queue::{Handler, Message, Slot, Verdict};
+use holdfast_store::{commands, dead_letters};
+use std::sync::Arc;
+
+/// The consumer's handler. A message has no power of its own: what is to be done is in the row.
+pub struct Dispatch(pub Arc<Engine>);
+
+impl Handler for Dispatch {
+    async fn handle(&self, message: Message, slot: Slot) -> Verdict {
+        let dispatched = match serde_json::from_str::<message::Message>(&message.body) {
+            Ok(event) => self.dispatch(event, slot).await,
+            Err(error) => self.bury(&message, &error.to_string()).await,
+        };
+        dispatched.unwrap_or_else(|error| {
+            tracing::warn!(message.id, error = format!("{error:#}"), "message left to the queue");
+            Verdict::Leave
+        })
+    }
+}
+
+impl Dispatch {
+    async fn dispatch(&self, event: message::Message, slot: Slot) -> anyhow::Result<Verdict> {
+        let message::Wakeup { no, lane, command } = event.data;
+        let slot = match lane {
+            Lane::Run => slot,
+            // Callbacks have slots of their own. Without room the row stays due, and the relay comes back to it.
+            Lane::Tell => match self.0.tell_slots.take_up_to(1).pop() {
+                Some(slot) => slot,
+                None => return Ok(Verdict::Delete),
+            },
+        };
+        match (self.0.claim(no, lane).await.context("claim")?, command) {
+            (Some(held), None) => Ok(self.0.carry(held, slot).await),
+            (Some(held), Some(command)) if held.claimed.id == command.id => Ok(self.0.carry(held, slot).await),
+            (refused, Some(command)) => self.stand_in(refused, command, slot).await,
+            // Final, parked, in other hands, or not yet runnable: the row decides, the message is superfluous.
+            (None, None) => Ok(Verdict::Delete),
+        }
+    }
+
+    /// The row that the message names is not ours to run, or another command's: after a failover that lost commits a
+    /// number can mean another command, and ours can be missing.
+    async fn stand_in(&self, other: Option<Held>, command: Command, slot: Slot) -> anyhow::Result<Verdict> {
+        if let Some(other) = other {
+            self.0.carry(other, slot).await;
+        }
+        if !self.is_known(command.id).await? {
+            tracing::warn!(command.id = %command.id, "row is missing, the message stands in for it");
+            let within = self.0.app.config.api.publish_within_ms.get();
+            commands::accept(&self.0.app.pool, &[&command], within).await.context("materialise the command")?;
+        }
+        Ok(Verdict::Delete)
+    }
+
+    async fn is_known(&self, id: CommandId) -> anyhow::Result<bool> {
+        let known = commands::known(&self.0.app.pool, &[id]).await.context("look for the command")?;
+        Ok(!known.is_empty())
+    }
+
+    /// Kept with the reason, then deleted: a message that cannot be read will not become readable.
+    async fn bury(&self, message: &Message, cause: &str) -> anyhow::Result<Verdict> {
+        tracing::error!(message.id, queue.name = &*message.queue, cause, "message cannot be read, storing it");
+        let Message { queue, id, body, .. } = message;
+        let letter = dead_letters::DeadLetter { queue, message_id: id, body, cause };
+        dead_letters::store(&self.0.app.pool, letter).await.context("store the dead letter")?;
+        Ok(Verdict::Delete)
+    }
+}

@@ -1,0 +1,194 @@
+//! The worker's centre: carries claimed rows as far as they go, and writes what came of it.
+
+use crate::batch::Shared;
+use crate::heartbeat::Life;
+use crate::partnership::{self, Partnership, Partnerships};
+use crate::run::{Run, Stop};
+use crate::statements::{Ending, Statements};
+use crate::tell::{self, Debt};
+use crate::{App, failpoint, handlers};
+use anyhow::Context as _;
+use holdfast_domain::status::Outcome;
+use holdfast_domain::trail::Happening;
+use holdfast_domain::{ClientNo, CommandNo, Lane, WorkerId};
+use holdfast_partners::callback::Deliverer;
+use holdfast_queue::{Slot, Slots, Verdict};
+use holdfast_store::clients::CallbackEndpoint;
+use holdfast_store::transactions::NewTransaction;
+use holdfast_store::wakeups::{Claim, Claimed, Finish, Note};
+use moka::future::Cache;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long a client's callback endpoint is remembered.
+const ENDPOINTS_FRESH: Duration = Duration::from_secs(5);
+
+pub struct Engine {
+    pub app: App,
+    pub life: Arc<Life>,
+    pub statements: Statements,
+    pub deliverer: Deliverer,
+    pub run_slots: Slots,
+    pub tell_slots: Slots,
+    pub(crate) endpoints: Cache<ClientNo, Arc<CallbackEndpoint>>,
+    partnerships: Partnerships,
+    /// What runs outside of a message: callbacks, and rows that the relay claimed.
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    open: watch::Sender<bool>,
+}
+
+/// A claim and when it was asked for: its lease began no earlier.
+pub struct Held {
+    pub claimed: Claimed,
+    pub started: Instant,
+}
+
+impl Engine {
+    pub fn new(app: App, stop: CancellationToken) -> anyhow::Result<Arc<Self>> {
+        let config = &app.config;
+        let partnerships = partnership::build(config)?;
+        let partner = &config.transactions.partner;
+        anyhow::ensure!(partnerships.contains_key(partner), "transactions.partner: there is no partners.{partner}");
+        let life = Arc::new(Life::new().context("draw a worker id")?);
+        Ok(Arc::new(Self {
+            statements: Statements::start(&app.pool, &life, config.worker.lease_ms.get()),
+            deliverer: Deliverer::new(config.callbacks.timeout_ms.get()).context("build the callback client")?,
+            run_slots: Slots::new(config.worker.run_slots),
+            tell_slots: Slots::new(config.worker.tell_slots),
+            endpoints: Cache::builder().max_capacity(10_000).time_to_live(ENDPOINTS_FRESH).build(),
+            partnerships,
+            tasks: TaskTracker::new(),
+            stop,
+            open: watch::Sender::new(false),
+            life,
+            app,
+        }))
+    }
+
+    pub fn lease(&self) -> Duration {
+        self.app.config.worker.lease_ms.get()
+    }
+
+    pub fn partnership(&self, name: &str) -> anyhow::Result<&Partnership> {
+        self.partnerships.get(name).with_context(|| format!("partner {name} is not configured"))
+    }
+
+    pub fn was_declared_dead(&self, worker: WorkerId) -> bool {
+        self.life.worker() != worker
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Whether messages may be received: not while Postgres is unreachable.
+    pub fn open(&self, open: bool) {
+        self.open.send_replace(open);
+    }
+
+    pub fn opening(&self) -> watch::Receiver<bool> {
+        self.open.subscribe()
+    }
+
+    /// Claims by name. `None`: refused, there is nothing to do here.
+    pub async fn claim(&self, no: CommandNo, lane: Lane) -> Result<Option<Held>, Shared> {
+        let started = Instant::now();
+        let claimed = self.statements.claim(Claim { no, lane, token: self.life.token() }).await?;
+        failpoint::hit("claimed");
+        Ok(claimed.map(|claimed| Held { claimed, started }))
+    }
+
+    /// Carries a claim in a task of its own.
+    pub fn spawn_carry(self: &Arc<Self>, held: Held, slot: Slot) {
+        let engine = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let _the_row_says_it: Verdict = engine.carry(held, slot).await;
+        });
+    }
+
+    /// Carries a claim as far as it goes now. The verdict is for the message that led here, if one did.
+    pub async fn carry(self: &Arc<Self>, held: Held, slot: Slot) -> Verdict {
+        let id = held.claimed.id;
+        let carried = match held.claimed.lane {
+            Lane::Run => self.run(held, slot).await,
+            Lane::Tell => self.tell(held, slot).await,
+        };
+        match carried {
+            Ok(()) => Verdict::Delete,
+            Err(error) => {
+                tracing::error!(command.id = %id, error = format!("{error:#}"), "could not carry a command further");
+                Verdict::Leave
+            }
+        }
+    }
+
+    async fn run(self: &Arc<Self>, held: Held, slot: Slot) -> anyhow::Result<()> {
+        let mut run = Run::new(self, held.claimed, slot, held.started).context("read the command")?;
+        match handlers::handle(&mut run).await {
+            Ok(outcome) | Err(Stop::End(outcome)) => self.finish(run, outcome).await,
+            Err(Stop::Wait { after, why }) => {
+                run.happened(Happening::Waiting { for_ms: after.as_millis() as u64, why });
+                // Not written means that the claim is in other hands.
+                let _written: bool = self.statements.wait(run.take_note(after)).await.context("write the wait")?;
+                Ok(())
+            }
+            Err(Stop::Lost) => Ok(()),
+            Err(Stop::Fault(error)) => Err(error),
+        }
+    }
+
+    /// Ends the run, and tells the client if there is room; else the relay finds what is owed.
+    async fn finish(self: &Arc<Self>, mut run: Run<'_>, outcome: Outcome) -> anyhow::Result<()> {
+        let tell = run.content.callback_url().is_some() || run.claimed.client_callback_url.is_some();
+        let room = if tell { self.tell_slots.take_up_to(1).pop() } else { None };
+        let finish = Finish {
+            hold: run.hold(),
+            trail: run.take_trail(&outcome),
+            progress: run.progress.clone(),
+            outcome,
+            tell,
+            claim_tell: room.is_some(),
+        };
+        let started = Instant::now();
+        let ending = self.statements.finish(finish.clone()).await.context("write the end")?;
+        failpoint::hit("finished");
+        let debt = match (ending, room) {
+            (Ending::Written(finished), Some(slot)) if finished.telling => {
+                Some((Debt::of_finished(&run, finish, finished, started), slot))
+            }
+            (Ending::WrittenBefore, Some(slot)) => Some((Debt::Claimed(Held { claimed: run.claimed, started }), slot)),
+            _ => None,
+        };
+        if let Some((debt, slot)) = debt {
+            let engine = Arc::clone(self);
+            self.tasks.spawn(async move {
+                if let Err(error) = tell::settle(&engine, debt, slot).await {
+                    tracing::error!(error = format!("{error:#}"), "could not tell a client");
+                }
+            });
+        }
+        Ok(())
+    }
+
+    async fn tell(self: &Arc<Self>, held: Held, slot: Slot) -> anyhow::Result<()> {
+        tell::settle(self, Debt::Claimed(held), slot).await
+    }
+
+    pub(crate) async fn note(&self, note: Note) -> Result<bool, Shared> {
+        self.statements.note(note).await
+    }
+
+    pub(crate) async fn record(&self, row: NewTransaction) -> Result<(), Shared> {
+        self.statements.record(row).await
+    }
+
+    /// Waits for everything that is still being carried. Nothing new may be started.
+    pub async fn drain(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}

@@ -1,0 +1,30 @@
+//! Named points at which a test kills the process for real. Empty unless the feature `failpoints` is on.
+
+/// Every point, in the order in which a transaction passes them.
+pub const POINTS: [&str; 11] = [
+    "accepted",
+    "claimed",
+    "recorded",
+    "before_create",
+    "after_create",
+    "noted",
+    "settled",
+    "finished",
+    "before_callback",
+    "after_callback",
+    "told",
+];
+
+/// Aborts here if `HOLDFAST_FAILPOINT` names this point: no destructor runs, no buffer is flushed.
+#[cfg(feature = "failpoints")]
+#[expect(clippy::disallowed_methods, reason = "a test sets it for this process alone")]
+pub fn hit(point: &str) {
+    debug_assert!(POINTS.contains(&point));
+    if std::env::var("HOLDFAST_FAILPOINT").is_ok_and(|wanted| wanted == point) {
+        std::process::abort();
+    }
+}
+
+/// Does nothing in this build.
+#[cfg(not(feature = "failpoints"))]
+pub const fn hit(_point: &str) {}

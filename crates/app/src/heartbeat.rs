@@ -1,0 +1,105 @@
+//! A worker's proof of life, and its tokens.
+
+use crate::engine::Engine;
+use holdfast_domain::{Token, WorkerId};
+use holdfast_queue::{Backoff, backoff};
+use holdfast_store::{Error, PgPool, workers};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Beats further apart than this many intervals are no steady pulse.
+const STEADY_INTERVALS: u32 = 3;
+
+/// The present life of this worker. One that was declared dead goes on under another id: what the old one had claimed
+/// belongs to others now.
+#[derive(Debug)]
+pub struct Life {
+    worker: AtomicI64,
+    claims: AtomicU32,
+}
+
+impl Life {
+    pub fn new() -> Result<Self, getrandom::Error> {
+        Ok(Self { worker: AtomicI64::new(draw()?), claims: AtomicU32::new(0) })
+    }
+
+    pub fn worker(&self) -> WorkerId {
+        WorkerId(self.worker.load(Ordering::Acquire))
+    }
+
+    /// Unique among all claims: a random life and a count within it. A sequence in Postgres would repeat after a failover
+    /// that lost commits.
+    pub fn token(&self) -> Token {
+        let count = self.claims.fetch_add(1, Ordering::Relaxed);
+        Token(self.worker().0 << 32 | i64::from(count))
+    }
+
+    fn begin_another(&self) -> Result<(), getrandom::Error> {
+        self.worker.store(draw()?, Ordering::Release);
+        Ok(())
+    }
+}
+
+/// 31 random bits, so that a token fits a positive `bigint`.
+fn draw() -> Result<i64, getrandom::Error> {
+    Ok(i64::from(getrandom::u32()? >> 1))
+}
+
+/// Registers, then beats until `stop`. Receiving is open while the beats arrive. Each beat also looks for the dead.
+pub async fn run(engine: &Engine, name: &str, stop: &CancellationToken) {
+    let worker = &engine.app.config.worker;
+    let mut registered = false;
+    while !stop.is_cancelled() {
+        registered = match beat(engine, name, registered).await {
+            Ok(alive) => {
+                engine.open(alive);
+                alive
+            }
+            Err(error) => {
+                engine.open(false);
+                tracing::warn!(error = &error as &dyn std::error::Error, "could not prove to be alive");
+                registered
+            }
+        };
+        if registered {
+            stop.run_until_cancelled(backoff::sleep(worker.heartbeat_ms.get())).await;
+        } else {
+            stop.run_until_cancelled(Backoff::new(Duration::from_millis(100), Duration::from_secs(1)).wait()).await;
+        }
+    }
+}
+
+/// One beat. `false`: not registered, or declared dead.
+async fn beat(engine: &Engine, name: &str, registered: bool) -> Result<bool, Error> {
+    let (pool, life, config) = (&engine.app.pool, &engine.life, &engine.app.config.worker);
+    if !registered {
+        let fresh = workers::register(pool, life.worker(), name).await?;
+        if !fresh {
+            renew(life);
+        }
+        return Ok(fresh);
+    }
+    let heartbeat = config.heartbeat_ms.get();
+    if !workers::beat(pool, life.worker(), heartbeat * STEADY_INTERVALS).await? {
+        tracing::warn!(worker.id = life.worker().0, "was declared dead, going on under another id");
+        renew(life);
+        return Ok(false);
+    }
+    reap(pool, life.worker(), config.silence_ms.get()).await?;
+    Ok(true)
+}
+
+fn renew(life: &Life) {
+    if let Err(error) = life.begin_another() {
+        tracing::error!(%error, "could not draw a worker id");
+    }
+}
+
+async fn reap(pool: &PgPool, judge: WorkerId, silence: Duration) -> Result<(), Error> {
+    let (workers, claims) = workers::reap(pool, judge, silence).await?;
+    if workers > 0 {
+        tracing::warn!(workers, claims, "declared silent workers dead, their claims are due");
+    }
+    Ok(())
+}

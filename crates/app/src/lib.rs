@@ -1,0 +1,80 @@
+//! The use cases: what the binaries do, without how they are reached.
+//!
+//! `accept`, `query`, `watch` and `keys` serve the API; `engine`, `dispatch`, `handlers` and `tell` are the worker, `statements` its batched writes;
+//! `relay` and `publish` serve both. Only this crate joins the store, the queue and the partners.
+
+pub mod accept;
+pub mod batch;
+pub mod config;
+pub mod credentials;
+pub mod dispatch;
+pub mod engine;
+pub mod failpoint;
+pub mod handlers;
+pub mod heartbeat;
+pub mod keys;
+pub mod partnership;
+pub mod publish;
+pub mod query;
+pub mod relay;
+pub mod run;
+pub mod shutdown;
+pub mod statements;
+pub mod steps;
+pub mod telemetry;
+pub mod tell;
+pub mod watch;
+
+pub use holdfast_store::Error as StoreError;
+pub use holdfast_store::schema::SchemaError;
+
+use anyhow::Context as _;
+use config::Config;
+use holdfast_domain::{Kind, ServerKey};
+use holdfast_queue::{Clients, Endpoint, Queue};
+use holdfast_store::{PgPool, pool, schema};
+use secrecy::ExposeSecret as _;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What every binary has: configuration, Postgres, SQS. Cheap to clone, connects to nothing until it is used.
+#[derive(Clone)]
+pub struct App {
+    pub config: Arc<Config>,
+    pub pool: PgPool,
+    pub server_key: ServerKey,
+    pub queues: Queues,
+}
+
+impl App {
+    /// `name` tells Postgres who is connected.
+    pub async fn new(config: Config, name: &str) -> anyhow::Result<Self> {
+        let server_key = ServerKey::parse(config.server_key.expose_secret()).context("read server_key")?;
+        let database = &config.database;
+        let pool = pool::lazy(config.database_url.expose_secret(), name, database.limits()).context("read database_url")?;
+        let endpoint = Endpoint { region: config.sqs.region.clone(), url: config.sqs.endpoint_url.clone() };
+        let clients = Clients::connect(endpoint).await;
+        let queues = Kind::ALL.into_iter().map(|kind| (kind, clients.queue(config.queues.of(kind)))).collect();
+        Ok(Self { config: Arc::new(config), pool, server_key, queues: Queues(Arc::new(queues)) })
+    }
+
+    /// Refuses a schema that this binary does not know. Waits for nothing: Postgres being down is another error.
+    pub async fn check_schema(&self) -> Result<(), SchemaError> {
+        schema::check(&self.pool).await
+    }
+
+    /// One round trip to Postgres.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        pool::ping(&self.pool).await
+    }
+}
+
+/// The queue of each kind.
+#[derive(Clone)]
+pub struct Queues(Arc<HashMap<Kind, Queue>>);
+
+impl Queues {
+    pub fn of(&self, kind: Kind) -> &Queue {
+        &self.0[&kind]
+    }
+}

@@ -1,0 +1,106 @@
+//! The fast path of publishing: what was just accepted goes to SQS in natural batches. The relay is the net below it, so
+//! this queue is in memory, bounded, and drops when it is full.
+
+use crate::App;
+use holdfast_domain::{Command, CommandNo, Kind, message};
+use holdfast_queue::{Outgoing, Queue, Sent, backoff};
+use holdfast_store::wakeups::{Marked, mark_published};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::task::TaskTracker;
+
+/// Beyond this many the relay takes over.
+const BACKLOG: usize = 10_000;
+
+/// Batches in flight per queue. More would make smaller batches and more calls.
+const IN_FLIGHT: usize = 2;
+
+const BATCH: usize = 10;
+
+/// When the publish mark is written: late, because by then most are claimed or gone and nothing needs writing.
+const MARK_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a published command is left alone. The relay's own first step.
+const QUIET: Duration = Duration::from_secs(30);
+
+/// A committed command whose first message is to be sent.
+pub struct First {
+    pub command: Command,
+    pub marked: Marked,
+}
+
+#[derive(Clone)]
+pub struct Publisher(Arc<HashMap<Kind, mpsc::Sender<First>>>);
+
+impl Publisher {
+    /// Ends, with everything sent and marked, when the last clone is dropped.
+    pub fn start(app: &App, tasks: &TaskTracker) -> Self {
+        let (marks, to_mark) = mpsc::unbounded_channel();
+        let start = |kind| {
+            let (sender, receiver) = mpsc::channel(BACKLOG);
+            let receiver = Arc::new(Mutex::new(receiver));
+            for _ in 0..IN_FLIGHT {
+                tasks.spawn(send(app.queues.of(kind).clone(), Arc::clone(&receiver), marks.clone()));
+            }
+            (kind, sender)
+        };
+        let publisher = Self(Arc::new(Kind::ALL.into_iter().map(start).collect()));
+        tasks.spawn(mark(app.clone(), to_mark));
+        publisher
+    }
+
+    /// Never waits: a full queue means that the relay will find the wakeup.
+    pub fn publish(&self, first: First) {
+        drop(self.0[&first.command.kind].try_send(first));
+    }
+}
+
+type Marks = mpsc::UnboundedSender<(Instant, Marked)>;
+
+async fn send(queue: Queue, receiver: Arc<Mutex<mpsc::Receiver<First>>>, marks: Marks) {
+    loop {
+        let mut batch = Vec::with_capacity(BATCH);
+        if receiver.lock().await.recv_many(&mut batch, BATCH).await == 0 {
+            return;
+        }
+        let (messages, marked): (Vec<_>, Vec<_>) = batch.into_iter().map(outgoing).unzip();
+        for (sent, marked) in queue.send(&messages).await.into_iter().zip(marked) {
+            if sent == Sent::Stored {
+                marks.send((Instant::now(), marked)).ok();
+            }
+        }
+    }
+}
+
+fn outgoing(first: First) -> (Outgoing, Marked) {
+    let no: CommandNo = first.marked.no;
+    let traceparent = first.command.traceparent.clone();
+    let message = message::first(no, first.command);
+    let body = serde_json::to_string(&message).expect("a message always serialises");
+    (Outgoing { body, traceparent }, first.marked)
+}
+
+/// A mark that is lost costs one superfluous message.
+async fn mark(app: App, mut marks: mpsc::UnboundedReceiver<(Instant, Marked)>) {
+    let mut waiting = VecDeque::new();
+    loop {
+        if waiting.is_empty() {
+            match marks.recv().await {
+                Some(first) => waiting.push_back(first),
+                None => return,
+            }
+        }
+        let age = waiting.front().map_or(MARK_AFTER, |(sent, _): &(Instant, Marked)| sent.elapsed());
+        backoff::sleep(MARK_AFTER.saturating_sub(age)).await;
+        while let Ok(next) = marks.try_recv() {
+            waiting.push_back(next);
+        }
+        let ripe = waiting.iter().take_while(|(sent, _)| sent.elapsed() >= MARK_AFTER).count();
+        let ripe: Vec<_> = waiting.drain(..ripe).map(|(_, marked)| marked).collect();
+        if let Err(error) = mark_published(&app.pool, &ripe, QUIET).await {
+            tracing::debug!(%error, "could not mark published commands");
+        }
+    }
+}

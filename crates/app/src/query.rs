@@ -1,0 +1,98 @@
+//! Reading where a command stands, and what happened to it.
+
+use crate::App;
+use chrono::{DateTime, Utc};
+use holdfast_domain::progress::Progress;
+use holdfast_domain::content::Content;
+use holdfast_domain::resource::{self, Links, Resource};
+use holdfast_domain::status::{Reason, Step};
+use holdfast_domain::{ClientNo, CommandId, CommandNo, Kind, Status, json};
+use holdfast_store::commands::{self, Version};
+use holdfast_store::{Error, events};
+use serde::Serialize;
+use serde_json::Value;
+
+/// What stands under an id that a client asked for.
+pub enum Found {
+    Command(Box<View>),
+    /// We computed this id for this client, but no row is visible: the command may be on its way.
+    IssuedOnly,
+    Nothing,
+}
+
+pub struct View {
+    pub no: CommandNo,
+    pub version: Version,
+    pub resource: Resource,
+}
+
+pub async fn find(app: &App, client: ClientNo, kind: Kind, id: CommandId) -> Result<Found, Error> {
+    // An id that was never issued to this client needs no look at the database.
+    if !id.was_issued_to(&app.server_key, client, kind) {
+        return Ok(Found::Nothing);
+    }
+    let Some(current) = commands::current(&app.pool, client, kind, id).await? else { return Ok(Found::IssuedOnly) };
+    let version = Version { sequence: current.sequence, status: current.status };
+    let standing = Standing {
+        status: current.status,
+        step: current.step,
+        reason: current.reason,
+        progress: current.progress,
+        finished_at: current.finished_at,
+    };
+    let resource = represent(id, kind, read(kind, &current.body)?, current.created_at, standing);
+    Ok(Found::Command(Box::new(View { no: current.no, version, resource })))
+}
+
+/// The part of a representation that changes.
+pub struct Standing {
+    pub status: Status,
+    pub step: Option<Step>,
+    pub reason: Option<Reason>,
+    pub progress: Progress,
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// Reads what was accepted.
+pub fn read(kind: Kind, body: &str) -> Result<Content, Error> {
+    let unreadable = Error::Unreadable { what: "command body" };
+    let Ok(body) = json::parse(body.as_bytes()) else { return Err(unreadable) };
+    Content::parse(kind, body).map_err(|_| unreadable)
+}
+
+/// A command as its client sees it, in answers and in callbacks alike.
+pub fn represent(
+    id: CommandId,
+    kind: Kind,
+    content: Content,
+    created_at: DateTime<Utc>,
+    standing: Standing,
+) -> Resource {
+    let Standing { status, step, reason, progress, finished_at } = standing;
+    let partners = resource::partners(progress);
+    Resource { id, kind, status, step, reason, content, partners, created_at, finished_at, links: Links::of(kind, id) }
+}
+
+/// One thing that happened, as a client sees it.
+#[derive(Serialize)]
+pub struct Event {
+    /// Entries of one write share it.
+    pub sequence: i32,
+    #[serde(flatten)]
+    pub entry: Value,
+}
+
+/// The audit trail, from acceptance on. `None` if there is no such command of this client.
+pub async fn trail(app: &App, client: ClientNo, kind: Kind, id: CommandId) -> Result<Option<Vec<Event>>, Error> {
+    let Found::Command(view) = find(app, client, kind, id).await? else { return Ok(None) };
+    let accepted = serde_json::json!({ "at": view.resource.created_at, "type": "accepted" });
+    let mut trail = vec![Event { sequence: 0, entry: accepted }];
+    for appended in events::of(&app.pool, view.no).await? {
+        let entries = appended.entries.iter().map(|entry| Event {
+            sequence: appended.sequence,
+            entry: serde_json::to_value(entry).expect("an entry always serialises"),
+        });
+        trail.extend(entries);
+    }
+    Ok(Some(trail))
+}

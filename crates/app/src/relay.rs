@@ -1,0 +1,118 @@
+//! The net below publishing: what is due is claimed by whoever has room, and what nobody has room for is published.
+
+use crate::App;
+use crate::engine::{Engine, Held};
+use holdfast_domain::{Kind, Lane, message};
+use holdfast_queue::{Backoff, Outgoing, Sent, backoff};
+use holdfast_store::Error;
+use holdfast_store::wakeups::{Overdue, claim_due, take_overdue};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// Rows claimed in one statement.
+const CLAIM_BATCH: usize = 50;
+
+/// Rows taken for publishing in one statement …
+const PUBLISH_BATCH: i64 = 100;
+
+/// … and while SQS is failing: one batch, as a probe.
+const PROBE_BATCH: i64 = 10;
+
+/// Claims what is due and carries it, as far as there is room.
+pub async fn run_due(engine: Arc<Engine>, kinds: Vec<Kind>, stop: CancellationToken) {
+    let interval = engine.app.config.worker.relay_interval_ms.get();
+    let opening = engine.opening();
+    while !stop.is_cancelled() {
+        let mut more = false;
+        for lane in [Lane::Tell, Lane::Run] {
+            // While Postgres is unreachable the heartbeat is the only probe.
+            if !*opening.borrow() {
+                continue;
+            }
+            match claim_batch(&engine, lane, &kinds).await {
+                Ok(full) => more |= full,
+                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "could not claim what is due"),
+            }
+        }
+        if !more {
+            stop.run_until_cancelled(backoff::sleep(interval)).await;
+        }
+    }
+}
+
+/// Returns whether there may be more.
+async fn claim_batch(engine: &Arc<Engine>, lane: Lane, kinds: &[Kind]) -> Result<bool, Error> {
+    let slots = match lane {
+        Lane::Run => &engine.run_slots,
+        Lane::Tell => &engine.tell_slots,
+    };
+    let slots = slots.take_up_to(CLAIM_BATCH);
+    if slots.is_empty() {
+        return Ok(false);
+    }
+    let tokens: Vec<_> = slots.iter().map(|_| engine.life.token()).collect();
+    let started = Instant::now();
+    let (pool, worker, lease) = (&engine.app.pool, engine.life.worker(), engine.lease());
+    let claimed = claim_due(pool, worker, lease, lane, kinds, &tokens).await?;
+    let full = claimed.len() == CLAIM_BATCH;
+    for (claimed, slot) in claimed.into_iter().zip(slots) {
+        engine.spawn_carry(Held { claimed, started }, slot);
+    }
+    Ok(full)
+}
+
+/// Publishes what is overdue, whatever its kind: its own workers may all be gone. Runs in the API too, because with no
+/// worker running there would be nobody to wake one.
+pub async fn publish_overdue(app: App, stop: CancellationToken) {
+    let worker = &app.config.worker;
+    let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
+    let mut batch = PUBLISH_BATCH;
+    while !stop.is_cancelled() {
+        match publish_batch(&app, worker.overdue_ms.get(), batch).await {
+            Ok(Published::All { more }) => {
+                backoff.reset();
+                batch = PUBLISH_BATCH;
+                if !more {
+                    stop.run_until_cancelled(backoff::sleep(worker.relay_interval_ms.get() * 4)).await;
+                }
+            }
+            // SQS is in trouble: one batch at a time finds out when it is over.
+            Ok(Published::Partly) => {
+                batch = PROBE_BATCH;
+                stop.run_until_cancelled(backoff.wait()).await;
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "could not look for overdue wakeups");
+                stop.run_until_cancelled(backoff.wait()).await;
+            }
+        }
+    }
+}
+
+enum Published {
+    All { more: bool },
+    Partly,
+}
+
+async fn publish_batch(app: &App, by: Duration, limit: i64) -> Result<Published, Error> {
+    let overdue = take_overdue(&app.pool, by, limit).await?;
+    let more = overdue.len() as i64 == limit;
+    let mut by_kind: HashMap<Kind, Vec<Outgoing>> = HashMap::new();
+    for row in overdue {
+        by_kind.entry(row.kind).or_default().push(nudge(row));
+    }
+    for (kind, messages) in by_kind {
+        if app.queues.of(kind).send(&messages).await.contains(&Sent::Failed) {
+            return Ok(Published::Partly);
+        }
+        tracing::debug!(%kind, count = messages.len(), "published overdue wakeups");
+    }
+    Ok(Published::All { more })
+}
+
+fn nudge(row: Overdue) -> Outgoing {
+    let message = message::nudge(row.no, row.id, row.kind, row.lane);
+    Outgoing { body: serde_json::to_string(&message).expect("a message always serialises"), traceparent: None }
+}

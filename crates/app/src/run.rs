@@ -1,0 +1,185 @@
+//! A claimed run in the hands of its handler: what is known, what happened, and how much time is left.
+
+use crate::engine::Engine;
+use crate::query;
+use chrono::{DateTime, TimeDelta, Utc};
+use holdfast_domain::progress::{PartnerProgress, Progress};
+use holdfast_domain::content::Content;
+use holdfast_domain::status::{Outcome, Step};
+use holdfast_domain::trail::{Entry, Happening};
+use holdfast_domain::Status;
+use holdfast_queue::{Slot, backoff};
+use holdfast_store as store;
+use holdfast_store::wakeups::{Claimed, Hold, Note};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Time kept between the last answer of a partner and the end of the lease, for the write that follows.
+pub const MARGIN: Duration = Duration::from_secs(3);
+
+/// Longer waits release the claim; shorter ones are sat out, without a slot.
+const HOLD_LIMIT: Duration = Duration::from_secs(1);
+
+/// Why a handler stops before its last step.
+#[derive(Debug)]
+pub enum Stop {
+    /// Release the claim; go on after this.
+    Wait { after: Duration, why: String },
+    /// The command's end is known already.
+    End(Outcome),
+    /// The claim is in other hands: nothing may be written, the message is superfluous.
+    Lost,
+    /// Unexpected: the claim stays until its lease ends, the message is left to SQS.
+    Fault(anyhow::Error),
+}
+
+/// What every handler gets.
+pub struct Run<'a> {
+    pub engine: &'a Engine,
+    pub claimed: Claimed,
+    /// What the client asked for.
+    pub content: Arc<Content>,
+    pub step: Step,
+    pub status: Status,
+    pub progress: Progress,
+    /// The claim before was not released: until a lookup has answered, a creation may stand at the partner.
+    doubt: bool,
+    sent: bool,
+    next_try: Option<Instant>,
+    /// When the claim was asked for, and its lease began at the earliest.
+    started: Instant,
+    settle_until: Option<Instant>,
+    settle_within: Option<Duration>,
+    trail: Vec<Entry>,
+    slot: Slot,
+}
+
+impl<'a> Run<'a> {
+    /// `started` was taken before the claim was sent, so that our deadline is never later than Postgres'.
+    pub fn new(engine: &'a Engine, claimed: Claimed, slot: Slot, started: Instant) -> Result<Self, store::Error> {
+        let mut run = Self {
+            engine,
+            content: Arc::new(query::read(claimed.kind, &claimed.body)?),
+            step: claimed.step,
+            status: if claimed.step == Step::Settle { Status::Pending } else { Status::Processing },
+            progress: claimed.progress.clone(),
+            doubt: claimed.taken_over,
+            sent: false,
+            next_try: claimed.next_try_in.map(|wait| Instant::now() + wait),
+            started,
+            settle_until: claimed.settle_within.map(|within| Instant::now() + within),
+            settle_within: None,
+            trail: Vec::new(),
+            slot,
+            claimed,
+        };
+        run.happened(Happening::Claimed { worker: run.claimed.worker, taken_over: run.claimed.taken_over });
+        Ok(run)
+    }
+
+    pub fn hold(&self) -> Hold {
+        Hold { no: self.claimed.no, token: self.claimed.token }
+    }
+
+    /// Postgres' time now, as far as we can know without asking.
+    fn now(&self) -> DateTime<Utc> {
+        self.claimed.claimed_at + TimeDelta::from_std(self.started.elapsed()).unwrap_or_default()
+    }
+
+    pub fn happened(&mut self, what: Happening) {
+        self.trail.push(Entry { at: self.now(), what });
+    }
+
+    pub fn partner(&mut self, name: &str) -> &mut PartnerProgress {
+        self.progress.partner(name)
+    }
+
+    /// Whether something that nobody reported may have happened at the partner in hand. Asked once: the answer is acted
+    /// upon by a lookup.
+    pub const fn take_doubt(&mut self) -> bool {
+        std::mem::replace(&mut self.doubt, false)
+    }
+
+    /// A creation is about to leave.
+    pub const fn sending(&mut self) {
+        self.sent = true;
+    }
+
+    /// No creation until this has passed, whoever holds the claim then.
+    pub fn delay_next_try(&mut self, wait: Duration) {
+        self.next_try = Some(Instant::now() + wait);
+    }
+
+    /// What is left of that delay.
+    pub fn next_try_in(&self) -> Option<Duration> {
+        self.next_try.map(|at| at.saturating_duration_since(Instant::now())).filter(|wait| !wait.is_zero())
+    }
+
+    /// Time since something may first have been sent to a partner.
+    pub fn first_sent_ago(&self) -> Duration {
+        self.claimed.first_sent_ago + self.started.elapsed()
+    }
+
+    /// Begins to settle, unless that has begun before. Returns whether the time for it is over.
+    pub fn settling_is_over(&mut self, within: Duration) -> bool {
+        if self.settle_until.is_none() {
+            self.settle_until = Some(Instant::now() + within);
+            self.settle_within = Some(within);
+        }
+        self.settle_until.is_some_and(|until| Instant::now() >= until)
+    }
+
+    /// Checked right before each request to somebody else: is the claim still ours for as long as the request may take?
+    pub fn must_have(&self, time: Duration) -> Result<(), Stop> {
+        if self.engine.was_declared_dead(self.claimed.worker) {
+            return Err(Stop::Lost);
+        }
+        match self.started.elapsed() + time + MARGIN < self.engine.lease() {
+            true => Ok(()),
+            false => Err(Stop::Wait { after: Duration::ZERO, why: "the claim's time is used up".to_owned() }),
+        }
+    }
+
+    /// Waits without holding a slot: in memory if that is short, else by releasing the claim.
+    pub async fn rest(&mut self, wait: Duration, why: &str) -> Result<(), Stop> {
+        let stop = Stop::Wait { after: wait, why: why.to_owned() };
+        if wait > HOLD_LIMIT || self.engine.is_stopping() {
+            return Err(stop);
+        }
+        self.slot.away(backoff::sleep(wait)).await;
+        Ok(())
+    }
+
+    /// Writes down at once what a crash must not forget. The claim stays.
+    pub async fn note(&mut self) -> Result<(), Stop> {
+        let note = self.take_note(Duration::ZERO);
+        match self.engine.note(note).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Stop::Lost),
+            Err(error) => Err(Stop::Fault(anyhow::Error::new(error).context("note progress"))),
+        }
+    }
+
+    /// The state to write, with what happened since the last write.
+    pub(crate) fn take_note(&mut self, wait: Duration) -> Note {
+        Note {
+            hold: self.hold(),
+            nudge: self.claimed.nudge,
+            status: self.status,
+            step: self.step,
+            progress: self.progress.clone(),
+            trail: std::mem::take(&mut self.trail),
+            sent: self.sent,
+            next_try_in: self.next_try_in(),
+            settle_within: self.settle_within.take(),
+            wait,
+        }
+    }
+
+    /// What happened since the last write, with the end.
+    pub(crate) fn take_trail(&mut self, outcome: &Outcome) -> Vec<Entry> {
+        self.happened(Happening::Finished { status: outcome.status() });
+        std::mem::take(&mut self.trail)
+    }
+}
+

@@ -1,0 +1,169 @@
+//! The worker's statements, each naturally batched over everything that is in flight.
+//!
+//! A write whose answer is lost is repeated: all of them are guarded by the claim's token, so that the second of two
+//! equal writes finds nothing to do.
+
+use crate::batch::{Batcher, Shared};
+use crate::heartbeat::Life;
+use holdfast_domain::Lane;
+use holdfast_queue::Backoff;
+use holdfast_store::transactions::{self, NewTransaction};
+use holdfast_store::wakeups::{self, Claim, Claimed, Finish, Finished, Hold, Note, Told};
+use holdfast_store::{Error, PgPool, Result};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a write is repeated before its claim is left to lapse.
+const PERSIST: Duration = Duration::from_secs(8);
+
+pub struct Statements {
+    claim: Batcher<Claim, Option<Claimed>>,
+    note: Batcher<Note, bool>,
+    wait: Batcher<Note, bool>,
+    finish: Batcher<Finish, Ending>,
+    told: Batcher<Told, bool>,
+    tell_again: Batcher<Told, bool>,
+    record: Batcher<NewTransaction, ()>,
+}
+
+/// What the statement that ends a run found.
+#[derive(Clone, Copy, Debug)]
+pub enum Ending {
+    Written(Finished),
+    /// The answer was lost, but the statement had worked: the lane `tell` is ours.
+    WrittenBefore,
+    /// The claim is in other hands, or all is done.
+    Lost,
+}
+
+impl Statements {
+    pub fn start(pool: &PgPool, life: &Arc<Life>, lease: Duration) -> Self {
+        let (claiming, finishing) = ((pool.clone(), Arc::clone(life)), (pool.clone(), Arc::clone(life)));
+        Self {
+            claim: Batcher::start(move |claims| claim(claiming.0.clone(), Arc::clone(&claiming.1), lease, claims)),
+            note: fenced(pool, |pool, notes| async move { wakeups::note(&pool, &refs(&notes)).await }, |n| n.hold),
+            wait: fenced(pool, |pool, notes| async move { wakeups::wait(&pool, &refs(&notes)).await }, |n| n.hold),
+            finish: Batcher::start(move |ends| finish(finishing.0.clone(), Arc::clone(&finishing.1), lease, ends)),
+            told: fenced(pool, |pool, told| async move { wakeups::told(&pool, &refs(&told)).await }, |t| t.hold),
+            tell_again: fenced(
+                pool,
+                |pool, told| async move { wakeups::tell_again(&pool, &refs(&told)).await },
+                |t| t.hold,
+            ),
+            record: {
+                let pool = pool.clone();
+                Batcher::start(move |rows| record(pool.clone(), rows))
+            },
+        }
+    }
+
+    pub async fn claim(&self, claim: Claim) -> std::result::Result<Option<Claimed>, Shared> {
+        self.claim.call(claim).await
+    }
+
+    pub async fn note(&self, note: Note) -> std::result::Result<bool, Shared> {
+        self.note.call(note).await
+    }
+
+    pub async fn wait(&self, note: Note) -> std::result::Result<bool, Shared> {
+        self.wait.call(note).await
+    }
+
+    pub async fn finish(&self, finish: Finish) -> std::result::Result<Ending, Shared> {
+        self.finish.call(finish).await
+    }
+
+    pub async fn told(&self, told: Told) -> std::result::Result<bool, Shared> {
+        self.told.call(told).await
+    }
+
+    pub async fn tell_again(&self, told: Told) -> std::result::Result<bool, Shared> {
+        self.tell_again.call(told).await
+    }
+
+    pub async fn record(&self, row: NewTransaction) -> std::result::Result<(), Shared> {
+        self.record.call(row).await
+    }
+}
+
+/// A batcher for a statement that returns the claims under which it wrote. Answers whether each of them did.
+fn fenced<I, F, S>(pool: &PgPool, statement: S, hold: fn(&I) -> Hold) -> Batcher<I, bool>
+where
+    I: Send + Sync + 'static,
+    F: Future<Output = Result<Vec<Hold>>> + Send,
+    S: Fn(PgPool, Arc<Vec<I>>) -> F + Send + Sync + Clone + 'static,
+{
+    let pool = pool.clone();
+    Batcher::start(move |items: Arc<Vec<I>>| {
+        let (pool, statement) = (pool.clone(), statement.clone());
+        async move {
+            let written = persist(|| statement(pool.clone(), Arc::clone(&items))).await?.0;
+            Ok(items.iter().map(|item| written.contains(&hold(item))).collect())
+        }
+    })
+}
+
+async fn claim(pool: PgPool, life: Arc<Life>, lease: Duration, claims: Arc<Vec<Claim>>) -> Result<Vec<Option<Claimed>>> {
+    let worker = life.worker();
+    let claimed = match wakeups::claim(&pool, worker, lease, &claims).await {
+        // A stale connection, perhaps. Should the first have worked, the same tokens claim the same rows again.
+        Err(Error::Unavailable(_)) => wakeups::claim(&pool, worker, lease, &claims).await?,
+        claimed => claimed?,
+    };
+    let mut claimed: HashMap<_, _> = claimed.into_iter().map(|claimed| (claimed.token, claimed)).collect();
+    Ok(claims.iter().map(|claim| claimed.remove(&claim.token)).collect())
+}
+
+async fn finish(pool: PgPool, life: Arc<Life>, lease: Duration, ends: Arc<Vec<Finish>>) -> Result<Vec<Ending>> {
+    let ends = refs(&ends);
+    let worker = life.worker();
+    let (finished, repeated) = persist(|| wakeups::finish(&pool, worker, lease, &ends)).await?;
+    let mut finished: HashMap<_, _> = finished.into_iter().map(|finished| (finished.hold, finished)).collect();
+    let telling = match repeated {
+        true => telling(&pool, &ends).await?,
+        false => HashSet::new(),
+    };
+    let ending = |hold: Hold| match finished.remove(&hold) {
+        Some(finished) => Ending::Written(finished),
+        None if telling.contains(&hold) => Ending::WrittenBefore,
+        None => Ending::Lost,
+    };
+    Ok(ends.iter().map(|end| end.hold).map(ending).collect())
+}
+
+/// After a lost answer: which of these ends was written by us all the same? Ask by token.
+async fn telling(pool: &PgPool, ends: &[&Finish]) -> Result<HashSet<Hold>> {
+    let claims: Vec<_> = ends
+        .iter()
+        .map(|end| Claim { no: end.hold.no, lane: Lane::Tell, token: end.hold.token })
+        .collect();
+    let held: HashSet<_> = wakeups::held(pool, &claims).await?.into_iter().map(|(no, _)| no).collect();
+    Ok(ends.iter().map(|end| end.hold).filter(|hold| held.contains(&hold.no)).collect())
+}
+
+async fn record(pool: PgPool, rows: Arc<Vec<NewTransaction>>) -> Result<Vec<()>> {
+    persist(|| transactions::record(&pool, &rows)).await?;
+    Ok(vec![(); rows.len()])
+}
+
+/// Repeats a statement while Postgres is unavailable, for a while. Answers also whether it was repeated.
+async fn persist<T, F: Future<Output = Result<T>>>(statement: impl Fn() -> F) -> Result<(T, bool)> {
+    let started = Instant::now();
+    let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
+    let mut repeated = false;
+    loop {
+        match statement().await {
+            Ok(output) => return Ok((output, repeated)),
+            Err(Error::Unavailable(_)) if started.elapsed() < PERSIST => {
+                repeated = true;
+                backoff.wait().await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn refs<T>(items: &[T]) -> Vec<&T> {
+    items.iter().collect()
+}

@@ -1,0 +1,62 @@
+//! Waiting for the partner's final word.
+
+use super::look_up::{ask, describe};
+use super::submit::accepted;
+use crate::failpoint;
+use crate::partnership::Partnership;
+use crate::run::{Run, Stop};
+use holdfast_domain::Status;
+use holdfast_domain::progress::PartnerState;
+use holdfast_domain::status::{Outcome, Reason, Step};
+use holdfast_domain::trail::Happening;
+use holdfast_partners::generic::LookedUp;
+
+/// Polls after this many mean: the first wait has passed without a status, and the client sees `pending`.
+const POLLS_UNTIL_PENDING: u16 = 2;
+
+/// Returns the outcome, once the partner has one. The creation's own answer may have been final.
+pub async fn settle(run: &mut Run<'_>, partnership: &Partnership) -> Result<Outcome, Stop> {
+    let Partnership { name, terms, .. } = partnership;
+    run.step = Step::Settle;
+    loop {
+        let progress = run.partner(name);
+        match progress.state {
+            PartnerState::Completed => {
+                failpoint::hit("settled");
+                return Ok(Outcome::Completed);
+            }
+            PartnerState::Failed => {
+                let detail = progress.detail.clone().unwrap_or_else(|| format!("{name} gave no reason"));
+                return Ok(Outcome::Failed(Reason::new("failed_at_partner", detail)));
+            }
+            PartnerState::Open | PartnerState::Unknown | PartnerState::Accepted | PartnerState::Rejected => {}
+        }
+        if run.settling_is_over(terms.settle_within_ms.get()) {
+            let detail = format!("{name} gave no final status in time");
+            return Ok(Outcome::NeedsAttention(Reason::new("settlement_timeout", detail)));
+        }
+        poll(run, partnership).await?;
+    }
+}
+
+/// Asks once, then waits as long as the schedule says, unless the answer was final.
+async fn poll(run: &mut Run<'_>, partnership: &Partnership) -> Result<(), Stop> {
+    let Partnership { name, terms, .. } = partnership;
+    let exchange = ask(run, partnership).await?;
+    let answer = describe(&exchange);
+    run.happened(Happening::Polled { partner: name.clone(), answer });
+    if let LookedUp::Found(remote) = exchange.outcome {
+        accepted(run, name, remote);
+    }
+    let progress = run.partner(name);
+    progress.polls = progress.polls.saturating_add(1);
+    let (state, polls) = (progress.state, progress.polls);
+    if matches!(state, PartnerState::Completed | PartnerState::Failed) {
+        return Ok(());
+    }
+    if polls == POLLS_UNTIL_PENDING {
+        run.status = Status::Pending;
+        run.note().await?;
+    }
+    run.rest(terms.polling().wait_after(polls), &format!("{name} is pending")).await
+}

@@ -1,0 +1,13 @@
+//! Logs: readable on a terminal, JSON elsewhere. `RUST_LOG` sets the level.
+
+use std::io::IsTerminal as _;
+use tracing_subscriber::EnvFilter;
+
+pub fn init() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match std::io::stderr().is_terminal() {
+        true => builder.init(),
+        false => builder.json().flatten_event(true).init(),
+    }
+}

@@ -1,0 +1,223 @@
+//! Telling a client where its command stands: a lane of its own, so that a slow client holds up nobody.
+//!
+//! Level-triggered: the row says that something is owed, what is told is the state of now.
+
+use crate::engine::{Engine, Held};
+use crate::query::{self, Standing};
+use crate::run::{MARGIN, Run};
+use crate::failpoint;
+use anyhow::Context as _;
+use chrono::{DateTime, TimeDelta, Utc};
+use holdfast_domain::cloud_event::{CloudEvent, callback_id};
+use holdfast_domain::resource::Resource;
+use holdfast_domain::trail::{Answer, Entry, Happening};
+use holdfast_domain::{ClientNo, schedule};
+use holdfast_partners::Exchange;
+use holdfast_partners::callback::{Callback, Delivery};
+use holdfast_queue::Slot;
+use holdfast_store::clients::{self, CallbackEndpoint};
+use holdfast_store::outcomes;
+use holdfast_store::wakeups::{Finish, Finished, Hold, Told};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use url::Url;
+
+/// What is owed, as it came to us.
+pub enum Debt {
+    /// By the statement that ended the run: everything is at hand.
+    Finished(Box<News>),
+    /// By a claim: the state must be read.
+    Claimed(Held),
+}
+
+/// What is to be told, under which claim.
+pub struct News {
+    hold: Hold,
+    nudge: i32,
+    tries: i16,
+    client: ClientNo,
+    resource: Resource,
+    sequence: i32,
+    /// The client's standing endpoint, where the command names none.
+    default_url: Option<String>,
+    traceparent: Option<String>,
+    /// Postgres' time at `started`.
+    claimed_at: DateTime<Utc>,
+    started: Instant,
+}
+
+impl Debt {
+    pub fn of_finished(run: &Run<'_>, finish: Finish, finished: Finished, started: Instant) -> Self {
+        let claimed = &run.claimed;
+        let standing = Standing {
+            status: finish.outcome.status(),
+            step: None,
+            reason: finish.outcome.reason().cloned(),
+            progress: finish.progress,
+            finished_at: Some(finished.finished_at),
+        };
+        let content = (*run.content).clone();
+        Self::Finished(Box::new(News {
+            hold: finished.hold,
+            nudge: 0,
+            tries: 0,
+            client: claimed.client,
+            resource: query::represent(claimed.id, claimed.kind, content, claimed.created_at, standing),
+            sequence: finished.sequence,
+            default_url: claimed.client_callback_url.clone(),
+            traceparent: claimed.traceparent.clone(),
+            claimed_at: finished.finished_at,
+            started,
+        }))
+    }
+}
+
+/// Makes one attempt, and writes what came of it.
+pub async fn settle(engine: &Engine, debt: Debt, slot: Slot) -> anyhow::Result<()> {
+    let news = match debt {
+        Debt::Finished(news) => *news,
+        Debt::Claimed(held) => match read(engine, held).await? {
+            Some(news) => news,
+            None => return Ok(()),
+        },
+    };
+    let settled = attempt(engine, &news).await;
+    drop(slot);
+    settled
+}
+
+/// The state of now. `None`: there is no end to tell, the debt is void.
+async fn read(engine: &Engine, held: Held) -> anyhow::Result<Option<News>> {
+    let Held { claimed, started } = held;
+    let hold = Hold { no: claimed.no, token: claimed.token };
+    let Some(ended) = outcomes::get(&engine.app.pool, claimed.no).await.context("read the outcome")? else {
+        give_up(engine, Told { hold, nudge: claimed.nudge, trail: Vec::new(), wait: Duration::ZERO }).await?;
+        return Ok(None);
+    };
+    let standing = Standing {
+        status: ended.status,
+        step: None,
+        reason: ended.reason,
+        progress: ended.progress,
+        finished_at: Some(ended.finished_at),
+    };
+    let content = query::read(claimed.kind, &claimed.body).context("read the command")?;
+    Ok(Some(News {
+        hold,
+        nudge: claimed.nudge,
+        tries: claimed.tries,
+        client: claimed.client,
+        resource: query::represent(claimed.id, claimed.kind, content, claimed.created_at, standing),
+        sequence: ended.sequence,
+        default_url: claimed.client_callback_url,
+        traceparent: claimed.traceparent,
+        claimed_at: claimed.claimed_at,
+        started,
+    }))
+}
+
+async fn attempt(engine: &Engine, news: &News) -> anyhow::Result<()> {
+    let url = news.resource.content.callback_url().or(news.default_url.as_deref());
+    let endpoint = endpoint(engine, news.client).await?;
+    let (Some(url), Some(endpoint)) = (url.and_then(|url| Url::parse(url).ok()), endpoint) else {
+        return give_up(engine, news.told(Vec::new(), Duration::ZERO)).await;
+    };
+    if news.started.elapsed() + engine.deliverer.timeout() + MARGIN > engine.lease()
+        || engine.was_declared_dead(engine.life.worker())
+    {
+        return again(engine, news.told(Vec::new(), Duration::ZERO)).await;
+    }
+    let id = callback_id(news.resource.id, news.resource.status, news.sequence);
+    let body = body(news, &id).context("write the callback")?;
+    let timestamp = news.now().timestamp();
+    let traceparent = news.traceparent.as_deref();
+    failpoint::hit("before_callback");
+    let callback = Callback { url: &url, secret: &endpoint.secret, id: &id, timestamp, body, traceparent };
+    let exchange = engine.deliverer.deliver(callback).await;
+    failpoint::hit("after_callback");
+    conclude(engine, news, id, exchange).await
+}
+
+/// CloudEvents, structured mode: the same resource that `GET` answers.
+fn body(news: &News, id: &str) -> serde_json::Result<Vec<u8>> {
+    let resource = &news.resource;
+    let kind = format!("{}.{}", resource.kind, resource.status);
+    let mut event = CloudEvent::new(id.to_owned(), kind, resource.id, resource);
+    event.time = resource.finished_at;
+    event.sequence = Some(news.sequence.to_string());
+    serde_json::to_vec(&event)
+}
+
+/// What the attempt means for the debt.
+async fn conclude(engine: &Engine, news: &News, id: String, exchange: Exchange<Delivery>) -> anyhow::Result<()> {
+    let status = news.resource.status;
+    let attempt = news.tries as u16 + 1;
+    let answer = describe(&exchange);
+    let mut trail = vec![news.entry(Happening::CallbackAttempted { callback_id: id.clone(), attempt, status, answer })];
+    let schedule = &engine.app.config.callbacks.schedule_ms;
+    let given_up = match exchange.outcome {
+        Delivery::Delivered => return give_up(engine, news.told(trail, Duration::ZERO)).await,
+        Delivery::Gone => "the endpoint answered 410",
+        Delivery::Refused | Delivery::Unreachable(_) => match schedule.get(usize::from(attempt) - 1) {
+            Some(wait) => {
+                let wait = schedule::jittered(wait.get(), getrandom::u32().unwrap_or_default());
+                return again(engine, news.told(trail, wait)).await;
+            }
+            None => "the schedule has ended",
+        },
+    };
+    tracing::warn!(command.id = %news.resource.id, %status, given_up, "gave up telling a client");
+    trail.push(news.entry(Happening::CallbackGivenUp { callback_id: id, why: given_up.to_owned() }));
+    give_up(engine, news.told(trail, Duration::ZERO)).await
+}
+
+/// Ends the debt, unless a later state came meanwhile: then that one is owed at once.
+async fn give_up(engine: &Engine, told: Told) -> anyhow::Result<()> {
+    let ended = engine.statements.told(told.clone()).await.context("write that the client was told")?;
+    failpoint::hit("told");
+    match ended {
+        true => Ok(()),
+        false => again(engine, Told { wait: Duration::ZERO, ..told }).await,
+    }
+}
+
+/// Not written means that the claim is in other hands.
+async fn again(engine: &Engine, told: Told) -> anyhow::Result<()> {
+    let _written: bool = engine.statements.tell_again(told).await.context("write the next attempt")?;
+    Ok(())
+}
+
+async fn endpoint(engine: &Engine, client: ClientNo) -> anyhow::Result<Option<Arc<CallbackEndpoint>>> {
+    if let Some(endpoint) = engine.endpoints.get(&client).await {
+        return Ok(Some(endpoint));
+    }
+    let endpoint = clients::callback_endpoint(&engine.app.pool, client).await.context("read the callback endpoint")?;
+    let Some(endpoint) = endpoint.map(Arc::new) else { return Ok(None) };
+    engine.endpoints.insert(client, Arc::clone(&endpoint)).await;
+    Ok(Some(endpoint))
+}
+
+impl News {
+    fn now(&self) -> DateTime<Utc> {
+        self.claimed_at + TimeDelta::from_std(self.started.elapsed()).unwrap_or_default()
+    }
+
+    fn entry(&self, what: Happening) -> Entry {
+        Entry { at: self.now(), what }
+    }
+
+    fn told(&self, trail: Vec<Entry>, wait: Duration) -> Told {
+        Told { hold: self.hold, nudge: self.nudge, trail, wait }
+    }
+}
+
+fn describe(exchange: &Exchange<Delivery>) -> Answer {
+    let (outcome, detail) = match &exchange.outcome {
+        Delivery::Delivered => ("delivered", None),
+        Delivery::Gone => ("gone", None),
+        Delivery::Refused => ("refused", None),
+        Delivery::Unreachable(why) => ("unreachable", Some(why.clone())),
+    };
+    let took_ms = exchange.took.as_millis() as u64;
+    Answer { outcome: outcome.to_owned(), http_status: exchange.http_status, detail, took_ms }
+}

@@ -1,0 +1,77 @@
+//! The queues of `terraform/queues.json`, made at an emulator.
+
+use anyhow::Context as _;
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::QueueAttributeName;
+use serde::Deserialize;
+use std::collections::{BTreeMap, HashMap};
+
+/// The same file that Terraform and LocalStack read.
+const DESCRIPTION: &str = include_str!("../../../terraform/queues.json");
+
+#[derive(Deserialize)]
+struct Description {
+    queues: BTreeMap<String, Queue>,
+}
+
+#[derive(Deserialize)]
+struct Queue {
+    name: String,
+    visibility_timeout_seconds: u32,
+    message_retention_seconds: u32,
+    receive_wait_time_seconds: u32,
+    max_receive_count: Option<u32>,
+    dead_letter: Option<DeadLetter>,
+}
+
+#[derive(Deserialize)]
+struct DeadLetter {
+    name: String,
+    message_retention_seconds: u32,
+}
+
+/// A client for whatever emulator listens at `endpoint`. Credentials come from the environment.
+pub async fn client(endpoint: &str, region: &str) -> Client {
+    let region = Region::new(region.to_owned());
+    let config = aws_config::defaults(BehaviorVersion::latest()).region(region).endpoint_url(endpoint).load().await;
+    Client::new(&config)
+}
+
+/// Creates every queue, its name prefixed, or leaves it as it is. Answers the name of each by its key in the file.
+pub async fn create(client: &Client, prefix: &str) -> anyhow::Result<HashMap<String, String>> {
+    let description: Description = serde_json::from_str(DESCRIPTION).context("read terraform/queues.json")?;
+    let mut names = HashMap::new();
+    for (key, queue) in description.queues {
+        let name = format!("{prefix}{}", queue.name);
+        create_queue(client, prefix, &name, &queue).await.with_context(|| format!("create the queue {name}"))?;
+        names.insert(key, name);
+    }
+    Ok(names)
+}
+
+async fn create_queue(client: &Client, prefix: &str, name: &str, queue: &Queue) -> anyhow::Result<()> {
+    let mut attributes = HashMap::from([
+        (QueueAttributeName::VisibilityTimeout, queue.visibility_timeout_seconds.to_string()),
+        (QueueAttributeName::MessageRetentionPeriod, queue.message_retention_seconds.to_string()),
+        (QueueAttributeName::ReceiveMessageWaitTimeSeconds, queue.receive_wait_time_seconds.to_string()),
+    ]);
+    if let (Some(dead_letter), Some(max)) = (&queue.dead_letter, queue.max_receive_count) {
+        let retention = (QueueAttributeName::MessageRetentionPeriod, dead_letter.message_retention_seconds.to_string());
+        let arn = ensure(client, &format!("{prefix}{}", dead_letter.name), HashMap::from([retention])).await?;
+        // The count must be a JSON number: AWS takes a string too, not every emulator does.
+        let policy = serde_json::json!({ "deadLetterTargetArn": arn, "maxReceiveCount": max });
+        attributes.insert(QueueAttributeName::RedrivePolicy, policy.to_string());
+    }
+    ensure(client, name, attributes).await?;
+    Ok(())
+}
+
+/// Creates the queue or finds it, and answers its ARN.
+async fn ensure(client: &Client, name: &str, attributes: HashMap<QueueAttributeName, String>) -> anyhow::Result<String> {
+    let created = client.create_queue().queue_name(name).set_attributes(Some(attributes)).send().await;
+    let url = created.context("create")?.queue_url.context("a queue has a URL")?;
+    let read = client.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::QueueArn).send().await;
+    let mut attributes = read.context("read its ARN")?.attributes.unwrap_or_default();
+    attributes.remove(&QueueAttributeName::QueueArn).context("a queue has an ARN")
+}

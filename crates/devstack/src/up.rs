@@ -1,0 +1,240 @@
+//! The whole stack in the foreground: services, then the real binaries, then one command of each kind, until Ctrl-C.
+
+use crate::inbox::Inbox;
+use crate::postgres::Postgres;
+use crate::sandbox::Sandbox;
+use crate::settings::{self, REGION, Surroundings};
+use crate::{binaries, demo, queues, say, server, sqs};
+use anyhow::{Context as _, ensure};
+use holdfast_queue::backoff;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
+
+/// Ports that are used if they are free.
+const API_PORT: u16 = 8080;
+const POSTGRES_PORT: u16 = 54329;
+const SQS_PORT: u16 = 9324;
+const SANDBOX_PORT: u16 = 8081;
+const INBOX_PORT: u16 = 8082;
+
+/// How long a child may take to end by itself.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the binaries stand on. What is set in the environment already is used instead of starting our own.
+pub struct Services {
+    postgres: Option<Postgres>,
+    /// With a database that exists.
+    pub database_url: String,
+    pub sqs_url: String,
+}
+
+impl Services {
+    pub async fn start(home: &Path, stop: &CancellationToken) -> anyhow::Result<Self> {
+        fs::create_dir_all(home).with_context(|| format!("create {}", home.display()))?;
+        let (postgres, database_url) = match given("DATABASE_URL") {
+            Some(url) => (None, url),
+            None => {
+                let postgres = Postgres::start(home, server::free_port(POSTGRES_PORT).await?).await?;
+                let url = postgres.url("holdfast");
+                (Some(postgres), url)
+            }
+        };
+        let sqs_url = match given("AWS_ENDPOINT_URL_SQS") {
+            Some(url) => url,
+            None => {
+                let listener = server::bind(SQS_PORT).await?;
+                let url = format!("http://{}", listener.local_addr().context("read the port")?);
+                tokio::spawn(sqs::serve(listener, stop.clone()));
+                url
+            }
+        };
+        holdfast_store::schema::ensure_database(&database_url).await.context("create the database")?;
+        Ok(Self { postgres, database_url, sqs_url })
+    }
+
+    pub async fn stop(&self) -> anyhow::Result<()> {
+        match &self.postgres {
+            Some(postgres) => postgres.stop().await.context("stop postgres"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "services that exist already are named in the environment")]
+fn given(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Runs a command against the services, for the tests. Answers its exit status.
+pub async fn run(home: &Path, command: &[String], stop: &CancellationToken) -> anyhow::Result<i32> {
+    let services = Services::start(home, stop).await?;
+    let (program, arguments) = command.split_first().context("which command?")?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env("DATABASE_URL", &services.database_url)
+        .env("AWS_ENDPOINT_URL_SQS", &services.sqs_url)
+        .env("AWS_REGION", REGION)
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("start {program}"))?;
+    let status = tokio::select! {
+        status = child.wait() => status.context("wait for the command")?.code().unwrap_or(1),
+        () = stop.cancelled() => {
+            binaries::stop(&mut child, PATIENCE).await?;
+            130
+        }
+    };
+    services.stop().await?;
+    Ok(status)
+}
+
+/// Starts everything, shows it at work, and stays until `stop`.
+pub async fn up(home: &Path, stop: &CancellationToken) -> anyhow::Result<()> {
+    let services = Services::start(home, stop).await?;
+    let worked = stay(home, &services, stop).await;
+    services.stop().await?;
+    worked
+}
+
+async fn stay(home: &Path, services: &Services, stop: &CancellationToken) -> anyhow::Result<()> {
+    let around = Around::start(home, services, stop).await?;
+    cli(&around.environment, &["migrate"]).await?;
+    let client = client(home, &around).await?;
+    let mut children = Children::start(home, &around.environment)?;
+    write_env(home, &around, &client)?;
+    let shown = tokio::select! {
+        shown = demo::show(&around.api_url, &around.inbox_url, &client.api_key) => shown,
+        () = stop.cancelled() => Ok(()),
+    };
+    if shown.is_ok() && !stop.is_cancelled() {
+        say(format_args!("ready: {} (settings in {}/env, Ctrl-C ends)", around.api_url, home.display()));
+        children.keep_running(stop).await?;
+    }
+    children.stop().await?;
+    shown
+}
+
+/// What listens around the binaries.
+struct Around {
+    environment: BTreeMap<String, String>,
+    api_url: String,
+    sandbox_url: String,
+    inbox_url: String,
+}
+
+impl Around {
+    async fn start(home: &Path, services: &Services, stop: &CancellationToken) -> anyhow::Result<Self> {
+        // The SDK reads its credentials from the environment of this process; the emulator takes any.
+        let sqs = queues::client(&services.sqs_url, REGION).await;
+        let queues = queues::create(&sqs, "").await?;
+        let sandbox = Sandbox::open(Some(home.join("sandbox.jsonl"))).context("open the sandbox's journal")?;
+        let sandbox = server::serve(server::bind(SANDBOX_PORT).await?, sandbox.router(), stop.clone())?;
+        let inbox = server::serve(server::bind(INBOX_PORT).await?, Inbox::default().router(), stop.clone())?;
+        let sandbox_url = format!("http://{sandbox}");
+        let api_port = server::free_port(API_PORT).await?;
+        let environment = settings::environment(&Surroundings {
+            database_url: &services.database_url,
+            sqs_url: &services.sqs_url,
+            sandbox_url: &sandbox_url,
+            api_port,
+            transactions: queues.get("transactions").context("terraform/queues.json has transactions")?,
+        });
+        let api_url = format!("http://127.0.0.1:{api_port}");
+        Ok(Self { environment, api_url, sandbox_url, inbox_url: format!("http://{inbox}") })
+    }
+}
+
+/// The demo client, as `holdfast clients create` printed it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Client {
+    api_key: String,
+    callback_secret: String,
+}
+
+/// The client of earlier runs, or a new one: its key is shown only once, so it is kept.
+async fn client(home: &Path, around: &Around) -> anyhow::Result<Client> {
+    let file = home.join("client.json");
+    let kept = fs::read_to_string(&file).unwrap_or_default();
+    if let Ok(client) = serde_json::from_str(&kept) {
+        return Ok(client);
+    }
+    let name = format!("demo-{}", std::process::id());
+    let callbacks = format!("{}/callbacks", around.inbox_url);
+    let printed = cli(&around.environment, &["clients", "create", &name, "--callback-url", &callbacks]).await?;
+    fs::write(&file, &printed).context("keep the client's key")?;
+    serde_json::from_str(&printed).context("read the new client")
+}
+
+async fn cli(environment: &BTreeMap<String, String>, arguments: &[&str]) -> anyhow::Result<String> {
+    let output = Command::new(binaries::path("holdfast")?).envs(environment).args(arguments).output().await;
+    let output = output.context("run holdfast")?;
+    let arguments = arguments.join(" ");
+    ensure!(output.status.success(), "holdfast {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// For shells: `set -a; . .devstack/env`.
+fn write_env(home: &Path, around: &Around, client: &Client) -> anyhow::Result<()> {
+    let mut lines: Vec<(&str, &str)> = vec![
+        ("HOLDFAST_URL", &around.api_url),
+        ("HOLDFAST_API_KEY", &client.api_key),
+        ("HOLDFAST_CALLBACK_SECRET", &client.callback_secret),
+        ("SANDBOX_URL", &around.sandbox_url),
+        ("INBOX_URL", &around.inbox_url),
+    ];
+    lines.extend(around.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let text: String = lines.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+    fs::write(home.join("env"), text).context("write the env file")
+}
+
+/// The API and the worker.
+struct Children {
+    home: PathBuf,
+    environment: BTreeMap<String, String>,
+    running: Vec<(&'static str, Child)>,
+}
+
+impl Children {
+    fn start(home: &Path, environment: &BTreeMap<String, String>) -> anyhow::Result<Self> {
+        let mut children = Self { home: home.to_owned(), environment: environment.clone(), running: Vec::new() };
+        for name in ["holdfast-api", "holdfast-worker"] {
+            let child = children.spawn(name)?;
+            children.running.push((name, child));
+        }
+        Ok(children)
+    }
+
+    fn spawn(&self, name: &str) -> anyhow::Result<Child> {
+        binaries::start(name, &self.environment, &self.home.join(format!("{name}.log")))
+    }
+
+    /// Starts again what has died, so that killing one shows what the others make of it.
+    async fn keep_running(&mut self, stop: &CancellationToken) -> anyhow::Result<()> {
+        while !stop.is_cancelled() {
+            for at in 0..self.running.len() {
+                if let Some(status) = self.running[at].1.try_wait().context("look after a child")? {
+                    let name = self.running[at].0;
+                    say(format_args!("{name} ended ({status}), starting it again"));
+                    self.running[at].1 = self.spawn(name)?;
+                }
+            }
+            stop.run_until_cancelled(backoff::sleep(Duration::from_millis(500))).await;
+        }
+        Ok(())
+    }
+
+    async fn stop(&mut self) -> anyhow::Result<()> {
+        for (_, child) in &mut self.running {
+            binaries::stop(child, PATIENCE).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,23 @@
+//! Nouns and rules of Holdfast. No I/O, no clock, no randomness: everything here is a function of its arguments.
+
+pub mod api_key;
+pub mod cloud_event;
+pub mod command;
+pub mod content;
+pub mod ids;
+pub mod json;
+pub mod message;
+pub mod money;
+pub mod progress;
+pub mod resource;
+pub mod schedule;
+pub mod server_key;
+pub mod status;
+pub mod trail;
+pub mod transaction;
+
+pub use command::{Command, Kind, Lane};
+pub use ids::{ClientNo, CommandId, CommandNo, Token, WorkerId};
+pub use json::Violation;
+pub use server_key::ServerKey;
+pub use status::Status;

@@ -1,0 +1,76 @@
+//! What a run knows about each partner. Stored with the wakeup until the end, then with the outcome.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    pub partners: Vec<PartnerProgress>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PartnerProgress {
+    pub partner: String,
+    pub state: PartnerState,
+    /// Creations that were answered, or whose answer is lost for good. A crash or a deploy is no try.
+    pub tries: u16,
+    /// Status requests since the partner took it.
+    #[serde(default)]
+    pub polls: u16,
+    /// Requests for what stands under our id, because we did not know.
+    #[serde(default)]
+    pub lookups: u16,
+    /// Some creation's outcome was unknown at some time: a later rejection alone is then no proof.
+    #[serde(default)]
+    pub was_unknown: bool,
+    /// It refused a creation while an earlier one was in doubt.
+    #[serde(default)]
+    pub rejected: bool,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub external_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub detail: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartnerState {
+    /// Surely nothing of ours is there.
+    Open,
+    /// Something of ours may be there: the next act is a lookup.
+    Unknown,
+    /// It is there and not final.
+    Accepted,
+    Completed,
+    /// It is there and failed.
+    Failed,
+    /// The partner refused it.
+    Rejected,
+}
+
+impl Progress {
+    /// The entry of this partner, made when first asked for.
+    pub fn partner(&mut self, name: &str) -> &mut PartnerProgress {
+        let at = self.partners.iter().position(|known| known.partner == name).unwrap_or_else(|| {
+            self.partners.push(PartnerProgress::open(name));
+            self.partners.len() - 1
+        });
+        &mut self.partners[at]
+    }
+}
+
+impl PartnerProgress {
+    fn open(name: &str) -> Self {
+        Self {
+            partner: name.to_owned(),
+            state: PartnerState::Open,
+            tries: 0,
+            polls: 0,
+            lookups: 0,
+            was_unknown: false,
+            rejected: false,
+            external_id: None,
+            detail: None,
+        }
+    }
+}

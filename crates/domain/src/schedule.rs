@@ -1,0 +1,52 @@
+//! When to try again. Pure arithmetic: randomness comes in as an argument.
+
+use serde::Deserialize;
+use std::time::Duration;
+
+/// How often a partner is asked for a status: at once, after `first`, after `step`, then doubling up to `cap`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Polling {
+    pub first: Duration,
+    pub step: Duration,
+    pub cap: Duration,
+}
+
+impl Polling {
+    /// The wait before the next request when `polls` of them have not brought a final status.
+    pub fn wait_after(&self, polls: u16) -> Duration {
+        match polls {
+            0 => Duration::ZERO,
+            1 => self.first,
+            n => self.step.saturating_mul(2_u32.saturating_pow(u32::from(n) - 2)).min(self.cap),
+        }
+    }
+}
+
+/// ± 20 % around `base`, so that what failed together does not come back together. `random` is uniform.
+pub fn jittered(base: Duration, random: u32) -> Duration {
+    let thousandths = 800 + random % 401;
+    base.saturating_mul(thousandths) / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn polling_starts_at_once_and_doubles_to_its_cap() {
+        let ms = Duration::from_millis;
+        let polling = Polling { first: ms(200), step: ms(10), cap: ms(60_000) };
+        let waits: Vec<_> = (0..8).map(|polls| polling.wait_after(polls).as_millis()).collect();
+        assert_eq!(waits, [0, 200, 10, 20, 40, 80, 160, 320]);
+        assert_eq!(polling.wait_after(u16::MAX), ms(60_000));
+    }
+
+    proptest! {
+        #[test]
+        fn jitter_stays_within_a_fifth(base in 0..1_000_000_u64, random: u32) {
+            let wait = jittered(Duration::from_millis(base), random).as_micros();
+            prop_assert!(wait >= u128::from(base) * 800 && wait <= u128::from(base) * 1200);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The audit trail of a command: what happened, when, in whose hands.
+
+use crate::{Status, WorkerId};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// One thing that happened. A row of `events` holds those since the write before it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Postgres' time at the claim plus what the worker's monotonic clock measured since.
+    pub at: DateTime<Utc>,
+    #[serde(flatten)]
+    pub what: Happening,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum Happening {
+    Claimed {
+        worker: WorkerId,
+        /// The claim before this one was not released: whatever it was doing may have happened.
+        taken_over: bool,
+    },
+    Recorded,
+    Created {
+        partner: String,
+        attempt: u16,
+        #[serde(flatten)]
+        answer: Answer,
+    },
+    LookedUp {
+        partner: String,
+        #[serde(flatten)]
+        answer: Answer,
+    },
+    Polled {
+        partner: String,
+        #[serde(flatten)]
+        answer: Answer,
+    },
+    Waiting {
+        for_ms: u64,
+        why: String,
+    },
+    Finished {
+        status: Status,
+    },
+    CallbackAttempted {
+        callback_id: String,
+        attempt: u16,
+        status: Status,
+        #[serde(flatten)]
+        answer: Answer,
+    },
+    /// The last callback attempt the schedule allows has failed, or the endpoint said that it is gone.
+    CallbackGivenUp {
+        callback_id: String,
+        why: String,
+    },
+}
+
+/// What came back from somebody else's system. Never a body: only what an auditor needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    pub outcome: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub http_status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub detail: Option<String>,
+    pub took_ms: u64,
+}

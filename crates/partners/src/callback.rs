@@ -1,0 +1,74 @@
+//! Delivery of one signed callback. When to try again is decided elsewhere.
+
+use crate::exchange::{NoAnswer, send};
+use crate::{Exchange, http_client, signature};
+use holdfast_domain::cloud_event;
+use std::time::Duration;
+use url::Url;
+
+/// One attempt to tell a client something.
+#[derive(Debug)]
+pub struct Callback<'a> {
+    pub url: &'a Url,
+    pub secret: &'a [u8],
+    /// The CloudEvents id, the same on every retry.
+    pub id: &'a str,
+    /// Seconds since the epoch.
+    pub timestamp: i64,
+    pub body: Vec<u8>,
+    pub traceparent: Option<&'a str>,
+}
+
+/// What the client's endpoint made of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// 2xx.
+    Delivered,
+    /// 410: the endpoint wants no more of this.
+    Gone,
+    /// Any other status, redirects included.
+    Refused,
+    Unreachable(String),
+}
+
+#[derive(Clone, Debug)]
+pub struct Deliverer {
+    client: reqwest::Client,
+    timeout: Duration,
+}
+
+impl Deliverer {
+    /// `timeout` covers connecting, the request, and the whole answer.
+    pub fn new(timeout: Duration) -> reqwest::Result<Self> {
+        Ok(Self { client: http_client::build()?, timeout })
+    }
+
+    /// The longest that [`Self::deliver`] can take.
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub async fn deliver(&self, callback: Callback<'_>) -> Exchange<Delivery> {
+        let Callback { url, secret, id, timestamp, body, traceparent } = callback;
+        let signature = signature::sign(secret, id, timestamp, &body);
+        let mut request = self
+            .client
+            .post(url.clone())
+            .header("content-type", cloud_event::CONTENT_TYPE)
+            .header("webhook-id", id)
+            .header("webhook-timestamp", timestamp)
+            .header("webhook-signature", signature)
+            .body(body);
+        if let Some(traceparent) = traceparent {
+            request = request.header("traceparent", traceparent);
+        }
+        let exchange = send(request, self.timeout).await;
+        let outcome = match exchange.outcome {
+            Ok(answer) if answer.status.is_success() => Delivery::Delivered,
+            Ok(answer) if answer.status == 410 => Delivery::Gone,
+            Ok(_) => Delivery::Refused,
+            Err(NoAnswer::NotSent(cause) | NoAnswer::Lost(cause)) => Delivery::Unreachable(cause),
+        };
+        Exchange { outcome, http_status: exchange.http_status, took: exchange.took }
+    }
+}

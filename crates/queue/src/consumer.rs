@@ -1,0 +1,185 @@
+//! The consumer runtime: free slots decide how many messages are asked for, so that none ages in a local buffer.
+
+use crate::deleter::Deleter;
+use crate::publisher::MAX_ENTRIES;
+use crate::{Backoff, Error, Queue, Slot, Slots, TRACEPARENT};
+use aws_sdk_sqs::types::MessageSystemAttributeName;
+use futures::FutureExt as _;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// A received message.
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub queue: Arc<str>,
+    pub id: String,
+    pub body: String,
+    pub traceparent: Option<String>,
+    /// How often SQS has handed it out. Approximate: nothing may be decided by it.
+    pub receive_count: u32,
+}
+
+/// What is to become of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Delete,
+    /// SQS returns it after the visibility timeout, and moves it to the dead-letter queue after three receives.
+    Leave,
+}
+
+/// Works on messages. A panic is one failed message: it is logged, the message left to SQS.
+pub trait Handler: Send + Sync + 'static {
+    fn handle(&self, message: Message, slot: Slot) -> impl Future<Output = Verdict> + Send;
+}
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Long poll, at most 20 s.
+    pub wait: Duration,
+    /// Extends the visibility by this much, each time half of it has passed, while a handler works. For handlers that
+    /// may take longer than the queue's visibility timeout and rely on nobody else getting the message.
+    pub renew_visibility: Option<Duration>,
+    /// How many receives are under way at once.
+    pub pollers: usize,
+}
+
+/// Consumes one queue.
+pub struct Consumer<H> {
+    pub queue: Queue,
+    pub slots: Slots,
+    pub settings: Settings,
+    /// Nothing is received while this is `false`.
+    pub open: watch::Receiver<bool>,
+    pub handler: Arc<H>,
+}
+
+impl<H> Clone for Consumer<H> {
+    fn clone(&self) -> Self {
+        Self {
+            queue: self.queue.clone(),
+            slots: self.slots.clone(),
+            settings: self.settings.clone(),
+            open: self.open.clone(),
+            handler: Arc::clone(&self.handler),
+        }
+    }
+}
+
+impl<H: Handler> Consumer<H> {
+    /// Receives until `stop`, then lets every handler end and flushes the deletes. A message in flight is never dropped.
+    pub async fn run(self, stop: CancellationToken) {
+        let handlers = TaskTracker::new();
+        let deletes = TaskTracker::new();
+        let deleter = Deleter::start(self.queue.clone(), &deletes);
+        let pollers = (0..self.settings.pollers.max(1)).map(|_| {
+            let (consumer, handlers, deleter) = (self.clone(), handlers.clone(), deleter.clone());
+            consumer.poll(stop.clone(), handlers, deleter)
+        });
+        futures::future::join_all(pollers).await;
+        handlers.close();
+        handlers.wait().await;
+        drop(deleter);
+        deletes.close();
+        deletes.wait().await;
+    }
+
+    async fn poll(mut self, stop: CancellationToken, handlers: TaskTracker, deleter: Deleter) {
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+        while let Some(slots) = stop.run_until_cancelled(self.ready()).await {
+            match stop.run_until_cancelled(self.receive(slots.len())).await {
+                None => break,
+                Some(Ok(received)) => {
+                    backoff.reset();
+                    for ((message, receipt), slot) in received.into_iter().zip(slots) {
+                        handlers.spawn(self.clone().work(message, receipt, slot, deleter.clone()));
+                    }
+                }
+                Some(Err(error)) => {
+                    tracing::warn!(queue.name = self.queue.name(), %error, "could not receive");
+                    drop(slots);
+                    stop.run_until_cancelled(backoff.wait()).await;
+                }
+            }
+        }
+    }
+
+    /// Slots to work with, once there are some and receiving is open.
+    async fn ready(&mut self) -> Vec<Slot> {
+        if self.open.wait_for(|open| *open).await.is_err() {
+            // Whoever could open it is gone: the process is ending.
+            std::future::pending::<()>().await;
+        }
+        self.slots.acquire_up_to(MAX_ENTRIES).await
+    }
+
+    async fn receive(&self, max: usize) -> Result<Vec<(Message, String)>, Error> {
+        let request = self.queue.receiver().receive_message().queue_url(self.queue.url().await?);
+        let answer = request
+            .max_number_of_messages(max as i32)
+            .wait_time_seconds(self.settings.wait.as_secs() as i32)
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
+            .message_attribute_names(TRACEPARENT)
+            .send()
+            .await
+            .map_err(|error| Error::new("ReceiveMessage", error))?;
+        let name: Arc<str> = self.queue.name().into();
+        let read = |message: aws_sdk_sqs::types::Message| {
+            let receive_count = message
+                .attributes()
+                .and_then(|attributes| attributes.get(&MessageSystemAttributeName::ApproximateReceiveCount))
+                .and_then(|count| count.parse().ok());
+            let traceparent = message.message_attributes().and_then(|attributes| attributes.get(TRACEPARENT));
+            let traceparent = traceparent.and_then(|attribute| attribute.string_value()).map(str::to_owned);
+            let received = Message {
+                queue: Arc::clone(&name),
+                id: message.message_id.unwrap_or_default(),
+                body: message.body.unwrap_or_default(),
+                traceparent,
+                receive_count: receive_count.unwrap_or(1),
+            };
+            (received, message.receipt_handle.unwrap_or_default())
+        };
+        Ok(answer.messages.unwrap_or_default().into_iter().map(read).collect())
+    }
+
+    async fn work(self, message: Message, receipt: String, slot: Slot, deleter: Deleter) {
+        let id = message.id.clone();
+        let handling = AssertUnwindSafe(self.handler.handle(message, slot)).catch_unwind();
+        let verdict = match self.settings.renew_visibility {
+            Some(visibility) => self.renewing(handling, &receipt, visibility).await,
+            None => handling.await,
+        };
+        match verdict {
+            Ok(Verdict::Delete) => deleter.delete(receipt).await,
+            Ok(Verdict::Leave) => {}
+            Err(_panic) => {
+                tracing::error!(queue.name = self.queue.name(), message.id = id, "handler panicked, message left");
+            }
+        }
+    }
+
+    async fn renewing<T>(&self, handling: impl Future<Output = T>, receipt: &str, visibility: Duration) -> T {
+        let mut handling = std::pin::pin!(handling);
+        loop {
+            match tokio::time::timeout(visibility / 2, &mut handling).await {
+                Ok(done) => return done,
+                Err(_elapsed) => self.renew(receipt, visibility).await,
+            }
+        }
+    }
+
+    async fn renew(&self, receipt: &str, visibility: Duration) {
+        let renewed = async {
+            let request = self.queue.sender().change_message_visibility().queue_url(self.queue.url().await?);
+            let request = request.receipt_handle(receipt).visibility_timeout(visibility.as_secs() as i32);
+            request.send().await.map_err(|error| Error::new("ChangeMessageVisibility", error))
+        };
+        if let Err(error) = renewed.await {
+            tracing::warn!(queue.name = self.queue.name(), %error, "could not renew the visibility of a message");
+        }
+    }
+}

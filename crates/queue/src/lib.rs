@@ -1,0 +1,18 @@
+//! SQS, and SQS only: a publisher and a consumer runtime for any queue. Knows bytes and receipts, nothing of what the
+//! messages mean; could be lifted out and used by somebody else.
+
+pub mod backoff;
+mod client;
+mod consumer;
+mod deleter;
+mod publisher;
+mod slots;
+
+pub use backoff::Backoff;
+pub use client::{Clients, Endpoint, Error, Queue};
+pub use consumer::{Consumer, Handler, Message, Settings, Verdict};
+pub use publisher::{Outgoing, Sent};
+pub use slots::{Slot, Slots};
+
+/// The message attribute that carries the W3C trace context.
+pub const TRACEPARENT: &str = "traceparent";

@@ -1,0 +1,209 @@
+//! Accepted commands. Insert-only: never locked, never updated.
+
+use crate::{Error, Result};
+use chrono::{DateTime, Utc};
+use holdfast_domain::progress::Progress;
+use holdfast_domain::status::{Reason, Step};
+use holdfast_domain::{ClientNo, Command, CommandId, CommandNo, Kind, Status};
+use sqlx::PgPool;
+use sqlx::types::Json;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A command that this statement inserted, with the wakeup that owes its run.
+#[derive(Clone, Copy, Debug)]
+pub struct Accepted {
+    pub id: CommandId,
+    pub no: CommandNo,
+    pub created_at: DateTime<Utc>,
+    /// What the publish mark compares with (PROTOCOL 4).
+    pub due_at: DateTime<Utc>,
+}
+
+/// A command that was there before.
+#[derive(Clone, Debug)]
+pub struct Existing {
+    pub id: CommandId,
+    pub client: ClientNo,
+    pub kind: Kind,
+    pub key: String,
+    pub fingerprint: Vec<u8>,
+    pub status: Status,
+    pub created_at: DateTime<Utc>,
+}
+
+/// Inserts commands and their wakeups, due after `publish_within` if nobody claims them before. What is not returned
+/// was there already, and is read with [`existing`]: the same statement would not see it (PROTOCOL 18).
+pub async fn accept(pool: &PgPool, commands: &[&Command], publish_within: Duration) -> Result<Vec<Accepted>> {
+    // Sorted, else two APIs that insert the same ids in another order deadlock.
+    let mut commands = commands.to_vec();
+    commands.sort_by_key(|command| command.id);
+    let ids: Vec<Uuid> = commands.iter().map(|command| command.id.0).collect();
+    let clients: Vec<i32> = commands.iter().map(|command| command.client.0).collect();
+    let kinds: Vec<i16> = commands.iter().map(|command| command.kind.code()).collect();
+    let keys: Vec<&str> = commands.iter().map(|command| command.key.as_str()).collect();
+    let header_keys: Vec<Option<&str>> = commands.iter().map(|command| command.header_key.as_deref()).collect();
+    let fingerprints: Vec<&[u8]> = commands.iter().map(|command| command.fingerprint.as_slice()).collect();
+    let bodies: Vec<&str> = commands.iter().map(|command| command.body.as_str()).collect();
+    let traceparents: Vec<Option<&str>> = commands.iter().map(|command| command.traceparent.as_deref()).collect();
+    let rows = sqlx::query!(
+        r#"with c as (
+             insert into commands (id, client, kind, key, header_key, fingerprint, body, traceparent)
+             select * from unnest($1::uuid[], $2::int[], $3::smallint[], $4::text[], $5::text[], $6::bytea[],
+                                  $7::text[], $8::text[])
+              order by 1
+                 on conflict (id) do nothing
+             returning no, id, kind, created_at
+           ),
+           w as (
+             insert into wakeups (no, lane, kind, status, due_at)
+             select no, 0, kind, 'accepted', holdfast_now() + make_interval(secs => $9) from c
+             returning no, due_at
+           )
+           select c.id as "id!", c.no as "no!", c.created_at as "created_at!", w.due_at as "due_at!"
+             from c join w using (no)"#,
+        &ids,
+        &clients,
+        &kinds,
+        &keys as &[&str],
+        &header_keys as &[Option<&str>],
+        &fingerprints as &[&[u8]],
+        &bodies as &[&str],
+        &traceparents as &[Option<&str>],
+        publish_within.as_secs_f64(),
+    )
+    .fetch_all(pool)
+    .await?;
+    let accepted = rows.into_iter().map(|row| Accepted {
+        id: CommandId(row.id),
+        no: CommandNo(row.no),
+        created_at: row.created_at,
+        due_at: row.due_at,
+    });
+    Ok(accepted.collect())
+}
+
+/// What stands under these ids, in no particular order.
+pub async fn existing(pool: &PgPool, ids: &[CommandId]) -> Result<Vec<Existing>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        r#"select c.id as "id!", c.client as "client!", c.kind as "kind!", c.key as "key!", c.fingerprint as "fingerprint!",
+                  c.created_at as "created_at!", coalesce(o.status, w.status) as status
+             from commands c
+             left join outcomes o on o.no = c.no
+             left join wakeups w on w.no = c.no and w.lane = 0
+            where c.id = any($1)"#,
+        &ids
+    )
+    .fetch_all(pool)
+    .await?;
+    let existing = rows.into_iter().map(|row| {
+        Ok(Existing {
+            id: CommandId(row.id),
+            client: ClientNo(row.client),
+            kind: kind(row.kind)?,
+            key: row.key,
+            fingerprint: row.fingerprint,
+            status: status(row.status)?,
+            created_at: row.created_at,
+        })
+    });
+    existing.collect()
+}
+
+/// A command and where it stands, as its client may see it.
+#[derive(Clone, Debug)]
+pub struct Current {
+    pub no: CommandNo,
+    pub kind: Kind,
+    pub body: String,
+    pub created_at: DateTime<Utc>,
+    pub status: Status,
+    pub step: Option<Step>,
+    pub reason: Option<Reason>,
+    pub progress: Progress,
+    pub sequence: i32,
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// Reads one command of this client. Another client's command does not exist here.
+pub async fn current(pool: &PgPool, client: ClientNo, kind: Kind, id: CommandId) -> Result<Option<Current>> {
+    let row = sqlx::query!(
+        r#"select c.no as "no!", c.body as "body!", c.created_at as "created_at!",
+                  coalesce(o.status, w.status) as status, w.step as "step?", o.reason as "reason?", o.detail as "detail?",
+                  coalesce(o.progress, w.progress) as "progress: Json<Progress>",
+                  coalesce(o.sequence, w.sequence) as "sequence!", o.finished_at as "finished_at?"
+             from commands c
+             left join outcomes o on o.no = c.no
+             left join wakeups w on w.no = c.no and w.lane = 0
+            where c.id = $1 and c.client = $2 and c.kind = $3"#,
+        id.0,
+        client.0,
+        kind.code()
+    )
+    .fetch_optional(pool)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let step = match row.step.as_deref() {
+        Some(name) if row.finished_at.is_none() => Some(step(name)?),
+        _ => None,
+    };
+    let reason = row.reason.map(|code| Reason { code, detail: row.detail.unwrap_or_default() });
+    Ok(Some(Current {
+        no: CommandNo(row.no),
+        kind,
+        body: row.body,
+        created_at: row.created_at,
+        status: status(row.status)?,
+        step,
+        reason,
+        progress: row.progress.map(|json| json.0).unwrap_or_default(),
+        sequence: row.sequence,
+        finished_at: row.finished_at,
+    }))
+}
+
+/// What changes whenever the representation of a command does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    pub sequence: i32,
+    pub status: Status,
+}
+
+/// The present versions of many commands, for everybody who waits for one of them.
+pub async fn versions(pool: &PgPool, nos: &[CommandNo]) -> Result<Vec<(CommandNo, Version)>> {
+    let nos: Vec<i64> = nos.iter().map(|no| no.0).collect();
+    let rows = sqlx::query!(
+        r#"select n.no as "no!", coalesce(o.status, w.status) as status, coalesce(o.sequence, w.sequence) as "sequence!"
+             from unnest($1::bigint[]) n(no)
+             left join outcomes o on o.no = n.no
+             left join wakeups w on w.no = n.no and w.lane = 0
+            where o.no is not null or w.no is not null"#,
+        &nos
+    )
+    .fetch_all(pool)
+    .await?;
+    let version = rows.into_iter().map(|row| {
+        Ok((CommandNo(row.no), Version { sequence: row.sequence, status: status(row.status)? }))
+    });
+    version.collect()
+}
+
+/// Which of these ids have a row.
+pub async fn known(pool: &PgPool, ids: &[CommandId]) -> Result<Vec<CommandId>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let known = sqlx::query_scalar!("select id from commands where id = any($1)", &ids).fetch_all(pool).await?;
+    Ok(known.into_iter().map(CommandId).collect())
+}
+
+pub(crate) fn kind(code: i16) -> Result<Kind> {
+    Kind::from_code(code).ok_or(Error::Unreadable { what: "command kind" })
+}
+
+pub(crate) fn status(name: Option<String>) -> Result<Status> {
+    name.as_deref().and_then(Status::from_name).ok_or(Error::Unreadable { what: "command status" })
+}
+
+pub(crate) fn step(name: &str) -> Result<Step> {
+    Step::from_name(name).ok_or(Error::Unreadable { what: "command step" })
+}

@@ -1,0 +1,43 @@
+//! What can go wrong with a statement, told apart once, here.
+
+/// Only three things matter to a caller: come back later, this data will never fit, or this is a bug.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No answer, or an answer that says "not now". Whether a write happened is unknown.
+    #[error("postgres is unavailable")]
+    Unavailable(#[source] sqlx::Error),
+    /// SQLSTATE class 22 or 23: these rows will be refused every time.
+    #[error("postgres refused the data")]
+    Refused(#[source] sqlx::Error),
+    #[error("postgres statement failed")]
+    Failed(#[source] sqlx::Error),
+    /// A stored value that this version cannot read.
+    #[error("stored {what} cannot be read")]
+    Unreadable { what: &'static str },
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let class = match &error {
+            sqlx::Error::Database(database) => database.code().map(|code| code.chars().take(2).collect::<String>()),
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => return Self::Unavailable(error),
+            _ => return Self::Failed(error),
+        };
+        match class.as_deref() {
+            Some("22" | "23") => Self::Refused(error),
+            // Connection, rollback (deadlock), resources, operator intervention (shutdown, timeout), system error.
+            Some("08" | "40" | "53" | "55" | "57" | "58") => Self::Unavailable(error),
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+/// For a caller whose statement was lost inside this process.
+pub const fn worker_crashed() -> sqlx::Error {
+    sqlx::Error::WorkerCrashed
+}

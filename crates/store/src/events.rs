@@ -1,0 +1,27 @@
+//! The audit trail. Appended by the statements in `wakeups`, under the row's lock; read here.
+
+use crate::Result;
+use chrono::{DateTime, Utc};
+use holdfast_domain::CommandNo;
+use holdfast_domain::trail::Entry;
+use sqlx::PgPool;
+use sqlx::types::Json;
+
+/// What one write appended.
+#[derive(Clone, Debug)]
+pub struct Appended {
+    pub sequence: i32,
+    pub at: DateTime<Utc>,
+    pub entries: Vec<Entry>,
+}
+
+/// The whole trail of a command, oldest first.
+pub async fn of(pool: &PgPool, no: CommandNo) -> Result<Vec<Appended>> {
+    let rows = sqlx::query!(
+        r#"select sequence, at, data as "data: Json<Vec<Entry>>" from events where no = $1 order by sequence"#,
+        no.0
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| Appended { sequence: row.sequence, at: row.at, entries: row.data.0 }).collect())
+}

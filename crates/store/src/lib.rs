@@ -1,0 +1,23 @@
+//! All SQL of Holdfast, one file per table.
+//!
+//! Statements are set-oriented: accept, claim, wait and finish take slices, one is a batch of one. Every state change is
+//! guarded on the row that it changes. Times go in as durations and are added to Postgres' clock (PROTOCOL 24). Nothing
+//! here touches the network beyond Postgres, and nothing here decides anything.
+
+pub mod clients;
+pub mod commands;
+pub mod dead_letters;
+pub mod error;
+pub mod events;
+pub mod outcomes;
+pub mod pool;
+pub mod schema;
+pub mod transactions;
+pub mod wakeups;
+pub mod workers;
+
+pub use error::Error;
+pub use sqlx::PgPool;
+
+/// What every statement here answers.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,229 @@
+//! Claiming: a worker takes a row under a token of its own.
+
+use crate::commands::{kind, step};
+use crate::{Error, Result};
+use chrono::{DateTime, Utc};
+use holdfast_domain::progress::Progress;
+use holdfast_domain::status::Step;
+use holdfast_domain::{ClientNo, CommandId, CommandNo, Kind, Lane, Token, WorkerId};
+use sqlx::PgPool;
+use sqlx::types::Json;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Wish to claim one row.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    pub no: CommandNo,
+    pub lane: Lane,
+    pub token: Token,
+}
+
+/// A claimed row with all that its handler needs.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    pub no: CommandNo,
+    pub id: CommandId,
+    pub lane: Lane,
+    pub kind: Kind,
+    pub token: Token,
+    pub worker: WorkerId,
+    /// As seen at the claim; a wait that sees another number looks again at once.
+    pub nudge: i32,
+    /// The claim before this one was not released: what it did is unknown.
+    pub taken_over: bool,
+    pub step: Step,
+    pub tries: i16,
+    pub progress: Progress,
+    /// Time left until the next try may be made.
+    pub next_try_in: Option<Duration>,
+    /// Time since something may first have been sent to a partner.
+    pub first_sent_ago: Duration,
+    /// Time left to settle; zero when it is over.
+    pub settle_within: Option<Duration>,
+    /// Postgres' time of the claim.
+    pub claimed_at: DateTime<Utc>,
+    pub client: ClientNo,
+    pub client_callback_url: Option<String>,
+    pub key: String,
+    pub body: String,
+    pub traceparent: Option<String>,
+    pub created_at: DateTime<Utc>,
+}
+
+struct Row {
+    no: i64,
+    lane: i16,
+    token: i64,
+    worker: i64,
+    nudge: i32,
+    dirty: i16,
+    step: String,
+    tries: i16,
+    progress: Option<Json<Progress>>,
+    next_try_in_ms: Option<i64>,
+    first_sent_ago_ms: i64,
+    settle_within_ms: Option<i64>,
+    claimed_at: DateTime<Utc>,
+    id: Uuid,
+    client: i32,
+    kind: i16,
+    key: String,
+    body: String,
+    traceparent: Option<String>,
+    created_at: DateTime<Utc>,
+    callback_url: Option<String>,
+}
+
+/// The second half of both ways to claim. The first half is a CTE `l (no, lane, token)` of locked rows; $1 is the worker,
+/// $2 the lease in seconds. What was claimed by others meanwhile, or is not yet runnable, is not returned.
+macro_rules! claim {
+    ($lock:literal, $($argument:expr),+) => {
+        sqlx::query_as!(
+            Row,
+            $lock
+                + r#", w as (
+                 update wakeups w
+                    set token = l.token,
+                        worker = $1,
+                        lease_until = holdfast_now() + make_interval(secs => $2),
+                        dirty = w.dirty + case when w.token is null or w.token = l.token then 0 else 1 end,
+                        status = case when w.status = 'accepted' then 'processing' else w.status end,
+                        -- Earlier than any request of this claim; taken back by a wait that has sent nothing.
+                        first_sent_at = coalesce(w.first_sent_at, holdfast_now())
+                   from l
+                  where w.no = l.no and w.lane = l.lane and w.run_at <= holdfast_now()
+                    -- The same token again: the answer to this very claim was lost, and it is asked for once more.
+                    and (w.token is null or w.lease_until <= holdfast_now() or w.token = l.token)
+                 returning w.*
+               )
+               select w.no as "no!", w.lane as "lane!", w.token as "token!", w.worker as "worker!", w.nudge as "nudge!",
+                      w.dirty as "dirty!", w.step as "step!", w.tries as "tries!",
+                      w.progress as "progress: Json<Progress>",
+                      (extract(epoch from w.next_try_at - holdfast_now()) * 1000)::bigint as next_try_in_ms,
+                      (extract(epoch from holdfast_now() - w.first_sent_at) * 1000)::bigint as "first_sent_ago_ms!",
+                      (extract(epoch from w.settle_deadline - holdfast_now()) * 1000)::bigint as settle_within_ms,
+                      holdfast_now() as "claimed_at!",
+                      c.id as "id!", c.client as "client!", c.kind as "kind!", c.key as "key!", c.body as "body!",
+                      c.traceparent as "traceparent?", c.created_at as "created_at!", k.callback_url as "callback_url?"
+                 from w
+                 join commands c on c.no = w.no
+                 join clients k on k.no = c.client"#,
+            $($argument),+
+        )
+    };
+}
+
+/// Claims by name. A wish that is not answered was refused: claimed by another, not yet runnable, or nothing is owed.
+pub async fn claim(pool: &PgPool, worker: WorkerId, lease: Duration, claims: &[Claim]) -> Result<Vec<Claimed>> {
+    let nos: Vec<i64> = claims.iter().map(|claim| claim.no.0).collect();
+    let lanes: Vec<i16> = claims.iter().map(|claim| claim.lane.code()).collect();
+    let tokens: Vec<i64> = claims.iter().map(|claim| claim.token.0).collect();
+    let rows = claim!(
+        "with l as materialized (
+           select w.no, w.lane, t.token
+             from wakeups w
+             join unnest($3::bigint[], $4::smallint[], $5::bigint[]) t(no, lane, token) using (no, lane)
+            order by w.no, w.lane
+              -- waits for a holder's write, so that its result is judged, not the state before it
+              for update of w
+         )",
+        worker.0,
+        lease.as_secs_f64(),
+        &nos,
+        &lanes,
+        &tokens
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter().map(Claimed::try_from).collect()
+}
+
+/// Claims what is due in this lane, oldest first, as many as there are tokens.
+pub async fn claim_due(
+    pool: &PgPool,
+    worker: WorkerId,
+    lease: Duration,
+    lane: Lane,
+    kinds: &[Kind],
+    tokens: &[Token],
+) -> Result<Vec<Claimed>> {
+    let kinds: Vec<i16> = kinds.iter().map(|kind| kind.code()).collect();
+    let tokens: Vec<i64> = tokens.iter().map(|token| token.0).collect();
+    let rows = claim!(
+        "with l as materialized (
+           select no, lane, ($5::bigint[])[row_number() over ()] as token
+             from (select no, lane
+                     from wakeups
+                    where due_at <= holdfast_now() and run_at <= holdfast_now()
+                      and (token is null or lease_until <= holdfast_now())
+                      and lane = $3 and kind = any($4)
+                    order by due_at
+                    limit cardinality($5::bigint[])
+                      -- another worker's rows are its own business
+                      for update skip locked) x
+         )",
+        worker.0,
+        lease.as_secs_f64(),
+        lane.code(),
+        &kinds,
+        &tokens
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter().map(Claimed::try_from).collect()
+}
+
+/// Which of these claims still stand. Asked after the answer of a write was lost (PROTOCOL 7).
+pub async fn held(pool: &PgPool, claims: &[Claim]) -> Result<Vec<(CommandNo, Lane)>> {
+    let nos: Vec<i64> = claims.iter().map(|claim| claim.no.0).collect();
+    let lanes: Vec<i16> = claims.iter().map(|claim| claim.lane.code()).collect();
+    let tokens: Vec<i64> = claims.iter().map(|claim| claim.token.0).collect();
+    let rows = sqlx::query!(
+        "select w.no, w.lane
+           from wakeups w
+           join unnest($1::bigint[], $2::smallint[], $3::bigint[]) t(no, lane, token) using (no, lane)
+          where w.token = t.token",
+        &nos,
+        &lanes,
+        &tokens
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter().map(|row| Ok((CommandNo(row.no), lane(row.lane)?))).collect()
+}
+
+impl TryFrom<Row> for Claimed {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let left = |ms: i64| Duration::from_millis(ms.try_into().unwrap_or(0));
+        Ok(Self {
+            no: CommandNo(row.no),
+            id: CommandId(row.id),
+            lane: lane(row.lane)?,
+            kind: kind(row.kind)?,
+            token: Token(row.token),
+            worker: WorkerId(row.worker),
+            nudge: row.nudge,
+            taken_over: row.dirty > 0,
+            step: step(&row.step)?,
+            tries: row.tries,
+            progress: row.progress.map(|json| json.0).unwrap_or_default(),
+            next_try_in: row.next_try_in_ms.map(left).filter(|wait| !wait.is_zero()),
+            first_sent_ago: left(row.first_sent_ago_ms),
+            settle_within: row.settle_within_ms.map(left),
+            claimed_at: row.claimed_at,
+            client: ClientNo(row.client),
+            client_callback_url: row.callback_url,
+            key: row.key,
+            body: row.body,
+            traceparent: row.traceparent,
+            created_at: row.created_at,
+        })
+    }
+}
+
+pub(super) fn lane(code: i16) -> Result<Lane> {
+    Lane::from_code(code).ok_or(Error::Unreadable { what: "wakeup lane" })
+}

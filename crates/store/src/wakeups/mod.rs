@@ -1,0 +1,15 @@
+//! The one narrow, hot table: outbox, timer, lease and watchdog. See PROTOCOL in the README for its rules.
+//!
+//! Every predicate of a state change is on the row that is updated, never on a joined table or in an unlocked subselect:
+//! Postgres re-checks only the locked row after a wait. `commands` is joined for reading and never locked. All
+//! multi-row writes lock in key order first.
+
+mod claim;
+mod relay;
+mod run;
+mod tell;
+
+pub use claim::{Claim, Claimed, claim, claim_due, held};
+pub use relay::{Marked, Overdue, mark_published, take_overdue};
+pub use run::{Finish, Finished, Hold, Note, finish, note, wait};
+pub use tell::{Told, tell_again, told};

@@ -1,0 +1,93 @@
+//! The net below publishing: the mark that says "it is in the queue", and the taking of what is overdue.
+
+use super::claim::lane;
+use crate::Result;
+use crate::commands::kind;
+use chrono::{DateTime, Utc};
+use holdfast_domain::{CommandId, CommandNo, Kind, Lane};
+use sqlx::PgPool;
+use std::time::Duration;
+
+/// A first message that SQS took.
+#[derive(Clone, Copy, Debug)]
+pub struct Marked {
+    pub no: CommandNo,
+    /// As accept returned it: the mark is a compare-and-set.
+    pub due_at: DateTime<Utc>,
+}
+
+/// Notes that these need no second message for `quiet`. Called about a second after the send: in the happy path the row
+/// has been claimed or is gone, and nothing is written. An unconditional mark would push a retry into the future.
+pub async fn mark_published(pool: &PgPool, marked: &[Marked], quiet: Duration) -> Result<u64> {
+    let nos: Vec<i64> = marked.iter().map(|mark| mark.no.0).collect();
+    let due: Vec<DateTime<Utc>> = marked.iter().map(|mark| mark.due_at).collect();
+    let updated = sqlx::query!(
+        "with l as materialized (
+           select w.no
+             from wakeups w
+             join unnest($1::bigint[], $2::timestamptz[]) s(no, due_at) on w.no = s.no and w.due_at = s.due_at
+            where w.lane = 0 and w.token is null
+            order by w.no
+              -- whoever holds the row is about to make the mark pointless
+              for update of w skip locked
+         )
+         update wakeups w
+            set due_at = holdfast_now() + make_interval(secs => $3), publishes = w.publishes + 1
+           from l
+          where w.no = l.no and w.lane = 0",
+        &nos,
+        &due,
+        quiet.as_secs_f64()
+    )
+    .execute(pool)
+    .await?;
+    Ok(updated.rows_affected())
+}
+
+/// A row that somebody must look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Overdue {
+    pub no: CommandNo,
+    pub id: CommandId,
+    pub kind: Kind,
+    pub lane: Lane,
+}
+
+/// Takes rows that are overdue by `by`, oldest first, to publish them. Each comes back after 30 s, doubling up to 15 min,
+/// if nobody has claimed it by then: a send that fails needs no second write. Expired claims are taken over.
+pub async fn take_overdue(pool: &PgPool, by: Duration, limit: i64) -> Result<Vec<Overdue>> {
+    let rows = sqlx::query!(
+        r#"with l as materialized (
+             select no, lane
+               from wakeups
+              where due_at <= holdfast_now() - make_interval(secs => $1) and run_at <= holdfast_now()
+                and (token is null or lease_until <= holdfast_now())
+              order by due_at
+              limit $2
+                -- several relays share the work
+                for update skip locked
+           ),
+           w as (
+             update wakeups w
+                set due_at = holdfast_now() + least(interval '30 s' * 2 ^ least(w.publishes, 10), interval '15 min'),
+                    publishes = least(w.publishes + 1, 1000),
+                    status = case when w.status = 'accepted' and w.token is not null then 'processing' else w.status end,
+                    dirty = w.dirty + case when w.token is null then 0 else 1 end,
+                    token = null,
+                    worker = null,
+                    lease_until = null
+               from l
+              where w.no = l.no and w.lane = l.lane
+             returning w.no, w.lane
+           )
+           select w.no as "no!", w.lane as "lane!", c.id as "id!", c.kind as "kind!" from w join commands c using (no)"#,
+        by.as_secs_f64(),
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    let overdue = rows.into_iter().map(|row| {
+        Ok(Overdue { no: CommandNo(row.no), id: CommandId(row.id), kind: kind(row.kind)?, lane: lane(row.lane)? })
+    });
+    overdue.collect()
+}

@@ -1,0 +1,284 @@
+//! What the holder of a run's claim may write: note (and go on), wait (release), finish (end).
+
+use crate::Result;
+use chrono::{DateTime, Utc};
+use holdfast_domain::progress::Progress;
+use holdfast_domain::status::{Outcome, Step};
+use holdfast_domain::trail::Entry;
+use holdfast_domain::{CommandNo, Status, Token, WorkerId};
+use sqlx::PgPool;
+use sqlx::types::Json;
+use std::time::Duration;
+
+/// The claim under which something is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Hold {
+    pub no: CommandNo,
+    pub token: Token,
+}
+
+/// Where a run stands.
+#[derive(Clone, Debug)]
+pub struct Note {
+    pub hold: Hold,
+    /// Seen at the claim.
+    pub nudge: i32,
+    pub status: Status,
+    pub step: Step,
+    pub progress: Progress,
+    /// What happened since the last write.
+    pub trail: Vec<Entry>,
+    /// A creation was sent to a partner.
+    pub sent: bool,
+    /// No creation before this has passed.
+    pub next_try_in: Option<Duration>,
+    /// How long settling may take from now, where it has just begun. The first such deadline stands.
+    pub settle_within: Option<Duration>,
+    /// Until when nobody needs to look. Ignored by [`note`].
+    pub wait: Duration,
+}
+
+/// The notes as columns, for `unnest`.
+#[derive(Default)]
+struct Columns {
+    nos: Vec<i64>,
+    tokens: Vec<i64>,
+    nudges: Vec<i32>,
+    statuses: Vec<&'static str>,
+    steps: Vec<&'static str>,
+    progress: Vec<Json<Progress>>,
+    trails: Vec<Json<Vec<Entry>>>,
+    sent: Vec<bool>,
+    next_try_s: Vec<Option<f64>>,
+    settle_s: Vec<Option<f64>>,
+    wait_s: Vec<f64>,
+}
+
+impl Columns {
+    fn of(notes: &[&Note]) -> Self {
+        let mut columns = Self::default();
+        for note in notes {
+            columns.nos.push(note.hold.no.0);
+            columns.tokens.push(note.hold.token.0);
+            columns.nudges.push(note.nudge);
+            columns.statuses.push(note.status.name());
+            columns.steps.push(note.step.name());
+            columns.progress.push(Json(note.progress.clone()));
+            columns.trails.push(Json(note.trail.clone()));
+            columns.sent.push(note.sent);
+            columns.next_try_s.push(note.next_try_in.map(|wait| wait.as_secs_f64()));
+            columns.settle_s.push(note.settle_within.map(|wait| wait.as_secs_f64()));
+            columns.wait_s.push(note.wait.as_secs_f64());
+        }
+        columns
+    }
+}
+
+/// Writes down what must survive a crash at once, and keeps the claim. Not returned: the claim is lost.
+pub async fn note(pool: &PgPool, notes: &[&Note]) -> Result<Vec<Hold>> {
+    let columns = Columns::of(notes);
+    let rows = sqlx::query!(
+        r#"with d as (
+             select *
+               from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::bool[],
+                           $8::float8[], $9::float8[])
+                 as d(no, token, status, step, progress, trail, sent, next_try_s, settle_s)
+           ),
+           l as materialized (
+             select no from wakeups where no = any($1) and lane = 0 order by no for update
+           ),
+           g as (
+             update wakeups w
+                set status = d.status,
+                    step = d.step,
+                    progress = d.progress,
+                    sent = w.sent or d.sent,
+                    next_try_at = holdfast_now() + make_interval(secs => d.next_try_s),
+                    settle_deadline = coalesce(w.settle_deadline, holdfast_now() + make_interval(secs => d.settle_s)),
+                    sequence = w.sequence + 1
+               from d join l using (no)
+              where w.no = d.no and w.lane = 0 and w.token = d.token
+             returning w.no, w.token, w.sequence
+           ),
+           e as (
+             insert into events (no, sequence, data)
+             select g.no, g.sequence, d.trail from g join d using (no, token)
+           )
+           select no as "no!", token as "token!" from g"#,
+        &columns.nos,
+        &columns.tokens,
+        &columns.statuses as &[&str],
+        &columns.steps as &[&str],
+        &columns.progress as &[Json<Progress>],
+        &columns.trails as &[Json<Vec<Entry>>],
+        &columns.sent,
+        &columns.next_try_s as &[Option<f64>],
+        &columns.settle_s as &[Option<f64>],
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| Hold { no: CommandNo(row.no), token: Token(row.token) }).collect())
+}
+
+/// Releases the claim until `wait` has passed, or at once if somebody nudged since the claim. Not returned: the claim
+/// was lost.
+pub async fn wait(pool: &PgPool, notes: &[&Note]) -> Result<Vec<Hold>> {
+    let columns = Columns::of(notes);
+    let rows = sqlx::query!(
+        r#"with d as (
+             select *
+               from unnest($1::bigint[], $2::bigint[], $3::int[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[],
+                           $8::bool[], $9::float8[], $10::float8[], $11::float8[])
+                 as d(no, token, nudge, status, step, progress, trail, sent, next_try_s, settle_s, wait_s)
+           ),
+           l as materialized (
+             select no from wakeups where no = any($1) and lane = 0 order by no for update
+           ),
+           g as (
+             update wakeups w
+                set token = null,
+                    worker = null,
+                    lease_until = null,
+                    dirty = 0,
+                    publishes = 0,
+                    status = d.status,
+                    step = d.step,
+                    progress = d.progress,
+                    sent = w.sent or d.sent,
+                    first_sent_at = case when w.sent or d.sent then w.first_sent_at end,
+                    next_try_at = holdfast_now() + make_interval(secs => d.next_try_s),
+                    settle_deadline = coalesce(w.settle_deadline, holdfast_now() + make_interval(secs => d.settle_s)),
+                    sequence = w.sequence + 1,
+                    due_at = holdfast_now() + make_interval(secs => case when w.nudge = d.nudge then d.wait_s else 0 end),
+                    run_at = holdfast_now() + make_interval(secs => case when w.nudge = d.nudge then d.wait_s else 0 end)
+               from d join l using (no)
+              where w.no = d.no and w.lane = 0 and w.token = d.token
+             returning w.no, d.token, w.sequence, d.trail
+           ),
+           e as (
+             insert into events (no, sequence, data) select no, sequence, trail from g
+           )
+           select no as "no!", token as "token!" from g"#,
+        &columns.nos,
+        &columns.tokens,
+        &columns.nudges,
+        &columns.statuses as &[&str],
+        &columns.steps as &[&str],
+        &columns.progress as &[Json<Progress>],
+        &columns.trails as &[Json<Vec<Entry>>],
+        &columns.sent,
+        &columns.next_try_s as &[Option<f64>],
+        &columns.settle_s as &[Option<f64>],
+        &columns.wait_s,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| Hold { no: CommandNo(row.no), token: Token(row.token) }).collect())
+}
+
+/// The end of a run.
+#[derive(Clone, Debug)]
+pub struct Finish {
+    pub hold: Hold,
+    pub outcome: Outcome,
+    pub progress: Progress,
+    pub trail: Vec<Entry>,
+    /// The client has an endpoint that must be told.
+    pub tell: bool,
+    /// The finisher has room to tell it: it claims the lane `tell` under the same token.
+    pub claim_tell: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Finished {
+    pub hold: Hold,
+    pub sequence: i32,
+    pub finished_at: DateTime<Utc>,
+    /// The lane `tell` was claimed too.
+    pub telling: bool,
+}
+
+/// Ends runs: the wakeup of the lane `run` goes, the outcome stands, and what the client must be told is owed by the lane
+/// `tell`, in one statement. Not returned: the claim was lost, or the answer to the same statement was.
+pub async fn finish(
+    pool: &PgPool,
+    worker: WorkerId,
+    lease: Duration,
+    finishes: &[&Finish],
+) -> Result<Vec<Finished>> {
+    let nos: Vec<i64> = finishes.iter().map(|finish| finish.hold.no.0).collect();
+    let tokens: Vec<i64> = finishes.iter().map(|finish| finish.hold.token.0).collect();
+    let statuses: Vec<&str> = finishes.iter().map(|finish| finish.outcome.status().name()).collect();
+    let reasons = finishes.iter().map(|finish| finish.outcome.reason());
+    let codes: Vec<Option<&str>> = reasons.clone().map(|reason| reason.map(|reason| reason.code.as_str())).collect();
+    let details: Vec<Option<&str>> = reasons.map(|reason| reason.map(|reason| reason.detail.as_str())).collect();
+    let progress: Vec<Json<&Progress>> = finishes.iter().map(|finish| Json(&finish.progress)).collect();
+    let trails: Vec<Json<&[Entry]>> = finishes.iter().map(|finish| Json(finish.trail.as_slice())).collect();
+    let tells: Vec<bool> = finishes.iter().map(|finish| finish.tell).collect();
+    let claims: Vec<bool> = finishes.iter().map(|finish| finish.tell && finish.claim_tell).collect();
+    let rows = sqlx::query!(
+        r#"with d as (
+             select *
+               from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[],
+                           $8::bool[], $9::bool[])
+                 as d(no, token, status, reason, detail, progress, trail, tell, claim)
+           ),
+           l as materialized (
+             select no from wakeups where no = any($1) and lane = 0 order by no for update
+           ),
+           g as (
+             delete from wakeups w
+              using d join l using (no)
+              where w.no = d.no and w.lane = 0 and w.token = d.token
+             returning w.no, w.kind, w.sequence + 1 as sequence, d.token, d.status, d.reason, d.detail, d.progress,
+                       d.trail, d.tell, d.claim
+           ),
+           o as (
+             insert into outcomes (no, status, reason, detail, progress, sequence)
+             select no, status, reason, detail, progress, sequence from g
+           ),
+           e as (
+             insert into events (no, sequence, data) select no, sequence, trail from g
+           ),
+           t as (
+             insert into wakeups as w (no, lane, kind, due_at, sequence, token, worker, lease_until)
+             select no, 1, kind, holdfast_now(), sequence,
+                    case when claim then token end,
+                    case when claim then $10::bigint end,
+                    case when claim then holdfast_now() + make_interval(secs => $11) end
+               from g
+              where tell
+              order by no
+                 -- A callback of an earlier state is still owed: whoever sees to it looks again and tells this one.
+                 on conflict (no, lane) do update
+                set nudge = w.nudge + 1, tries = 0, sequence = excluded.sequence,
+                    run_at = least(w.run_at, holdfast_now()),
+                    due_at = case when w.token is null then holdfast_now() else w.due_at end
+             returning no, token
+           )
+           select g.no as "no!", g.token as "token!", g.sequence as "sequence!", holdfast_now() as "finished_at!",
+                  coalesce(t.token = g.token, false) as "telling!"
+             from g
+             left join t using (no)"#,
+        &nos,
+        &tokens,
+        &statuses as &[&str],
+        &codes as &[Option<&str>],
+        &details as &[Option<&str>],
+        &progress as &[Json<&Progress>],
+        &trails as &[Json<&[Entry]>],
+        &tells,
+        &claims,
+        worker.0,
+        lease.as_secs_f64(),
+    )
+    .fetch_all(pool)
+    .await?;
+    let finished = rows.into_iter().map(|row| Finished {
+        hold: Hold { no: CommandNo(row.no), token: Token(row.token) },
+        sequence: row.sequence,
+        finished_at: row.finished_at,
+        telling: row.telling,
+    });
+    Ok(finished.collect())
+}
