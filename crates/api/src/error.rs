@@ -3,8 +3,8 @@
 use axum::response::{IntoResponse, Response};
 use holdfast_app::accept;
 use holdfast_domain::Violation;
-use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 
 /// Seconds after which a retry has a chance.
@@ -48,14 +48,20 @@ impl Problem {
         match self {
             Self::Unparseable(_) => (StatusCode::BAD_REQUEST, "unparseable-body", "Body is not valid JSON"),
             Self::KeyMissing => (StatusCode::BAD_REQUEST, "idempotency-key-missing", "Idempotency key is missing"),
-            Self::KeyMalformed => (StatusCode::BAD_REQUEST, "idempotency-key-malformed", "Idempotency key is malformed"),
-            Self::InvalidContent(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-content", "Content is not valid"),
-            Self::KeyReused => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "Idempotency key was used with other content")
+            Self::KeyMalformed => {
+                (StatusCode::BAD_REQUEST, "idempotency-key-malformed", "Idempotency key is malformed")
             }
+            Self::InvalidContent(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-content", "Content is not valid"),
+            Self::KeyReused => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency-key-reused",
+                "Idempotency key was used with other content",
+            ),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "API key is missing or not valid"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is nothing here"),
-            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method is not allowed here"),
+            Self::MethodNotAllowed => {
+                (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method is not allowed here")
+            }
             Self::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "payload-too-large", "Body is larger than 64 KiB"),
             Self::UnsupportedMediaType => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Body must be plain application/json")

@@ -19,7 +19,8 @@ impl FromRequestParts<State> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
-        let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or(Problem::Unauthorized)?;
+        let header =
+            parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or(Problem::Unauthorized)?;
         let (scheme, api_key) = header.split_once(' ').ok_or(Problem::Unauthorized)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(Problem::Unauthorized);
@@ -93,7 +94,9 @@ mod tests {
 
     #[test]
     fn a_key_may_be_quoted_or_bare() {
-        for (value, key) in [("abc", "abc"), ("\"abc\"", "abc"), (" \"a b\"", ""), ("\"abc", ""), ("", ""), ("\"\"", "")] {
+        for (value, key) in
+            [("abc", "abc"), ("\"abc\"", "abc"), (" \"a b\"", ""), ("\"abc", ""), ("", ""), ("\"\"", "")]
+        {
             let read = idempotency_key(&with("idempotency-key", value));
             match key {
                 "" => assert!(read.is_err(), "{value}"),

@@ -21,7 +21,7 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    telemetry::init();
+    telemetry::init("info");
     let app = App::new(config::load(&arguments.config)?, "holdfast-api").await?;
     let stop = shutdown::on_signal()?;
     let state = State::start(app, stop.clone());

@@ -182,7 +182,7 @@ impl Default for Worker {
 pub struct Callbacks {
     /// Total deadline of an attempt, the answer's body included.
     pub timeout_ms: Millis,
-    /// The wait after each failed attempt, ± 20 %. One attempt more than there are waits.
+    /// The wait after each failed attempt, ± 20 %. One attempt more than there are waits. In the environment: `5000,300000`.
     pub schedule_ms: Vec<Millis>,
 }
 
@@ -274,18 +274,29 @@ impl Default for Transactions {
 /// Reads `file` if it exists, then the environment.
 #[expect(clippy::disallowed_methods, reason = "this is the home of reading the environment")]
 pub fn load(file: &Path) -> anyhow::Result<Config> {
-    let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let config = config::Config::builder()
-        .add_source(config::File::from(file).format(config::FileFormat::Toml).required(false))
-        .set_override_option("database_url", env("DATABASE_URL"))
-        .and_then(|builder| builder.set_override_option("sqs.region", env("AWS_REGION")))
-        .and_then(|builder| builder.set_override_option("sqs.endpoint_url", env("AWS_ENDPOINT_URL_SQS")))
-        .and_then(|builder| {
-            let environment = config::Environment::with_prefix("HOLDFAST").prefix_separator("__").separator("__");
-            builder.add_source(environment.try_parsing(true)).build()
-        })
-        .with_context(|| format!("read configuration from {} and the environment", file.display()))?;
-    let config: Config = config.try_deserialize().context("read configuration")?;
+    let source = config::File::from(file).format(config::FileFormat::Toml).required(false);
+    let builder = config::Config::builder().add_source(source);
+    read(builder, std::env::vars().collect()).with_context(|| format!("read configuration ({})", file.display()))
+}
+
+/// Reads an environment alone, as a child process would get it.
+pub fn from_pairs(environment: BTreeMap<String, String>) -> anyhow::Result<Config> {
+    read(config::Config::builder(), environment)
+}
+
+fn read(
+    builder: config::ConfigBuilder<config::builder::DefaultState>,
+    environment: BTreeMap<String, String>,
+) -> anyhow::Result<Config> {
+    let standard = |name: &str| environment.get(name).filter(|value| !value.is_empty()).cloned();
+    let builder = builder
+        .set_override_option("database_url", standard("DATABASE_URL"))?
+        .set_override_option("sqs.region", standard("AWS_REGION"))?
+        .set_override_option("sqs.endpoint_url", standard("AWS_ENDPOINT_URL_SQS"))?;
+    let own = config::Environment::with_prefix("HOLDFAST").prefix_separator("__").separator("__").try_parsing(true);
+    let own = own.list_separator(",").with_list_parse_key("callbacks.schedule_ms");
+    let builder = builder.add_source(own.source(Some(environment.into_iter().collect())));
+    let config: Config = builder.build()?.try_deserialize()?;
     config.validate()?;
     Ok(config)
 }
@@ -294,7 +305,10 @@ impl Config {
     fn validate(&self) -> anyhow::Result<()> {
         let worker = &self.worker;
         anyhow::ensure!(worker.run_slots > 0 && worker.tell_slots > 0, "worker slots must not be zero");
-        anyhow::ensure!(worker.receive_wait_ms.get() <= Duration::from_secs(20), "worker.receive_wait_ms is over 20000");
+        anyhow::ensure!(
+            worker.receive_wait_ms.get() <= Duration::from_secs(20),
+            "worker.receive_wait_ms is over 20000"
+        );
         anyhow::ensure!(self.database.connections > 1, "database.connections must be at least 2");
         for (name, partner) in &self.partners {
             let longest = partner.create_timeout_ms.get().max(partner.lookup_timeout_ms.get());

@@ -25,6 +25,7 @@ pub mod telemetry;
 pub mod tell;
 pub mod watch;
 
+pub use holdfast_queue::backoff::sleep as pause;
 pub use holdfast_store::Error as StoreError;
 pub use holdfast_store::schema::SchemaError;
 
@@ -51,7 +52,8 @@ impl App {
     pub async fn new(config: Config, name: &str) -> anyhow::Result<Self> {
         let server_key = ServerKey::parse(config.server_key.expose_secret()).context("read server_key")?;
         let database = &config.database;
-        let pool = pool::lazy(config.database_url.expose_secret(), name, database.limits()).context("read database_url")?;
+        let pool =
+            pool::lazy(config.database_url.expose_secret(), name, database.limits()).context("read database_url")?;
         let endpoint = Endpoint { region: config.sqs.region.clone(), url: config.sqs.endpoint_url.clone() };
         let clients = Clients::connect(endpoint).await;
         let queues = Kind::ALL.into_iter().map(|kind| (kind, clients.queue(config.queues.of(kind)))).collect();

@@ -2,8 +2,8 @@
 
 use crate::App;
 use chrono::{DateTime, Utc};
-use holdfast_domain::progress::Progress;
 use holdfast_domain::content::Content;
+use holdfast_domain::progress::Progress;
 use holdfast_domain::resource::{self, Links, Resource};
 use holdfast_domain::status::{Reason, Step};
 use holdfast_domain::{ClientNo, CommandId, CommandNo, Kind, Status, json};

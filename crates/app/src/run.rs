@@ -3,11 +3,11 @@
 use crate::engine::Engine;
 use crate::query;
 use chrono::{DateTime, TimeDelta, Utc};
-use holdfast_domain::progress::{PartnerProgress, Progress};
+use holdfast_domain::Status;
 use holdfast_domain::content::Content;
+use holdfast_domain::progress::{PartnerProgress, Progress};
 use holdfast_domain::status::{Outcome, Step};
 use holdfast_domain::trail::{Entry, Happening};
-use holdfast_domain::Status;
 use holdfast_queue::{Slot, backoff};
 use holdfast_store as store;
 use holdfast_store::wakeups::{Claimed, Hold, Note};
@@ -182,4 +182,3 @@ impl<'a> Run<'a> {
         std::mem::take(&mut self.trail)
     }
 }
-

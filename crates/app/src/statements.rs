@@ -104,7 +104,12 @@ where
     })
 }
 
-async fn claim(pool: PgPool, life: Arc<Life>, lease: Duration, claims: Arc<Vec<Claim>>) -> Result<Vec<Option<Claimed>>> {
+async fn claim(
+    pool: PgPool,
+    life: Arc<Life>,
+    lease: Duration,
+    claims: Arc<Vec<Claim>>,
+) -> Result<Vec<Option<Claimed>>> {
     let worker = life.worker();
     let claimed = match wakeups::claim(&pool, worker, lease, &claims).await {
         // A stale connection, perhaps. Should the first have worked, the same tokens claim the same rows again.
@@ -134,10 +139,8 @@ async fn finish(pool: PgPool, life: Arc<Life>, lease: Duration, ends: Arc<Vec<Fi
 
 /// After a lost answer: which of these ends was written by us all the same? Ask by token.
 async fn telling(pool: &PgPool, ends: &[&Finish]) -> Result<HashSet<Hold>> {
-    let claims: Vec<_> = ends
-        .iter()
-        .map(|end| Claim { no: end.hold.no, lane: Lane::Tell, token: end.hold.token })
-        .collect();
+    let claims: Vec<_> =
+        ends.iter().map(|end| Claim { no: end.hold.no, lane: Lane::Tell, token: end.hold.token }).collect();
     let held: HashSet<_> = wakeups::held(pool, &claims).await?.into_iter().map(|(no, _)| no).collect();
     Ok(ends.iter().map(|end| end.hold).filter(|hold| held.contains(&hold.no)).collect())
 }

@@ -3,9 +3,9 @@
 //! Level-triggered: the row says that something is owed, what is told is the state of now.
 
 use crate::engine::{Engine, Held};
+use crate::failpoint;
 use crate::query::{self, Standing};
 use crate::run::{MARGIN, Run};
-use crate::failpoint;
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
 use holdfast_domain::cloud_event::{CloudEvent, callback_id};

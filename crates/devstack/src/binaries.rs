@@ -20,7 +20,8 @@ pub fn path(name: &str) -> anyhow::Result<PathBuf> {
 
 /// Starts a binary with its output appended to `log`. It is killed when the handle is dropped.
 pub fn start(name: &str, environment: &BTreeMap<String, String>, log: &Path) -> anyhow::Result<Child> {
-    let file = File::options().create(true).append(true).open(log).with_context(|| format!("open {}", log.display()))?;
+    let file =
+        File::options().create(true).append(true).open(log).with_context(|| format!("open {}", log.display()))?;
     Command::new(path(name)?)
         .envs(environment)
         .stdin(Stdio::null())

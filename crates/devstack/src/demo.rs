@@ -70,7 +70,8 @@ impl Api {
     async fn trail_with_callback(&self, this: &str) -> anyhow::Result<Vec<Value>> {
         let started = Instant::now();
         while started.elapsed() < PATIENCE {
-            let trail = self.get(&format!("{this}/events"), None).await?.json::<Value>().await.context("read the trail")?;
+            let trail =
+                self.get(&format!("{this}/events"), None).await?.json::<Value>().await.context("read the trail")?;
             let events = trail["data"].as_array().cloned().unwrap_or_default();
             if events.iter().any(|event| event["type"] == "callback_attempted" && event["outcome"] == "delivered") {
                 return Ok(events);

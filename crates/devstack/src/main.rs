@@ -32,7 +32,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
-    telemetry::init();
+    telemetry::init("warn");
     let stop = shutdown::on_signal()?;
     std::fs::create_dir_all(&arguments.home).context("create the home folder")?;
     let home = arguments.home.canonicalize().context("find the home folder")?;

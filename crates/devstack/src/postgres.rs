@@ -4,8 +4,9 @@
 //! which that user may not be able to reach. Its data survive a restart.
 
 use anyhow::{Context as _, bail, ensure};
-use nix::unistd::{Gid, Uid, User, chown, geteuid};
+use nix::unistd::{Gid, Uid, User, geteuid};
 use std::fs;
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
@@ -49,9 +50,10 @@ impl Postgres {
         }
         fs::write(postgres.data.join("port.conf"), format!("port = {port}\n")).context("write the port")?;
         let log = postgres.data.join("postgres.log");
-        postgres.run("pg_ctl", &["-w", "-t", "60", "-l", &log.to_string_lossy(), "start"]).await.with_context(|| {
-            format!("start postgres (its log: {})", log.display())
-        })?;
+        postgres
+            .run("pg_ctl", &["-w", "-t", "60", "-l", &log.to_string_lossy(), "start"])
+            .await
+            .with_context(|| format!("start postgres (its log: {})", log.display()))?;
         Ok(postgres)
     }
 
@@ -74,8 +76,8 @@ impl Postgres {
         let word = self.data.with_extension("password");
         fs::write(&word, PASSWORD).context("write the password file")?;
         if let Some((uid, gid)) = self.owner {
-            chown(&self.data, Some(uid), Some(gid)).context("hand over its folder")?;
-            chown(&word, Some(uid), Some(gid)).context("hand over the password file")?;
+            chown(&self.data, Some(uid.as_raw()), Some(gid.as_raw())).context("hand over its folder")?;
+            chown(&word, Some(uid.as_raw()), Some(gid.as_raw())).context("hand over the password file")?;
         }
         let word_path = word.to_string_lossy().into_owned();
         let arguments = ["--username", USER, "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8"];

@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::Credentials;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde::Deserialize;
@@ -31,11 +32,12 @@ struct DeadLetter {
     message_retention_seconds: u32,
 }
 
-/// A client for whatever emulator listens at `endpoint`. Credentials come from the environment.
+/// A client for whatever emulator listens at `endpoint`; emulators take any credentials.
 pub async fn client(endpoint: &str, region: &str) -> Client {
     let region = Region::new(region.to_owned());
-    let config = aws_config::defaults(BehaviorVersion::latest()).region(region).endpoint_url(endpoint).load().await;
-    Client::new(&config)
+    let credentials = Credentials::new("test", "test", None, None, "devstack");
+    let loader = aws_config::defaults(BehaviorVersion::latest()).region(region).credentials_provider(credentials);
+    Client::new(&loader.endpoint_url(endpoint).load().await)
 }
 
 /// Creates every queue, its name prefixed, or leaves it as it is. Answers the name of each by its key in the file.
@@ -68,7 +70,11 @@ async fn create_queue(client: &Client, prefix: &str, name: &str, queue: &Queue) 
 }
 
 /// Creates the queue or finds it, and answers its ARN.
-async fn ensure(client: &Client, name: &str, attributes: HashMap<QueueAttributeName, String>) -> anyhow::Result<String> {
+async fn ensure(
+    client: &Client,
+    name: &str,
+    attributes: HashMap<QueueAttributeName, String>,
+) -> anyhow::Result<String> {
     let created = client.create_queue().queue_name(name).set_attributes(Some(attributes)).send().await;
     let url = created.context("create")?.queue_url.context("a queue has a URL")?;
     let read = client.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::QueueArn).send().await;

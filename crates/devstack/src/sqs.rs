@@ -36,17 +36,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Queue URLs carry the listener's own address, so clients need `endpoint_url` and no more.
 ///
 pub async fn serve(listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
-    let address = listener
-        .local_addr()
-        .context("cannot read the SQS listener's address")?;
+    let address = listener.local_addr().context("cannot read the SQS listener's address")?;
     let provider = Arc::new(RustackSqs::new(provider_config(address)));
     let service = SqsHttpService::new(
         Arc::new(RustackSqsHandler::new(Arc::clone(&provider))),
-        SqsHttpConfig {
-            skip_signature_validation: true,
-            region: REGION.to_owned(),
-            credential_provider: None,
-        },
+        SqsHttpConfig { skip_signature_validation: true, region: REGION.to_owned(), credential_provider: None },
     );
 
     // Dropping the set aborts its connections, also when this future itself is dropped.

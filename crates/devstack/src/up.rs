@@ -131,7 +131,6 @@ struct Around {
 
 impl Around {
     async fn start(home: &Path, services: &Services, stop: &CancellationToken) -> anyhow::Result<Self> {
-        // The SDK reads its credentials from the environment of this process; the emulator takes any.
         let sqs = queues::client(&services.sqs_url, REGION).await;
         let queues = queues::create(&sqs, "").await?;
         let sandbox = Sandbox::open(Some(home.join("sandbox.jsonl"))).context("open the sandbox's journal")?;

@@ -45,12 +45,8 @@ pub struct CommandId(pub Uuid);
 
 impl CommandId {
     pub fn compute(server_key: &ServerKey, client: ClientNo, kind: Kind, idempotency_key: &str) -> Self {
-        let identity = server_key.id_mac(&[
-            b"head",
-            &client.0.to_be_bytes(),
-            kind.name().as_bytes(),
-            idempotency_key.as_bytes(),
-        ]);
+        let identity =
+            server_key.id_mac(&[b"head", &client.0.to_be_bytes(), kind.name().as_bytes(), idempotency_key.as_bytes()]);
         let mut bytes = [0; 16];
         bytes[..HEAD].copy_from_slice(&identity[..HEAD]);
         bytes[6] = bytes[6] & 0x0f | 0x80; // version 8

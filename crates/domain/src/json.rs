@@ -38,22 +38,24 @@ impl Violation {
     }
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Not JSON at all.
-    #[error("body is not valid JSON: {0}")]
-    Syntax(String),
-    /// JSON, but with content that cannot be carried.
-    #[error("body has content that cannot be accepted")]
-    Content(Vec<Violation>),
+/// A document, and what in it cannot be carried. Each bad value is replaced by `null`.
+#[derive(Clone, Debug)]
+pub struct Document {
+    pub root: Node,
+    pub violations: Vec<Violation>,
 }
 
+/// Not JSON at all.
+#[derive(Debug, thiserror::Error)]
+#[error("body is not valid JSON: {0}")]
+pub struct SyntaxError(String);
+
 /// Parses a whole document. Every bad string and name is listed, not only the first.
-pub fn parse(body: &[u8]) -> Result<Node, Error> {
-    let raw: &RawValue = serde_json::from_slice(body).map_err(|error| Error::Syntax(error.to_string()))?;
+pub fn parse(body: &[u8]) -> Result<Document, SyntaxError> {
+    let raw: &RawValue = serde_json::from_slice(body).map_err(|error| SyntaxError(error.to_string()))?;
     let mut violations = Vec::new();
-    let node = node(raw.get(), "", 0, &mut violations);
-    if violations.is_empty() { Ok(node) } else { Err(Error::Content(violations)) }
+    let root = node(raw.get(), "", 0, &mut violations);
+    Ok(Document { root, violations })
 }
 
 /// `raw` is known to be grammatical. What fails here fails on content: the lone surrogate, which the grammar allows.
@@ -70,7 +72,10 @@ fn node(raw: &str, pointer: &str, depth: usize, violations: &mut Vec<Violation>)
         },
         Some(b'[') => match serde_json::from_str::<Vec<&RawValue>>(raw) {
             Ok(items) => Node::Array(
-                (0..).zip(items).map(|(i, item)| node(item.get(), &format!("{pointer}/{i}"), depth + 1, violations)).collect(),
+                (0..)
+                    .zip(items)
+                    .map(|(i, item)| node(item.get(), &format!("{pointer}/{i}"), depth + 1, violations))
+                    .collect(),
             ),
             Err(_) => refuse("cannot be read"),
         },
@@ -214,14 +219,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn pointers(body: &str) -> Vec<String> {
-        match parse(body.as_bytes()) {
-            Err(Error::Content(violations)) => violations.into_iter().map(|v| v.pointer).collect(),
-            other => panic!("expected violations, got {other:?}"),
-        }
+        let document = parse(body.as_bytes()).expect("JSON");
+        assert!(!document.violations.is_empty(), "{body}");
+        document.violations.into_iter().map(|violation| violation.pointer).collect()
     }
 
     fn fingerprint(body: &str) -> [u8; 32] {
-        parse(body.as_bytes()).expect("valid").fingerprint()
+        parse(body.as_bytes()).expect("valid").root.fingerprint()
     }
 
     #[test]
@@ -236,12 +240,13 @@ mod tests {
 
     #[test]
     fn characters_that_cannot_be_carried_are_named() {
-        assert_eq!(pointers(r#"{"a": "\u0000", "b": {"c/d": "\ud800"}, "e": ["ok", "\uffff", "\u0001"]}"#), [
-            "/a", "/b/c~1d", "/e/1", "/e/2"
-        ]);
+        assert_eq!(
+            pointers(r#"{"a": "\u0000", "b": {"c/d": "\ud800"}, "e": ["ok", "\uffff", "\u0001"]}"#),
+            ["/a", "/b/c~1d", "/e/1", "/e/2"]
+        );
         assert_eq!(pointers(r#"{"a": {"\ud800": 1}}"#), ["/a"]);
         assert_eq!(pointers(r#"{"a\u0000": 1}"#), ["/a\u{0}"]);
-        assert!(parse(br#"{"a": "tab\tand\nline"}"#).is_ok());
+        assert!(parse(br#"{"a": "tab\tand\nline"}"#).expect("JSON").violations.is_empty());
     }
 
     #[test]

@@ -88,7 +88,9 @@ fn callback_url(text: String) -> Result<String, String> {
         && text.len() <= MAX_CALLBACK_URL_LEN;
     match well_formed {
         true => Ok(text),
-        false => Err("must be an http or https URL without user information or fragment, at most 2048 characters".into()),
+        false => {
+            Err("must be an http or https URL without user information or fragment, at most 2048 characters".into())
+        }
     }
 }
 
@@ -157,7 +159,7 @@ mod tests {
     use crate::json;
 
     fn parse(body: &str) -> Result<Transaction, Vec<Violation>> {
-        Transaction::parse(json::parse(body.as_bytes()).expect("JSON"))
+        Transaction::parse(json::parse(body.as_bytes()).expect("JSON").root)
     }
 
     fn pointers(body: &str) -> Vec<String> {
@@ -176,9 +178,10 @@ mod tests {
     fn every_wrong_field_is_named_at_once() {
         let body = r#"{"transactionId": "", "amount": -1, "currency": "EUR", "description": 7, "metadata": [],
                        "callbackUrl": "ftp://x", "amout": 1, "a/b": 2}"#;
-        assert_eq!(pointers(body), [
-            "/amount", "/amout", "/a~1b", "/callbackUrl", "/description", "/metadata", "/transactionId"
-        ]);
+        assert_eq!(
+            pointers(body),
+            ["/amount", "/amout", "/a~1b", "/callbackUrl", "/description", "/metadata", "/transactionId"]
+        );
         assert_eq!(pointers("{}"), ["/amount", "/currency"]);
         assert_eq!(pointers("[]"), [""]);
         assert_eq!(pointers(r#"{"amount": "1e2", "currency": "eur"}"#), ["/amount", "/currency"]);

@@ -65,7 +65,8 @@ async fn delete_batch(queue: &Queue, receipts: &[String]) -> Result<Vec<usize>, 
     let entries = receipts.iter().enumerate().map(|(at, receipt)| {
         DeleteMessageBatchRequestEntry::builder().id(at.to_string()).receipt_handle(receipt).build()
     });
-    let entries = entries.collect::<Result<Vec<_>, _>>().map_err(|error| crate::Error::new("DeleteMessageBatch", error))?;
+    let entries =
+        entries.collect::<Result<Vec<_>, _>>().map_err(|error| crate::Error::new("DeleteMessageBatch", error))?;
     let request = queue.sender().delete_message_batch().queue_url(queue.url().await?).set_entries(Some(entries));
     let answer = request.send().await.map_err(|error| crate::Error::new("DeleteMessageBatch", error))?;
     Ok(answer.failed().iter().filter_map(|entry| entry.id().parse().ok()).collect())

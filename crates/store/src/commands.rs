@@ -183,9 +183,9 @@ pub async fn versions(pool: &PgPool, nos: &[CommandNo]) -> Result<Vec<(CommandNo
     )
     .fetch_all(pool)
     .await?;
-    let version = rows.into_iter().map(|row| {
-        Ok((CommandNo(row.no), Version { sequence: row.sequence, status: status(row.status)? }))
-    });
+    let version = rows
+        .into_iter()
+        .map(|row| Ok((CommandNo(row.no), Version { sequence: row.sequence, status: status(row.status)? })));
     version.collect()
 }
 

@@ -32,7 +32,9 @@ pub async fn check(pool: &PgPool) -> Result<(), SchemaError> {
         .await;
     let applied = match applied {
         // 42P01 undefined_table
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P01") => return Err(SchemaError::Missing),
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P01") => {
+            return Err(SchemaError::Missing);
+        }
         Err(error) => return Err(crate::Error::from(error).into()),
         Ok(None) => return Err(SchemaError::Missing),
         Ok(Some(applied)) => applied,

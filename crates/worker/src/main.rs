@@ -28,7 +28,7 @@ fn kind(name: &str) -> Result<Kind, String> {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    telemetry::init();
+    telemetry::init("info");
     let app = App::new(config::load(&arguments.config)?, "holdfast-worker").await?;
     let kinds = if arguments.queues.is_empty() { Kind::ALL.to_vec() } else { arguments.queues };
     holdfast_worker::run(app, kinds, shutdown::on_signal()?).await

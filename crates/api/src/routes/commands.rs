@@ -65,13 +65,10 @@ async fn submit(
 
 /// Turns a request into a command, or says everything that is wrong with it.
 fn read(kind: Kind, state: &State, client: ClientNo, headers: &HeaderMap, body: &[u8]) -> Result<Command, Problem> {
-    let node = json::parse(body).map_err(|error| match error {
-        json::Error::Syntax(detail) => Problem::Unparseable(detail),
-        json::Error::Content(violations) => Problem::InvalidContent(violations),
-    })?;
-    let fingerprint = node.fingerprint();
+    let document = json::parse(body).map_err(|error| Problem::Unparseable(error.to_string()))?;
+    let fingerprint = document.root.fingerprint();
     let header_key = headers::idempotency_key(headers)?;
-    let content = Content::parse(kind, node).map_err(Problem::InvalidContent)?;
+    let content = Content::parse(kind, document).map_err(Problem::InvalidContent)?;
     let (key, header_key) = match (content.own_id(), header_key) {
         (Some(own), header_key) => (own.to_owned(), header_key),
         (None, Some(header_key)) => (header_key, None),

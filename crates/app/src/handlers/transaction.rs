@@ -1,12 +1,12 @@
 //! A transaction: record → submit to the processor → settle.
 
+use crate::failpoint;
 use crate::run::{Run, Stop};
 use crate::steps::{Request, settle, submit};
-use crate::failpoint;
 use holdfast_domain::json::Node;
-use holdfast_domain::trail::Happening;
 use holdfast_domain::money::Money;
 use holdfast_domain::status::{Outcome, Step};
+use holdfast_domain::trail::Happening;
 use holdfast_domain::transaction::Transaction;
 use holdfast_store::transactions::NewTransaction;
 use serde::Serialize;

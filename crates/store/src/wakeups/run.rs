@@ -200,12 +200,7 @@ pub struct Finished {
 
 /// Ends runs: the wakeup of the lane `run` goes, the outcome stands, and what the client must be told is owed by the lane
 /// `tell`, in one statement. Not returned: the claim was lost, or the answer to the same statement was.
-pub async fn finish(
-    pool: &PgPool,
-    worker: WorkerId,
-    lease: Duration,
-    finishes: &[&Finish],
-) -> Result<Vec<Finished>> {
+pub async fn finish(pool: &PgPool, worker: WorkerId, lease: Duration, finishes: &[&Finish]) -> Result<Vec<Finished>> {
     let nos: Vec<i64> = finishes.iter().map(|finish| finish.hold.no.0).collect();
     let tokens: Vec<i64> = finishes.iter().map(|finish| finish.hold.token.0).collect();
     let statuses: Vec<&str> = finishes.iter().map(|finish| finish.outcome.status().name()).collect();
