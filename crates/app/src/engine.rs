@@ -160,7 +160,9 @@ impl Engine {
             (Ending::Written(finished), Some(slot)) if finished.telling => {
                 Some((Debt::of_finished(&run, finish, finished, started), slot))
             }
-            (Ending::WrittenBefore, Some(slot)) => Some((Debt::Claimed(Held { claimed: run.claimed, started }), slot)),
+            (Ending::WrittenBefore, Some(slot)) => {
+                Some((Debt::Claimed(Box::new(Held { claimed: run.claimed, started })), slot))
+            }
             _ => None,
         };
         if let Some((debt, slot)) = debt {
@@ -175,7 +177,7 @@ impl Engine {
     }
 
     async fn tell(self: &Arc<Self>, held: Held, slot: Slot) -> anyhow::Result<()> {
-        tell::settle(self, Debt::Claimed(held), slot).await
+        tell::settle(self, Debt::Claimed(Box::new(held)), slot).await
     }
 
     pub(crate) async fn note(&self, note: Note) -> Result<bool, Shared> {

@@ -27,7 +27,7 @@ pub enum Debt {
     /// By the statement that ended the run: everything is at hand.
     Finished(Box<News>),
     /// By a claim: the state must be read.
-    Claimed(Held),
+    Claimed(Box<Held>),
 }
 
 /// What is to be told, under which claim.
@@ -76,7 +76,7 @@ impl Debt {
 pub async fn settle(engine: &Engine, debt: Debt, slot: Slot) -> anyhow::Result<()> {
     let news = match debt {
         Debt::Finished(news) => *news,
-        Debt::Claimed(held) => match read(engine, held).await? {
+        Debt::Claimed(held) => match read(engine, *held).await? {
             Some(news) => news,
             None => return Ok(()),
         },

@@ -35,12 +35,32 @@ pub struct Postgres {
 impl Postgres {
     /// Starts it, with its data in a folder that belongs to `home` alone.
     pub async fn start(home: &Path, port: u16) -> anyhow::Result<Self> {
+        Self::of(home, port)?.start_server().await
+    }
+
+    /// The same, without what earlier runs left behind.
+    pub async fn start_fresh(home: &Path, port: u16) -> anyhow::Result<Self> {
+        let postgres = Self::of(home, port)?;
+        if postgres.is_running().await {
+            postgres.stop().await.context("stop the postgres of an earlier run")?;
+        }
+        if postgres.data.exists() {
+            fs::remove_dir_all(&postgres.data).context("remove the data of an earlier run")?;
+        }
+        postgres.start_server().await
+    }
+
+    fn of(home: &Path, port: u16) -> anyhow::Result<Self> {
         let owner = owner()?;
         let data = match owner {
             None => home.join("postgres"),
             Some(_) => outside(home)?,
         };
-        let postgres = Self { bin: bin()?, data, owner, port };
+        Ok(Self { bin: bin()?, data, owner, port })
+    }
+
+    async fn start_server(self) -> anyhow::Result<Self> {
+        let postgres = self;
         if !postgres.data.join("PG_VERSION").exists() {
             postgres.init().await.context("create the database cluster")?;
         }
@@ -48,7 +68,7 @@ impl Postgres {
             // Left over from a devstack that was killed.
             postgres.stop().await.context("stop the postgres of an earlier run")?;
         }
-        fs::write(postgres.data.join("port.conf"), format!("port = {port}\n")).context("write the port")?;
+        fs::write(postgres.data.join("port.conf"), format!("port = {}\n", postgres.port)).context("write the port")?;
         let log = postgres.data.join("postgres.log");
         postgres
             .run("pg_ctl", &["-w", "-t", "60", "-l", &log.to_string_lossy(), "start"])

@@ -26,25 +26,36 @@ const INBOX_PORT: u16 = 8082;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the binaries stand on. What is set in the environment already is used instead of starting our own.
-pub struct Services {
+struct Services {
     postgres: Option<Postgres>,
     /// With a database that exists.
-    pub database_url: String,
-    pub sqs_url: String,
+    database_url: String,
+    sqs_url: String,
 }
 
 impl Services {
-    pub async fn start(home: &Path, stop: &CancellationToken) -> anyhow::Result<Self> {
-        fs::create_dir_all(home).with_context(|| format!("create {}", home.display()))?;
-        let (postgres, database_url) = match given("DATABASE_URL") {
-            Some(url) => (None, url),
-            None => {
-                let postgres = Postgres::start(home, server::free_port(POSTGRES_PORT).await?).await?;
-                let url = postgres.url("holdfast");
-                (Some(postgres), url)
-            }
+    /// With the data of earlier runs.
+    async fn start(home: &Path, stop: &CancellationToken) -> anyhow::Result<Self> {
+        let postgres = match given(home, "DATABASE_URL") {
+            Some(_) => None,
+            None => Some(Postgres::start(home, server::free_port(POSTGRES_PORT).await?).await?),
         };
-        let sqs_url = match given("AWS_ENDPOINT_URL_SQS") {
+        Self::around(home, postgres, stop).await
+    }
+
+    /// With empty data, on any port: next to a stack that somebody is working with.
+    async fn start_fresh(home: &Path, stop: &CancellationToken) -> anyhow::Result<Self> {
+        let postgres = match given(home, "DATABASE_URL") {
+            Some(_) => None,
+            None => Some(Postgres::start_fresh(home, server::free_port(0).await?).await?),
+        };
+        Self::around(home, postgres, stop).await
+    }
+
+    async fn around(home: &Path, postgres: Option<Postgres>, stop: &CancellationToken) -> anyhow::Result<Self> {
+        let own = postgres.as_ref().map(|postgres| postgres.url("holdfast"));
+        let database_url = own.or_else(|| given(home, "DATABASE_URL")).context("there is no database")?;
+        let sqs_url = match given(home, "AWS_ENDPOINT_URL_SQS") {
             Some(url) => url,
             None => {
                 let listener = server::bind(SQS_PORT).await?;
@@ -57,7 +68,7 @@ impl Services {
         Ok(Self { postgres, database_url, sqs_url })
     }
 
-    pub async fn stop(&self) -> anyhow::Result<()> {
+    async fn stop(&self) -> anyhow::Result<()> {
         match &self.postgres {
             Some(postgres) => postgres.stop().await.context("stop postgres"),
             None => Ok(()),
@@ -65,14 +76,19 @@ impl Services {
     }
 }
 
+/// A service that the environment names. What an earlier run of ours wrote into `env`, and a shell has read since, is
+/// not a service of somebody else's.
 #[expect(clippy::disallowed_methods, reason = "services that exist already are named in the environment")]
-fn given(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+fn given(home: &Path, name: &str) -> Option<String> {
+    let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
+    let ours = fs::read_to_string(home.join("env")).unwrap_or_default();
+    let is_ours = ours.lines().any(|line| line == format!("{name}={value}"));
+    (!is_ours).then_some(value)
 }
 
 /// Runs a command against the services, for the tests. Answers its exit status.
 pub async fn run(home: &Path, command: &[String], stop: &CancellationToken) -> anyhow::Result<i32> {
-    let services = Services::start(home, stop).await?;
+    let services = Services::start_fresh(home, stop).await?;
     let (program, arguments) = command.split_first().context("which command?")?;
     let mut child = Command::new(program)
         .args(arguments)

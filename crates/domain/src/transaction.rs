@@ -109,7 +109,7 @@ impl Fields {
     }
 
     pub(crate) fn required<T>(&mut self, name: &str, read: impl FnOnce(Node) -> Result<T, String>) -> Option<T> {
-        let value = self.optional(name, |node| Ok(node));
+        let value = self.optional(name, Ok);
         match value {
             Some(node) => self.read(name, node, read),
             None => {

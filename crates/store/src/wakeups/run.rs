@@ -198,19 +198,43 @@ pub struct Finished {
     pub telling: bool,
 }
 
+/// The ends as columns, for `unnest`.
+#[derive(Default)]
+struct Ends<'a> {
+    nos: Vec<i64>,
+    tokens: Vec<i64>,
+    statuses: Vec<&'static str>,
+    reasons: Vec<Option<&'a str>>,
+    details: Vec<Option<&'a str>>,
+    progress: Vec<Json<&'a Progress>>,
+    trails: Vec<Json<&'a [Entry]>>,
+    tells: Vec<bool>,
+    claims: Vec<bool>,
+}
+
+impl<'a> Ends<'a> {
+    fn of(finishes: &[&'a Finish]) -> Self {
+        let mut columns = Self::default();
+        for finish in finishes {
+            let reason = finish.outcome.reason();
+            columns.nos.push(finish.hold.no.0);
+            columns.tokens.push(finish.hold.token.0);
+            columns.statuses.push(finish.outcome.status().name());
+            columns.reasons.push(reason.map(|reason| reason.code.as_str()));
+            columns.details.push(reason.map(|reason| reason.detail.as_str()));
+            columns.progress.push(Json(&finish.progress));
+            columns.trails.push(Json(&finish.trail));
+            columns.tells.push(finish.tell);
+            columns.claims.push(finish.tell && finish.claim_tell);
+        }
+        columns
+    }
+}
+
 /// Ends runs: the wakeup of the lane `run` goes, the outcome stands, and what the client must be told is owed by the lane
 /// `tell`, in one statement. Not returned: the claim was lost, or the answer to the same statement was.
 pub async fn finish(pool: &PgPool, worker: WorkerId, lease: Duration, finishes: &[&Finish]) -> Result<Vec<Finished>> {
-    let nos: Vec<i64> = finishes.iter().map(|finish| finish.hold.no.0).collect();
-    let tokens: Vec<i64> = finishes.iter().map(|finish| finish.hold.token.0).collect();
-    let statuses: Vec<&str> = finishes.iter().map(|finish| finish.outcome.status().name()).collect();
-    let reasons = finishes.iter().map(|finish| finish.outcome.reason());
-    let codes: Vec<Option<&str>> = reasons.clone().map(|reason| reason.map(|reason| reason.code.as_str())).collect();
-    let details: Vec<Option<&str>> = reasons.map(|reason| reason.map(|reason| reason.detail.as_str())).collect();
-    let progress: Vec<Json<&Progress>> = finishes.iter().map(|finish| Json(&finish.progress)).collect();
-    let trails: Vec<Json<&[Entry]>> = finishes.iter().map(|finish| Json(finish.trail.as_slice())).collect();
-    let tells: Vec<bool> = finishes.iter().map(|finish| finish.tell).collect();
-    let claims: Vec<bool> = finishes.iter().map(|finish| finish.tell && finish.claim_tell).collect();
+    let columns = Ends::of(finishes);
     let rows = sqlx::query!(
         r#"with d as (
              select *
@@ -255,15 +279,15 @@ pub async fn finish(pool: &PgPool, worker: WorkerId, lease: Duration, finishes: 
                   coalesce(t.token = g.token, false) as "telling!"
              from g
              left join t using (no)"#,
-        &nos,
-        &tokens,
-        &statuses as &[&str],
-        &codes as &[Option<&str>],
-        &details as &[Option<&str>],
-        &progress as &[Json<&Progress>],
-        &trails as &[Json<&[Entry]>],
-        &tells,
-        &claims,
+        &columns.nos,
+        &columns.tokens,
+        &columns.statuses as &[&str],
+        &columns.reasons as &[Option<&str>],
+        &columns.details as &[Option<&str>],
+        &columns.progress as &[Json<&Progress>],
+        &columns.trails as &[Json<&[Entry]>],
+        &columns.tells,
+        &columns.claims,
         worker.0,
         lease.as_secs_f64(),
     )

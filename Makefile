@@ -1,0 +1,36 @@
+# `make up` and `make test` are all that a newcomer needs. Everything else is a part of them.
+
+export SQLX_OFFLINE := true
+# Tools of the checks, built once, beside the build.
+TOOLS := $(CURDIR)/target/tools
+
+.PHONY: up test check fmt sqlx clean
+
+# Runs the whole stack in the foreground until Ctrl-C, and shows one command of each kind going all the way.
+up:
+	scripts/install postgres
+	cargo build --workspace --bins
+	target/debug/holdfast-devstack up
+
+# Everything that must hold in every commit.
+test:
+	scripts/install postgres sqlx-cli cargo-deny linters
+	scripts/test
+
+# The quick part of it, without services.
+check:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
+
+fmt:
+	cargo fmt --all
+
+# After changing SQL: renews what the queries were checked against.
+sqlx:
+	scripts/install postgres sqlx-cli
+	cargo build --bin holdfast --bin holdfast-devstack
+	target/debug/holdfast-devstack --home .devstack/test run scripts/sqlx prepare
+
+# Ends nothing: stop `make up` first.
+clean:
+	scripts/clean
