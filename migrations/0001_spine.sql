@@ -119,6 +119,8 @@ create table transactions (
     client int not null,
     amount bigint not null constraint transactions_amount_check check (amount > 0),
     currency text not null constraint transactions_currency_check check (currency ~ '^[A-Z]{3}$'),
+    -- Who carries it out. Fixed here: a change of configuration must not send it to a second one.
+    partner text not null,
     refunded bigint not null default 0,
     constraint transactions_refunded_check check (refunded between 0 and amount)
 );

@@ -1,7 +1,7 @@
 //! What handlers make of partners that lose, refuse, contradict or forget; and the generic tests that every kind passes.
 
 use holdfast_domain::{CommandId, CommandNo, Kind, Lane, message};
-use holdfast_testkit::{Line, Loss, Options, Script, Stack, losing};
+use holdfast_testkit::{Line, Loss, Options, Script, Stack, eventually, losing};
 use serde_json::Value;
 
 const COMPLETED: &str = r#"{"id": "p1", "status": "completed"}"#;
@@ -89,18 +89,51 @@ async fn while_the_lookup_fails_nothing_is_created() {
 }
 
 #[tokio::test]
-async fn the_first_creation_after_not_found_follows_at_once_the_next_waits() {
+async fn the_first_creation_after_not_found_follows_at_once_the_next_waits_and_looks_again() {
     let lines = [
         Line::Create(504, ""),
         Line::LookUp(404, ""),
         Line::Create(504, ""),
         Line::LookUp(404, ""),
+        Line::LookUp(404, ""),
         Line::Create(201, COMPLETED),
     ];
     let (settled, asked, trail) = play(lines, &[]).await;
     assert_eq!(reason(&settled), ("completed", ""));
-    assert_eq!(asked, ["create", "look up", "create", "look up", "create"]);
+    assert_eq!(asked, ["create", "look up", "create", "look up", "look up", "create"]);
     assert_eq!(waits(&trail), [120]);
+}
+
+#[tokio::test]
+async fn at_a_partner_that_may_not_dedupe_a_lost_request_gets_its_time_to_land() {
+    // It lands after the first lookup.
+    let lines = [Line::Create(504, ""), Line::LookUp(404, ""), Line::LookUp(200, COMPLETED)];
+    let (settled, asked, trail) = play(lines, &[("HOLDFAST__PARTNERS__PROCESSOR__IDEMPOTENT", "false")]).await;
+    assert_eq!(reason(&settled), ("completed", ""));
+    assert_eq!(asked, ["create", "look up", "look up"]);
+    assert_eq!(waits(&trail), [120]);
+}
+
+#[tokio::test]
+async fn a_change_of_partner_moves_nothing_that_is_under_way() {
+    let mut stack = Stack::with(Options::default()).await;
+    stack.start_worker();
+    // Unavailable once: it waits for its next try.
+    let submission = stack.submit("loyal", "1.03").await;
+    eventually("it waits", || async { (stack.at_partner(&submission).requests == 1).then_some(()) }).await;
+    stack.stop_workers().await;
+    let other = holdfast_devstack::sandbox::Sandbox::default();
+    let listener = holdfast_devstack::server::bind(0).await.expect("bind");
+    let stop = tokio_util::sync::CancellationToken::new();
+    let url = format!("http://{}", holdfast_devstack::server::serve(listener, other.router(), stop).expect("serve"));
+    stack.start_worker_with(&[
+        ("HOLDFAST__PARTNERS__OTHER__BASE_URL", &url),
+        ("HOLDFAST__TRANSACTIONS__PARTNER", "other"),
+    ]);
+    let next = stack.submit("next", "1.00").await;
+    assert_eq!(stack.settled_in_time(&submission).await["partners"][0]["partner"], "processor");
+    assert_eq!(stack.settled_in_time(&next).await["partners"][0]["partner"], "other");
+    assert_eq!((stack.at_partner(&submission).effects, other.entries().len()), (1, 1));
 }
 
 #[tokio::test]
@@ -110,11 +143,14 @@ async fn tries_that_all_got_lost_end_in_failed_only_after_a_lookup() {
         Line::LookUp(404, ""),
         Line::Create(500, ""),
         Line::LookUp(404, ""),
+        Line::LookUp(404, ""),
         Line::Create(502, ""),
         Line::LookUp(404, ""),
+        Line::LookUp(404, ""),
     ];
-    let (settled, asked, _) = play(lines, &[]).await;
+    let (settled, asked, trail) = play(lines, &[]).await;
     assert_eq!(reason(&settled), ("failed", "partner_unavailable"));
+    assert_eq!(waits(&trail), [120, 120]);
     assert_eq!(asked.iter().filter(|asked| **asked == "create").count(), 3);
 }
 
@@ -152,9 +188,16 @@ async fn past_the_keys_lifetime_nothing_is_created_again() {
 #[tokio::test]
 async fn a_rejection_after_a_doubt_is_believed_only_after_a_lookup() {
     let rejected = r#"{"reason": "no funds"}"#;
-    let lines = [Line::Create(504, ""), Line::LookUp(404, ""), Line::Create(422, rejected), Line::LookUp(404, "")];
-    let (settled, ..) = play(lines, &[]).await;
+    let lines = [
+        Line::Create(504, ""),
+        Line::LookUp(404, ""),
+        Line::Create(422, rejected),
+        Line::LookUp(404, ""),
+        Line::LookUp(404, ""),
+    ];
+    let (settled, _, trail) = play(lines, &[]).await;
     assert_eq!(reason(&settled), ("failed", "rejected_by_partner"));
+    assert_eq!(waits(&trail), [120], "the lost one has its time to land");
     assert_eq!(settled["reason"]["detail"], "no funds");
     // The lost one has arrived meanwhile, and the rejection was about the second.
     let lines =
@@ -183,6 +226,12 @@ async fn another_sale_under_our_id_needs_a_person() {
         let (settled, ..) = play([Line::Create(504, ""), Line::LookUp(200, other)], &[]).await;
         assert_eq!(reason(&settled), ("needs_attention", "partner_mismatch"), "{other}");
     }
+    let created = r#"{"id": "p1", "status": "completed", "amount": "1.01", "currency": "EUR"}"#;
+    let (settled, ..) = play([Line::Create(201, created)], &[]).await;
+    assert_eq!(reason(&settled), ("needs_attention", "partner_mismatch"));
+    let polled = r#"{"id": "p1", "status": "completed", "amount": "1.00", "currency": "USD"}"#;
+    let (settled, ..) = play([Line::Create(201, PENDING), Line::LookUp(200, polled)], &[]).await;
+    assert_eq!(reason(&settled), ("needs_attention", "partner_mismatch"));
     let same = r#"{"id": "p1", "status": "completed", "amount": "1.0", "currency": "EUR", "reference": "script"}"#;
     let (settled, ..) = play([Line::Create(504, ""), Line::LookUp(200, same)], &[]).await;
     assert_eq!(reason(&settled), ("completed", ""));
@@ -203,7 +252,20 @@ async fn a_partner_that_never_decides_needs_attention() {
     let lines = [Line::Create(201, PENDING), Line::LookUp(200, PENDING), Line::LookUp(200, PENDING)];
     let (settled, asked, _) = play(lines, &limit).await;
     assert_eq!(reason(&settled), ("needs_attention", "settlement_timeout"));
-    assert_eq!(asked, ["create", "look up"]);
+    assert_eq!(asked, ["create", "look up", "look up"]);
+}
+
+#[tokio::test]
+async fn a_decision_that_nobody_saw_in_time_still_counts() {
+    let mut stack = Stack::with(Options::default()).await;
+    stack.start_worker();
+    let submission = stack.submit("late", "1.02").await;
+    eventually("it settles", || async { (stack.at_partner(&submission).lookups > 0).then_some(()) }).await;
+    stack.stop_workers().await;
+    stack.advance(std::time::Duration::from_secs(24 * 3600)).await;
+    holdfast_app::pause(std::time::Duration::from_secs(1)).await;
+    stack.start_worker();
+    assert_eq!(stack.settled(&submission).await["status"], "completed");
 }
 
 /// Generic, over every kind: delivered again and again, it happens once.

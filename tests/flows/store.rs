@@ -56,6 +56,7 @@ fn note(no: CommandNo, token: i64, nudge: i32, wait: Duration) -> Note {
     Note {
         hold: Hold { no, token: Token(token) },
         nudge,
+        sequence: 0,
         status: Status::Processing,
         step: Step::Submit,
         progress: Progress::default(),
@@ -196,7 +197,8 @@ async fn a_later_state_is_not_lost_to_an_earlier_telling() {
     let finished = wakeups::finish(&pool, ME, LEASE, &[&finish(no, 1, true)]).await.expect("finish");
     assert!(finished[0].telling);
     sqlx::query("update wakeups set nudge = nudge + 1").execute(&pool).await.expect("a later state");
-    let told = Told { hold: Hold { no, token: Token(1) }, nudge: 0, trail: Vec::new(), wait: LEASE };
+    let hold = Hold { no, token: Token(1) };
+    let told = Told { hold, nudge: 0, trail: Vec::new(), wait: LEASE, attempted: true };
     assert!(wakeups::told(&pool, &[&told]).await.expect("told").is_empty());
     assert_eq!(wakeups::tell_again(&pool, &[&told]).await.expect("again").len(), 1);
     let tell = Claim { no, lane: Lane::Tell, token: Token(2) };
@@ -255,4 +257,38 @@ async fn happy_path_updates_stay_within_their_page() {
     })
     .await;
     assert!(hot * 100 >= updates * 95, "{hot} of {updates} updates were HOT");
+}
+
+#[tokio::test]
+async fn a_note_repeated_after_a_lost_answer_is_written_once() {
+    let pool = database().await;
+    let no = accepted(&pool).await.no;
+    claim(&pool, ME, no, 1).await.expect("claimed");
+    assert_eq!(wakeups::note(&pool, &[&note(no, 1, 0, SOON)]).await.expect("note").len(), 1);
+    assert!(wakeups::note(&pool, &[&note(no, 1, 0, SOON)]).await.expect("note").is_empty());
+    let rows: i64 = sqlx::query_scalar("select count(*) from events").fetch_one(&pool).await.expect("count");
+    assert_eq!(rows, 1);
+}
+
+#[tokio::test]
+async fn a_wait_after_a_takeover_does_not_forget_that_something_may_have_been_sent() {
+    let pool = database().await;
+    let no = accepted(&pool).await.no;
+    claim(&pool, ME, no, 1).await.expect("claimed");
+    advance(&pool, LEASE + SOON).await;
+    let taken = claim(&pool, OTHER, no, 2).await.expect("taken over");
+    let released = Note { sent: taken.taken_over, ..note(no, 2, 0, Duration::ZERO) };
+    wakeups::wait(&pool, &[&released]).await.expect("wait");
+    let again = claim(&pool, OTHER, no, 3).await.expect("claimed");
+    assert!(again.first_sent_ago >= LEASE, "counted from the first claim: {:?}", again.first_sent_ago);
+}
+
+#[tokio::test]
+async fn a_row_that_this_version_cannot_read_spares_its_neighbours() {
+    let pool = database().await;
+    let accepted = commands::accept(&pool, &[&command(1), &command(2)], SOON).await.expect("accept");
+    sqlx::query("update commands set kind = 3 where no = $1").bind(accepted[0].no.0).execute(&pool).await.expect("sql");
+    let claims = [1, 2].map(|n| Claim { no: accepted[n - 1].no, lane: Lane::Run, token: Token(n as i64) });
+    let claimed = wakeups::claim(&pool, ME, LEASE, &claims).await.expect("claim");
+    assert_eq!(claimed.iter().map(|claimed| claimed.no).collect::<Vec<_>>(), [accepted[1].no]);
 }

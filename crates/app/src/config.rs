@@ -310,6 +310,15 @@ impl Config {
             "worker.receive_wait_ms is over 20000"
         );
         anyhow::ensure!(self.database.connections > 1, "database.connections must be at least 2");
+        let consumed = 10 * worker.pollers * Kind::ALL.len();
+        anyhow::ensure!(
+            worker.run_slots > consumed,
+            "worker.run_slots must be over {consumed}: idle receives hold ten each, and the relay needs some too"
+        );
+        anyhow::ensure!(
+            self.callbacks.timeout_ms.get() + crate::run::MARGIN < worker.lease_ms.get(),
+            "callbacks.timeout_ms: an attempt may take longer than worker.lease_ms allows"
+        );
         for (name, partner) in &self.partners {
             let longest = partner.create_timeout_ms.get().max(partner.lookup_timeout_ms.get());
             anyhow::ensure!(

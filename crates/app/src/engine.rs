@@ -161,7 +161,9 @@ impl Engine {
                 Some((Debt::of_finished(&run, finish, finished, started), slot))
             }
             (Ending::WrittenBefore, Some(slot)) => {
-                Some((Debt::Claimed(Box::new(Held { claimed: run.claimed, started })), slot))
+                // The lane's row is fresh: it was inserted with our token.
+                let claimed = Claimed { lane: Lane::Tell, nudge: 0, tries: 0, ..run.claimed };
+                Some((Debt::Claimed(Box::new(Held { claimed, started })), slot))
             }
             _ => None,
         };
@@ -184,7 +186,7 @@ impl Engine {
         self.statements.note(note).await
     }
 
-    pub(crate) async fn record(&self, row: NewTransaction) -> Result<(), Shared> {
+    pub(crate) async fn record(&self, row: NewTransaction) -> Result<Option<String>, Shared> {
         self.statements.record(row).await
     }
 

@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use holdfast_domain::{Token, WorkerId};
-use holdfast_queue::{Backoff, backoff};
+use holdfast_queue::backoff;
 use holdfast_store::{Error, PgPool, workers};
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
@@ -10,6 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Beats further apart than this many intervals are no steady pulse.
 const STEADY_INTERVALS: u32 = 3;
+
+/// Between attempts to begin a life.
+const UNREGISTERED: Duration = Duration::from_millis(100);
 
 /// The present life of this worker. One that was declared dead goes on under another id: what the old one had claimed
 /// belongs to others now.
@@ -46,12 +49,12 @@ fn draw() -> Result<i64, getrandom::Error> {
     Ok(i64::from(getrandom::u32()? >> 1))
 }
 
-/// Registers, then beats until `stop`. Receiving is open while the beats arrive. Each beat also looks for the dead.
-pub async fn run(engine: &Engine, name: &str, stop: &CancellationToken) {
+/// Registers, then beats until `stop`, on a pool of its own: a busy worker must not look dead. Receiving is open while the beats arrive. Each beat also looks for the dead.
+pub async fn run(engine: &Engine, pool: &PgPool, name: &str, stop: &CancellationToken) {
     let worker = &engine.app.config.worker;
     let mut registered = false;
     while !stop.is_cancelled() {
-        registered = match beat(engine, name, registered).await {
+        registered = match beat(engine, pool, name, registered).await {
             Ok(alive) => {
                 engine.open(alive);
                 alive
@@ -62,17 +65,14 @@ pub async fn run(engine: &Engine, name: &str, stop: &CancellationToken) {
                 registered
             }
         };
-        if registered {
-            stop.run_until_cancelled(backoff::sleep(worker.heartbeat_ms.get())).await;
-        } else {
-            stop.run_until_cancelled(Backoff::new(Duration::from_millis(100), Duration::from_secs(1)).wait()).await;
-        }
+        let wait = if registered { worker.heartbeat_ms.get() } else { UNREGISTERED };
+        stop.run_until_cancelled(backoff::sleep(wait)).await;
     }
 }
 
 /// One beat. `false`: not registered, or declared dead.
-async fn beat(engine: &Engine, name: &str, registered: bool) -> Result<bool, Error> {
-    let (pool, life, config) = (&engine.app.pool, &engine.life, &engine.app.config.worker);
+async fn beat(engine: &Engine, pool: &PgPool, name: &str, registered: bool) -> Result<bool, Error> {
+    let (life, config) = (&engine.life, &engine.app.config.worker);
     if !registered {
         let fresh = workers::register(pool, life.worker(), name).await?;
         if !fresh {
@@ -86,7 +86,10 @@ async fn beat(engine: &Engine, name: &str, registered: bool) -> Result<bool, Err
         renew(life);
         return Ok(false);
     }
-    reap(pool, life.worker(), config.silence_ms.get()).await?;
+    // Whether the dead can be reaped says nothing about our own life.
+    if let Err(error) = reap(pool, life.worker(), config.silence_ms.get()).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "could not look for dead workers");
+    }
     Ok(true)
 }
 

@@ -60,7 +60,12 @@ impl Keys {
                     self.cache.insert(key_id.to_owned(), known.clone()).await;
                     Ok(known.owner)
                 }
-                (Err(_), Some(Known { owner: Some(owner), .. })) => Ok(Some(owner)),
+                (Err(_), Some(Known { owner: Some(owner), .. })) => {
+                    // Asked again only when it is stale again: every request would wait for the same silence.
+                    let known = Known { owner: Some(Arc::clone(&owner)), asked: Instant::now() };
+                    self.cache.insert(key_id.to_owned(), known).await;
+                    Ok(Some(owner))
+                }
                 (Err(error), _) => Err(Error::Unavailable(error)),
             },
         }

@@ -65,6 +65,12 @@ impl App {
         schema::check(&self.pool).await
     }
 
+    /// A single connection that nobody else can keep busy.
+    pub fn pool_of_its_own(&self, name: &str) -> anyhow::Result<PgPool> {
+        let limits = pool::Limits { connections: 1, ..self.config.database.limits() };
+        Ok(pool::lazy(self.config.database_url.expose_secret(), name, limits)?)
+    }
+
     /// One round trip to Postgres.
     pub async fn ping(&self) -> Result<(), StoreError> {
         pool::ping(&self.pool).await

@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::query;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use holdfast_domain::Status;
 use holdfast_domain::content::Content;
 use holdfast_domain::progress::{PartnerProgress, Progress};
@@ -45,6 +45,8 @@ pub struct Run<'a> {
     /// The claim before was not released: until a lookup has answered, a creation may stand at the partner.
     doubt: bool,
     sent: bool,
+    /// Of the last row that was appended to the audit trail.
+    sequence: i32,
     next_try: Option<Instant>,
     /// When the claim was asked for, and its lease began at the earliest.
     started: Instant,
@@ -64,7 +66,9 @@ impl<'a> Run<'a> {
             status: if claimed.step == Step::Settle { Status::Pending } else { Status::Processing },
             progress: claimed.progress.clone(),
             doubt: claimed.taken_over,
-            sent: false,
+            // Whoever was dispossessed may have sent something without saying so.
+            sent: claimed.taken_over,
+            sequence: claimed.sequence,
             next_try: claimed.next_try_in.map(|wait| Instant::now() + wait),
             started,
             settle_until: claimed.settle_within.map(|within| Instant::now() + within),
@@ -83,7 +87,8 @@ impl<'a> Run<'a> {
 
     /// Postgres' time now, as far as we can know without asking.
     fn now(&self) -> DateTime<Utc> {
-        self.claimed.claimed_at + TimeDelta::from_std(self.started.elapsed()).unwrap_or_default()
+        let now = self.claimed.claimed_at + TimeDelta::from_std(self.started.elapsed()).unwrap_or_default();
+        now.trunc_subsecs(6)
     }
 
     pub fn happened(&mut self, what: Happening) {
@@ -154,7 +159,10 @@ impl<'a> Run<'a> {
     pub async fn note(&mut self) -> Result<(), Stop> {
         let note = self.take_note(Duration::ZERO);
         match self.engine.note(note).await {
-            Ok(true) => Ok(()),
+            Ok(true) => {
+                self.sequence += 1;
+                Ok(())
+            }
             Ok(false) => Err(Stop::Lost),
             Err(error) => Err(Stop::Fault(anyhow::Error::new(error).context("note progress"))),
         }
@@ -165,6 +173,7 @@ impl<'a> Run<'a> {
         Note {
             hold: self.hold(),
             nudge: self.claimed.nudge,
+            sequence: self.sequence,
             status: self.status,
             step: self.step,
             progress: self.progress.clone(),

@@ -1,7 +1,7 @@
 //! The worker's statements, each naturally batched over everything that is in flight.
 //!
-//! A write whose answer is lost is repeated: all of them are guarded by the claim's token, so that the second of two
-//! equal writes finds nothing to do.
+//! A write whose answer is lost is repeated: all of them are guarded by the claim's token, or by the sequence of the audit
+//! trail, so that the second of two equal writes finds nothing to do. What it then means is asked by token.
 
 use crate::batch::{Batcher, Shared};
 use crate::heartbeat::Life;
@@ -24,7 +24,7 @@ pub struct Statements {
     finish: Batcher<Finish, Ending>,
     told: Batcher<Told, bool>,
     tell_again: Batcher<Told, bool>,
-    record: Batcher<NewTransaction, ()>,
+    record: Batcher<NewTransaction, Option<String>>,
 }
 
 /// What the statement that ends a run found.
@@ -42,7 +42,10 @@ impl Statements {
         let (claiming, finishing) = ((pool.clone(), Arc::clone(life)), (pool.clone(), Arc::clone(life)));
         Self {
             claim: Batcher::start(move |claims| claim(claiming.0.clone(), Arc::clone(&claiming.1), lease, claims)),
-            note: fenced(pool, |pool, notes| async move { wakeups::note(&pool, &refs(&notes)).await }, |n| n.hold),
+            note: {
+                let pool = pool.clone();
+                Batcher::start(move |notes| note(pool.clone(), notes))
+            },
             wait: fenced(pool, |pool, notes| async move { wakeups::wait(&pool, &refs(&notes)).await }, |n| n.hold),
             finish: Batcher::start(move |ends| finish(finishing.0.clone(), Arc::clone(&finishing.1), lease, ends)),
             told: fenced(pool, |pool, told| async move { wakeups::told(&pool, &refs(&told)).await }, |t| t.hold),
@@ -82,7 +85,8 @@ impl Statements {
         self.tell_again.call(told).await
     }
 
-    pub async fn record(&self, row: NewTransaction) -> std::result::Result<(), Shared> {
+    /// The partner that the row names; `None`: the claim is lost.
+    pub async fn record(&self, row: NewTransaction) -> std::result::Result<Option<String>, Shared> {
         self.record.call(row).await
     }
 }
@@ -126,7 +130,8 @@ async fn finish(pool: PgPool, life: Arc<Life>, lease: Duration, ends: Arc<Vec<Fi
     let (finished, repeated) = persist(|| wakeups::finish(&pool, worker, lease, &ends)).await?;
     let mut finished: HashMap<_, _> = finished.into_iter().map(|finished| (finished.hold, finished)).collect();
     let telling = match repeated {
-        true => telling(&pool, &ends).await?,
+        // An end that was written before has left us the lane `tell`.
+        true => held(&pool, Lane::Tell, &ends.iter().map(|end| end.hold).collect::<Vec<_>>()).await?,
         false => HashSet::new(),
     };
     let ending = |hold: Hold| match finished.remove(&hold) {
@@ -137,17 +142,29 @@ async fn finish(pool: PgPool, life: Arc<Life>, lease: Duration, ends: Arc<Vec<Fi
     Ok(ends.iter().map(|end| end.hold).map(ending).collect())
 }
 
-/// After a lost answer: which of these ends was written by us all the same? Ask by token.
-async fn telling(pool: &PgPool, ends: &[&Finish]) -> Result<HashSet<Hold>> {
-    let claims: Vec<_> =
-        ends.iter().map(|end| Claim { no: end.hold.no, lane: Lane::Tell, token: end.hold.token }).collect();
+/// After a lost answer: which of these claims stand? Ask by token.
+async fn held(pool: &PgPool, lane: Lane, holds: &[Hold]) -> Result<HashSet<Hold>> {
+    let claims: Vec<_> = holds.iter().map(|hold| Claim { no: hold.no, lane, token: hold.token }).collect();
     let held: HashSet<_> = wakeups::held(pool, &claims).await?.into_iter().map(|(no, _)| no).collect();
-    Ok(ends.iter().map(|end| end.hold).filter(|hold| held.contains(&hold.no)).collect())
+    Ok(holds.iter().copied().filter(|hold| held.contains(&hold.no)).collect())
 }
 
-async fn record(pool: PgPool, rows: Arc<Vec<NewTransaction>>) -> Result<Vec<()>> {
-    persist(|| transactions::record(&pool, &rows)).await?;
-    Ok(vec![(); rows.len()])
+async fn record(pool: PgPool, rows: Arc<Vec<NewTransaction>>) -> Result<Vec<Option<String>>> {
+    let (recorded, _) = persist(|| transactions::record(&pool, &rows)).await?;
+    let mut partners: HashMap<_, _> = recorded.into_iter().collect();
+    Ok(rows.iter().map(|row| partners.remove(&row.hold)).collect())
+}
+
+async fn note(pool: PgPool, notes: Arc<Vec<Note>>) -> Result<Vec<bool>> {
+    let rows = refs(&notes);
+    let (written, repeated) = persist(|| wakeups::note(&pool, &rows)).await?;
+    let mut written: HashSet<_> = written.into_iter().collect();
+    if repeated {
+        // A claim that still stands at another sequence: our own note was written, and its answer lost.
+        let holds = notes.iter().map(|note| note.hold).filter(|hold| !written.contains(hold)).collect::<Vec<_>>();
+        written.extend(held(&pool, Lane::Run, &holds).await?);
+    }
+    Ok(notes.iter().map(|note| written.contains(&note.hold)).collect())
 }
 
 /// Repeats a statement while Postgres is unavailable, for a while. Answers also whether it was repeated.

@@ -7,11 +7,11 @@ use crate::failpoint;
 use crate::query::{self, Standing};
 use crate::run::{MARGIN, Run};
 use anyhow::Context as _;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use holdfast_domain::cloud_event::{CloudEvent, callback_id};
 use holdfast_domain::resource::Resource;
 use holdfast_domain::trail::{Answer, Entry, Happening};
-use holdfast_domain::{ClientNo, schedule};
+use holdfast_domain::{ClientNo, WorkerId, schedule};
 use holdfast_partners::Exchange;
 use holdfast_partners::callback::{Callback, Delivery};
 use holdfast_queue::Slot;
@@ -36,6 +36,7 @@ pub struct News {
     nudge: i32,
     tries: i16,
     client: ClientNo,
+    worker: WorkerId,
     resource: Resource,
     sequence: i32,
     /// The client's standing endpoint, where the command names none.
@@ -49,6 +50,8 @@ pub struct News {
 impl Debt {
     pub fn of_finished(run: &Run<'_>, finish: Finish, finished: Finished, started: Instant) -> Self {
         let claimed = &run.claimed;
+        // As the statement wrote it, or a later life: then nobody's claim is disturbed by one look too many.
+        let worker = run.engine.life.worker();
         let standing = Standing {
             status: finish.outcome.status(),
             step: None,
@@ -62,6 +65,7 @@ impl Debt {
             nudge: 0,
             tries: 0,
             client: claimed.client,
+            worker,
             resource: query::represent(claimed.id, claimed.kind, content, claimed.created_at, standing),
             sequence: finished.sequence,
             default_url: claimed.client_callback_url.clone(),
@@ -91,7 +95,8 @@ async fn read(engine: &Engine, held: Held) -> anyhow::Result<Option<News>> {
     let Held { claimed, started } = held;
     let hold = Hold { no: claimed.no, token: claimed.token };
     let Some(ended) = outcomes::get(&engine.app.pool, claimed.no).await.context("read the outcome")? else {
-        give_up(engine, Told { hold, nudge: claimed.nudge, trail: Vec::new(), wait: Duration::ZERO }).await?;
+        give_up(engine, Told { hold, nudge: claimed.nudge, trail: Vec::new(), wait: Duration::ZERO, attempted: false })
+            .await?;
         return Ok(None);
     };
     let standing = Standing {
@@ -107,6 +112,7 @@ async fn read(engine: &Engine, held: Held) -> anyhow::Result<Option<News>> {
         nudge: claimed.nudge,
         tries: claimed.tries,
         client: claimed.client,
+        worker: claimed.worker,
         resource: query::represent(claimed.id, claimed.kind, content, claimed.created_at, standing),
         sequence: ended.sequence,
         default_url: claimed.client_callback_url,
@@ -123,9 +129,9 @@ async fn attempt(engine: &Engine, news: &News) -> anyhow::Result<()> {
         return give_up(engine, news.told(Vec::new(), Duration::ZERO)).await;
     };
     if news.started.elapsed() + engine.deliverer.timeout() + MARGIN > engine.lease()
-        || engine.was_declared_dead(engine.life.worker())
+        || engine.was_declared_dead(news.worker)
     {
-        return again(engine, news.told(Vec::new(), Duration::ZERO)).await;
+        return again(engine, Told { attempted: false, ..news.told(Vec::new(), Duration::ZERO) }).await;
     }
     let id = callback_id(news.resource.id, news.resource.status, news.sequence);
     let body = body(news, &id).context("write the callback")?;
@@ -199,7 +205,8 @@ async fn endpoint(engine: &Engine, client: ClientNo) -> anyhow::Result<Option<Ar
 
 impl News {
     fn now(&self) -> DateTime<Utc> {
-        self.claimed_at + TimeDelta::from_std(self.started.elapsed()).unwrap_or_default()
+        let now = self.claimed_at + TimeDelta::from_std(self.started.elapsed()).unwrap_or_default();
+        now.trunc_subsecs(6)
     }
 
     fn entry(&self, what: Happening) -> Entry {
@@ -207,7 +214,7 @@ impl News {
     }
 
     fn told(&self, trail: Vec<Entry>, wait: Duration) -> Told {
-        Told { hold: self.hold, nudge: self.nudge, trail, wait }
+        Told { hold: self.hold, nudge: self.nudge, trail, wait, attempted: true }
     }
 }
 

@@ -31,13 +31,13 @@ impl Watch {
         Self(shared)
     }
 
-    /// Returns as soon as the command's version is another one than `known`. Never returns if that does not happen: put
+    /// Returns as soon as the command's version is newer than `known`. Never returns if that does not happen: put
     /// a limit on it.
     pub async fn changed(&self, no: CommandNo, known: Version) {
         let mut version = self.subscribe(no);
         self.0.wanted.notify_one();
-        let is_other = |version: &Option<Version>| version.is_some_and(|version| version != known);
-        if version.wait_for(is_other).await.is_err() {
+        let is_newer = |version: &Option<Version>| version.is_some_and(|version| version.is_newer_than(known));
+        if version.wait_for(is_newer).await.is_err() {
             // The poll has ended with the process.
             std::future::pending::<()>().await;
         }

@@ -40,7 +40,7 @@ pub async fn client(endpoint: &str, region: &str) -> Client {
     Client::new(&loader.endpoint_url(endpoint).load().await)
 }
 
-/// Creates every queue, its name prefixed, or leaves it as it is. Answers the name of each by its key in the file.
+/// Creates every queue, its name prefixed, or brings it to what the file says. Answers the name of each by its key in the file.
 pub async fn create(client: &Client, prefix: &str) -> anyhow::Result<HashMap<String, String>> {
     let description: Description = serde_json::from_str(DESCRIPTION).context("read terraform/queues.json")?;
     let mut names = HashMap::new();
@@ -69,14 +69,17 @@ async fn create_queue(client: &Client, prefix: &str, name: &str, queue: &Queue) 
     Ok(())
 }
 
-/// Creates the queue or finds it, and answers its ARN.
+/// Creates the queue or finds it, and answers its ARN. Its attributes are set in a second call: CreateQueue refuses a
+/// name that exists with others, or with the same ones in another spelling.
 async fn ensure(
     client: &Client,
     name: &str,
     attributes: HashMap<QueueAttributeName, String>,
 ) -> anyhow::Result<String> {
-    let created = client.create_queue().queue_name(name).set_attributes(Some(attributes)).send().await;
+    let created = client.create_queue().queue_name(name).send().await;
     let url = created.context("create")?.queue_url.context("a queue has a URL")?;
+    let set = client.set_queue_attributes().queue_url(&url).set_attributes(Some(attributes)).send().await;
+    set.context("set its attributes")?;
     let read = client.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::QueueArn).send().await;
     let mut attributes = read.context("read its ARN")?.attributes.unwrap_or_default();
     attributes.remove(&QueueAttributeName::QueueArn).context("a queue has an ARN")

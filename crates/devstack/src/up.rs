@@ -7,7 +7,7 @@ use crate::settings::{self, REGION, Surroundings};
 use crate::{binaries, demo, queues, say, server, sqs};
 use anyhow::{Context as _, ensure};
 use holdfast_queue::backoff;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -122,7 +122,7 @@ pub async fn up(home: &Path, stop: &CancellationToken) -> anyhow::Result<()> {
 async fn stay(home: &Path, services: &Services, stop: &CancellationToken) -> anyhow::Result<()> {
     let around = Around::start(home, services, stop).await?;
     cli(&around.environment, &["migrate"]).await?;
-    let client = client(home, &around).await?;
+    let client = client(home, &around, &services.database_url).await?;
     let mut children = Children::start(home, &around.environment)?;
     write_env(home, &around, &client)?;
     let shown = tokio::select! {
@@ -166,26 +166,33 @@ impl Around {
     }
 }
 
-/// The demo client, as `holdfast clients create` printed it.
-#[derive(Deserialize)]
+/// The demo client, and where it is one.
+#[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Client {
     api_key: String,
     callback_secret: String,
+    #[serde(default)]
+    database_url: String,
+    #[serde(default)]
+    callback_url: String,
 }
 
 /// The client of earlier runs, or a new one: its key is shown only once, so it is kept.
-async fn client(home: &Path, around: &Around) -> anyhow::Result<Client> {
+async fn client(home: &Path, around: &Around, database_url: &str) -> anyhow::Result<Client> {
     let file = home.join("client.json");
-    let kept = fs::read_to_string(&file).unwrap_or_default();
-    if let Ok(client) = serde_json::from_str(&kept) {
+    let callback_url = format!("{}/callbacks", around.inbox_url);
+    let kept = serde_json::from_str(&fs::read_to_string(&file).unwrap_or_default()).ok();
+    let is_ours = |kept: &Client| kept.database_url == database_url && kept.callback_url == callback_url;
+    if let Some(client) = kept.filter(is_ours) {
         return Ok(client);
     }
     let name = format!("demo-{}", std::process::id());
-    let callbacks = format!("{}/callbacks", around.inbox_url);
-    let printed = cli(&around.environment, &["clients", "create", &name, "--callback-url", &callbacks]).await?;
-    fs::write(&file, &printed).context("keep the client's key")?;
-    serde_json::from_str(&printed).context("read the new client")
+    let printed = cli(&around.environment, &["clients", "create", &name, "--callback-url", &callback_url]).await?;
+    let printed = serde_json::from_str(&printed).context("read the new client")?;
+    let client = Client { database_url: database_url.to_owned(), callback_url, ..printed };
+    fs::write(&file, serde_json::to_vec_pretty(&client)?).context("keep the client's key")?;
+    Ok(client)
 }
 
 async fn cli(environment: &BTreeMap<String, String>, arguments: &[&str]) -> anyhow::Result<String> {

@@ -1,6 +1,6 @@
 //! Delivery of one signed callback. When to try again is decided elsewhere.
 
-use crate::exchange::{NoAnswer, send};
+use crate::exchange::{NoAnswer, send_for_status};
 use crate::{Exchange, http_client, signature};
 use holdfast_domain::cloud_event;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub struct Deliverer {
 }
 
 impl Deliverer {
-    /// `timeout` covers connecting, the request, and the whole answer.
+    /// `timeout` covers connecting, the request, and the head of the answer.
     pub fn new(timeout: Duration) -> reqwest::Result<Self> {
         Ok(Self { client: http_client::build()?, timeout })
     }
@@ -62,10 +62,10 @@ impl Deliverer {
         if let Some(traceparent) = traceparent {
             request = request.header("traceparent", traceparent);
         }
-        let exchange = send(request, self.timeout).await;
+        let exchange = send_for_status(request, self.timeout).await;
         let outcome = match exchange.outcome {
-            Ok(answer) if answer.status.is_success() => Delivery::Delivered,
-            Ok(answer) if answer.status == 410 => Delivery::Gone,
+            Ok(status) if status.is_success() => Delivery::Delivered,
+            Ok(status) if status == 410 => Delivery::Gone,
             Ok(_) => Delivery::Refused,
             Err(NoAnswer::NotSent(cause) | NoAnswer::Lost(cause)) => Delivery::Unreachable(cause),
         };

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 /// More than this of an answer is never read.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
+/// How long a body that nobody needs may hold up its connection.
+const DRAIN: Duration = Duration::from_millis(500);
+
 /// Longest text of somebody else's that is kept.
 const MAX_TEXT_CHARS: usize = 200;
 
@@ -43,11 +46,35 @@ pub(crate) async fn send(request: RequestBuilder, deadline: Duration) -> Exchang
     Exchange { outcome, http_status, took: started.elapsed() }
 }
 
+/// Like [`send`], for an answer whose status says everything. Its body is taken off the connection if that is quick, so
+/// that the connection can be used again; whether it is whole does not matter.
+pub(crate) async fn send_for_status(
+    request: RequestBuilder,
+    deadline: Duration,
+) -> Exchange<Result<StatusCode, NoAnswer>> {
+    let started = Instant::now();
+    let outcome = match tokio::time::timeout(deadline, request.send()).await {
+        Ok(Ok(response)) => {
+            let status = response.status();
+            drop(tokio::time::timeout(DRAIN, read(response)).await);
+            Ok(status)
+        }
+        Ok(Err(error)) => Err(no_answer(&error)),
+        Err(_elapsed) => Err(NoAnswer::Lost(format!("no answer within {} ms", deadline.as_millis()))),
+    };
+    let http_status = outcome.as_ref().ok().map(|status| status.as_u16());
+    Exchange { outcome, http_status, took: started.elapsed() }
+}
+
+fn no_answer(error: &reqwest::Error) -> NoAnswer {
+    match error.is_connect() {
+        true => NoAnswer::NotSent(cause(error)),
+        false => NoAnswer::Lost(cause(error)),
+    }
+}
+
 async fn receive(request: RequestBuilder) -> Result<Answer, NoAnswer> {
-    let response = request.send().await.map_err(|error| match error.is_connect() {
-        true => NoAnswer::NotSent(cause(&error)),
-        false => NoAnswer::Lost(cause(&error)),
-    })?;
+    let response = request.send().await.map_err(|error| no_answer(&error))?;
     let status = response.status();
     let body = read(response).await.map_err(|error| NoAnswer::Lost(cause(&error)))?;
     Ok(Answer { status, body })

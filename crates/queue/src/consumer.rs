@@ -12,6 +12,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// How long a receive that is under way may go on after the stop.
+const LAST_MOMENT: Duration = Duration::from_millis(200);
+
 /// A received message.
 #[derive(Clone, Debug)]
 pub struct Message {
@@ -90,7 +93,7 @@ impl<H: Handler> Consumer<H> {
     async fn poll(mut self, stop: CancellationToken, handlers: TaskTracker, deleter: Deleter) {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
         while let Some(slots) = stop.run_until_cancelled(self.ready()).await {
-            match stop.run_until_cancelled(self.receive(slots.len())).await {
+            match self.receive_unless_stopped(slots.len(), &stop).await {
                 None => break,
                 Some(Ok(received)) => {
                     backoff.reset();
@@ -114,6 +117,19 @@ impl<H: Handler> Consumer<H> {
             std::future::pending::<()>().await;
         }
         self.slots.acquire_up_to(MAX_ENTRIES).await
+    }
+
+    /// What SQS hands out just as we stop would be invisible to everybody: a moment is left for it to arrive.
+    async fn receive_unless_stopped(
+        &self,
+        max: usize,
+        stop: &CancellationToken,
+    ) -> Option<Result<Vec<(Message, String)>, Error>> {
+        let mut receiving = std::pin::pin!(self.receive(max));
+        tokio::select! {
+            received = &mut receiving => Some(received),
+            () = stop.cancelled() => tokio::time::timeout(LAST_MOMENT, receiving).await.ok(),
+        }
     }
 
     async fn receive(&self, max: usize) -> Result<Vec<(Message, String)>, Error> {

@@ -170,6 +170,15 @@ pub struct Version {
     pub status: Status,
 }
 
+impl Version {
+    /// Every write raises the sequence; the first claim alone changes the status without one. What somebody else's poll
+    /// saw last may be older than what the caller has read since.
+    pub fn is_newer_than(self, known: Self) -> bool {
+        let order = |version: Self| (version.sequence, version.status != Status::Accepted);
+        order(self) > order(known)
+    }
+}
+
 /// The present versions of many commands, for everybody who waits for one of them.
 pub async fn versions(pool: &PgPool, nos: &[CommandNo]) -> Result<Vec<(CommandNo, Version)>> {
     let nos: Vec<i64> = nos.iter().map(|no| no.0).collect();

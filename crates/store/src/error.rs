@@ -6,6 +6,9 @@ pub enum Error {
     /// No answer, or an answer that says "not now". Whether a write happened is unknown.
     #[error("postgres is unavailable")]
     Unavailable(#[source] sqlx::Error),
+    /// A standby, or a primary that was demoted.
+    #[error("postgres takes no writes")]
+    ReadOnly,
     /// SQLSTATE class 22 or 23: these rows will be refused every time.
     #[error("postgres refused the data")]
     Refused(#[source] sqlx::Error),
@@ -30,8 +33,9 @@ impl From<sqlx::Error> for Error {
         };
         match class.as_deref() {
             Some("22" | "23") => Self::Refused(error),
-            // Connection, rollback (deadlock), resources, operator intervention (shutdown, timeout), system error.
-            Some("08" | "40" | "53" | "55" | "57" | "58") => Self::Unavailable(error),
+            // Connection, read-only (a demoted primary), authorisation and catalogue (while it is being set up), rollback
+            // (deadlock), resources, object state, operator intervention (shutdown, timeout), system error.
+            Some("08" | "25" | "28" | "3D" | "40" | "53" | "55" | "57" | "58") => Self::Unavailable(error),
             _ => Self::Failed(error),
         }
     }

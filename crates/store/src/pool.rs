@@ -27,8 +27,9 @@ pub fn lazy(database_url: &str, application_name: &str, limits: Limits) -> Resul
     Ok(pool)
 }
 
-/// One round trip.
+/// One round trip, to a server that takes writes.
 pub async fn ping(pool: &PgPool) -> crate::Result<()> {
-    sqlx::query!("select 1 as one").fetch_one(pool).await?;
-    Ok(())
+    let sql = r#"select current_setting('transaction_read_only') = 'off' as "writable!""#;
+    let writable: bool = sqlx::query_scalar(sql).fetch_one(pool).await?;
+    if writable { Ok(()) } else { Err(crate::Error::ReadOnly) }
 }

@@ -1,34 +1,59 @@
 //! The business rows of transactions.
 
 use crate::Result;
+use crate::wakeups::Hold;
 use holdfast_domain::money::Money;
-use holdfast_domain::{ClientNo, CommandNo};
+use holdfast_domain::{ClientNo, CommandNo, Token};
 use sqlx::PgPool;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct NewTransaction {
-    pub no: CommandNo,
+    /// The claim under which it is recorded.
+    pub hold: Hold,
     pub client: ClientNo,
     pub amount: Money,
+    /// Who will carry it out.
+    pub partner: String,
 }
 
-/// Inserts what is absent. Needs no fence: the row is a function of the command, whoever writes it.
-pub async fn record(pool: &PgPool, transactions: &[NewTransaction]) -> Result<()> {
-    let nos: Vec<i64> = transactions.iter().map(|transaction| transaction.no.0).collect();
+/// Inserts what is absent, and answers for each claim that stands which partner its row names. Not returned: the claim
+/// is lost. The number of a command whose commit was lost in a failover is given to another one; the fence keeps the
+/// first one's row out of the second one's place.
+pub async fn record(pool: &PgPool, transactions: &[NewTransaction]) -> Result<Vec<(Hold, String)>> {
+    let nos: Vec<i64> = transactions.iter().map(|transaction| transaction.hold.no.0).collect();
+    let tokens: Vec<i64> = transactions.iter().map(|transaction| transaction.hold.token.0).collect();
     let clients: Vec<i32> = transactions.iter().map(|transaction| transaction.client.0).collect();
     let amounts: Vec<i64> = transactions.iter().map(|transaction| transaction.amount.minor()).collect();
     let currencies: Vec<&str> = transactions.iter().map(|transaction| transaction.amount.currency().code()).collect();
-    sqlx::query!(
-        "insert into transactions (no, client, amount, currency)
-         select * from unnest($1::bigint[], $2::int[], $3::bigint[], $4::text[])
-          order by 1
-             on conflict (no) do nothing",
+    let partners: Vec<&str> = transactions.iter().map(|transaction| transaction.partner.as_str()).collect();
+    let rows = sqlx::query!(
+        r#"with d as materialized (
+             select d.*
+               from unnest($1::bigint[], $2::bigint[], $3::int[], $4::bigint[], $5::text[], $6::text[])
+                 as d(no, token, client, amount, currency, partner)
+               join wakeups w on w.no = d.no and w.lane = 0 and w.token = d.token
+           ),
+           i as (
+             insert into transactions (no, client, amount, currency, partner)
+             select no, client, amount, currency, partner from d order by no
+                 on conflict (no) do nothing
+             returning no, partner
+           )
+           -- A statement does not see what it inserts: each row comes from one of the two.
+           select d.no as "no!", d.token as "token!", coalesce(i.partner, t.partner) as "partner!"
+             from d
+             left join i on i.no = d.no
+             left join transactions t on t.no = d.no
+            where coalesce(i.partner, t.partner) is not null"#,
         &nos,
+        &tokens,
         &clients,
         &amounts,
         &currencies as &[&str],
+        &partners as &[&str],
     )
-    .execute(pool)
+    .fetch_all(pool)
     .await?;
-    Ok(())
+    let recorded = rows.into_iter().map(|row| (Hold { no: CommandNo(row.no), token: Token(row.token) }, row.partner));
+    Ok(recorded.collect())
 }

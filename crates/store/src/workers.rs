@@ -48,9 +48,9 @@ pub async fn reap(pool: &PgPool, judge: WorkerId, silence: Duration) -> Result<(
                              where me.id = $1 and me.steady_since < holdfast_now() - make_interval(secs => $2))
              returning id
            ),
-           -- locked in key order, as every multi-row write here
+           -- locked in the order of every multi-row write
            l as materialized (
-             select no, lane from wakeups where worker in (select id from dead) order by no, lane for update
+             select no, lane from wakeups where worker in (select id from dead) order by lane, no for update
            ),
            freed as (
              update wakeups w

@@ -23,9 +23,16 @@ pub async fn run(app: App, kinds: Vec<Kind>, stop: CancellationToken) -> anyhow:
     };
     tokio::select! {
         worked = work(Arc::clone(&engine), kinds, &stop) => worked?,
-        () = overtime => tracing::warn!("handlers were still at work at the end of the grace period"),
+        () = overtime => {
+            // Without our row nobody would reap what is still claimed.
+            tracing::warn!("handlers were still at work at the end of the grace period");
+            return Ok(());
+        }
     }
-    workers::leave(&engine.app.pool, engine.life.worker()).await.context("leave")
+    if let Err(error) = workers::leave(&engine.app.pool, engine.life.worker()).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "could not leave, will be declared dead");
+    }
+    Ok(())
 }
 
 async fn work(engine: Arc<Engine>, kinds: Vec<Kind>, stop: &CancellationToken) -> anyhow::Result<()> {
@@ -33,7 +40,8 @@ async fn work(engine: Arc<Engine>, kinds: Vec<Kind>, stop: &CancellationToken) -
     let heart_stop = CancellationToken::new();
     let heart = {
         let (engine, stop) = (Arc::clone(&engine), heart_stop.clone());
-        tokio::spawn(async move { heartbeat::run(&engine, &worker_name(), &stop).await })
+        let pool = engine.app.pool_of_its_own("holdfast-heartbeat").context("read database_url")?;
+        tokio::spawn(async move { heartbeat::run(&engine, &pool, &worker_name(), &stop).await })
     };
     let sources = TaskTracker::new();
     for kind in &kinds {

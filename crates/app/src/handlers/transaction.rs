@@ -5,7 +5,7 @@ use crate::run::{Run, Stop};
 use crate::steps::{Request, settle, submit};
 use holdfast_domain::json::Node;
 use holdfast_domain::money::Money;
-use holdfast_domain::status::{Outcome, Step};
+use holdfast_domain::status::Outcome;
 use holdfast_domain::trail::Happening;
 use holdfast_domain::transaction::Transaction;
 use holdfast_store::transactions::NewTransaction;
@@ -23,13 +23,13 @@ struct Sale<'a> {
 }
 
 pub(super) async fn handle(run: &mut Run<'_>, transaction: &Transaction) -> Result<Outcome, Stop> {
-    let partnership = run.engine.partnership(&run.engine.app.config.transactions.partner).map_err(Stop::Fault)?;
     let reference = run.claimed.key.clone();
     let request = Request { reference: &reference, amount: Some(transaction.amount), fields: sale(transaction) };
 
-    record(run, transaction).await?;
+    let processor = record(run, transaction).await?;
+    let partnership = run.engine.partnership(&processor).map_err(Stop::Fault)?;
     submit(run, partnership, &request).await?;
-    settle(run, partnership).await
+    settle(run, partnership, &request).await
 }
 
 fn sale(transaction: &Transaction) -> Sale<'_> {
@@ -41,15 +41,23 @@ fn sale(transaction: &Transaction) -> Sale<'_> {
     }
 }
 
-/// Inserts the business row if it is absent.
-async fn record(run: &mut Run<'_>, transaction: &Transaction) -> Result<(), Stop> {
-    if run.step != Step::Record {
-        return Ok(());
+/// Inserts the business row if it is absent, and answers which processor it names: the one that was configured when it
+/// was first recorded. A transaction never moves to another, where nobody would know of it.
+async fn record(run: &mut Run<'_>, transaction: &Transaction) -> Result<String, Stop> {
+    if let Some(known) = run.progress.partners.first() {
+        return Ok(known.partner.clone());
     }
-    let row = NewTransaction { no: run.claimed.no, client: run.claimed.client, amount: transaction.amount };
+    let row = NewTransaction {
+        hold: run.hold(),
+        client: run.claimed.client,
+        amount: transaction.amount,
+        partner: run.engine.app.config.transactions.partner.clone(),
+    };
     let recorded = run.engine.record(row).await;
-    recorded.map_err(|error| Stop::Fault(anyhow::Error::new(error).context("record the transaction")))?;
+    let recorded =
+        recorded.map_err(|error| Stop::Fault(anyhow::Error::new(error).context("record the transaction")))?;
+    let processor = recorded.ok_or(Stop::Lost)?;
     run.happened(Happening::Recorded);
     failpoint::hit("recorded");
-    Ok(())
+    Ok(processor)
 }

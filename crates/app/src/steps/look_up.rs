@@ -4,12 +4,11 @@ use super::Request;
 use super::submit::accepted;
 use crate::partnership::Partnership;
 use crate::run::{Run, Stop};
-use holdfast_domain::money::{Currency, Money};
 use holdfast_domain::progress::PartnerState;
 use holdfast_domain::status::{Outcome, Reason};
 use holdfast_domain::trail::{Answer, Happening};
 use holdfast_partners::Exchange;
-use holdfast_partners::generic::{LookedUp, Remote};
+use holdfast_partners::generic::LookedUp;
 
 /// Resolves the state `Unknown`, or waits until it can.
 pub(super) async fn look_up<F>(
@@ -24,16 +23,7 @@ pub(super) async fn look_up<F>(
     progress.lookups = progress.lookups.saturating_add(1);
     run.happened(Happening::LookedUp { partner: name.clone(), answer });
     match exchange.outcome {
-        LookedUp::Found(remote) => match mismatch(request, &remote) {
-            None => {
-                accepted(run, name, remote);
-                Ok(())
-            }
-            Some(field) => {
-                let detail = format!("{name} has another {field} under this id");
-                Err(Stop::End(Outcome::NeedsAttention(Reason::new("partner_mismatch", detail))))
-            }
-        },
+        LookedUp::Found(remote) => accepted(run, name, request, remote),
         LookedUp::NotFound => not_found(run, partnership),
         LookedUp::Failed(_) if run.first_sent_ago() > terms.key_lifetime_ms.get() => {
             let detail = format!("{name} did not say whether it has this command");
@@ -52,10 +42,14 @@ pub(super) async fn ask(run: &Run<'_>, partnership: &Partnership) -> Result<Exch
     Ok(partnership.partner.lookup(claimed.kind, claimed.id, claimed.traceparent.as_deref()).await)
 }
 
-/// Nothing of ours is there.
+/// Nothing of ours is there; not yet, perhaps, while a lost request is younger than the delay between tries.
 fn not_found(run: &mut Run<'_>, partnership: &Partnership) -> Result<(), Stop> {
     let Partnership { name, terms, .. } = partnership;
+    let wait = run.next_try_in();
     let progress = run.partner(name);
+    if let (Some(after), true) = (wait, progress.was_unknown && !terms.at_most_once) {
+        return Err(Stop::Wait { after, why: format!("look up at {name} again") });
+    }
     if progress.rejected {
         progress.state = PartnerState::Rejected;
         return Ok(());
@@ -73,24 +67,6 @@ fn not_found(run: &mut Run<'_>, partnership: &Partnership) -> Result<(), Stop> {
     }
     progress.state = PartnerState::Open;
     Ok(())
-}
-
-/// The first field of the partner's record that is not what we sent. What it does not repeat cannot be compared.
-fn mismatch<F>(request: &Request<'_, F>, remote: &Remote) -> Option<&'static str> {
-    let differs = |theirs: &Option<String>, ours: &str| theirs.as_deref().is_some_and(|theirs| theirs != ours);
-    if let Some(amount) = request.amount {
-        if differs(&remote.currency, amount.currency().code()) {
-            return Some("currency");
-        }
-        if remote.amount.as_deref().is_some_and(|theirs| !is_amount(theirs, amount, amount.currency())) {
-            return Some("amount");
-        }
-    }
-    differs(&remote.reference, request.reference).then_some("reference")
-}
-
-fn is_amount(theirs: &str, ours: Money, currency: Currency) -> bool {
-    Money::parse(theirs, currency).is_ok_and(|theirs| theirs == ours)
 }
 
 pub(super) fn describe(exchange: &Exchange<LookedUp>) -> Answer {

@@ -1,5 +1,6 @@
 //! Waiting for the partner's final word.
 
+use super::Request;
 use super::look_up::{ask, describe};
 use super::submit::accepted;
 use crate::failpoint;
@@ -15,9 +16,14 @@ use holdfast_partners::generic::LookedUp;
 const POLLS_UNTIL_PENDING: u16 = 2;
 
 /// Returns the outcome, once the partner has one. The creation's own answer may have been final.
-pub async fn settle(run: &mut Run<'_>, partnership: &Partnership) -> Result<Outcome, Stop> {
+pub async fn settle<F: Sync>(
+    run: &mut Run<'_>,
+    partnership: &Partnership,
+    request: &Request<'_, F>,
+) -> Result<Outcome, Stop> {
     let Partnership { name, terms, .. } = partnership;
     run.step = Step::Settle;
+    let mut over = false;
     loop {
         let progress = run.partner(name);
         match progress.state {
@@ -31,29 +37,37 @@ pub async fn settle(run: &mut Run<'_>, partnership: &Partnership) -> Result<Outc
             }
             PartnerState::Open | PartnerState::Unknown | PartnerState::Accepted | PartnerState::Rejected => {}
         }
-        if run.settling_is_over(terms.settle_within_ms.get()) {
+        if over {
             let detail = format!("{name} gave no final status in time");
             return Ok(Outcome::NeedsAttention(Reason::new("settlement_timeout", detail)));
         }
-        poll(run, partnership).await?;
+        // Asked once more when the time is over: nobody may have looked for a while.
+        over = run.settling_is_over(terms.settle_within_ms.get());
+        let decided = poll(run, partnership, request).await?;
+        if !decided && !over {
+            wait(run, partnership).await?;
+        }
     }
 }
 
-/// Asks once, then waits as long as the schedule says, unless the answer was final.
-async fn poll(run: &mut Run<'_>, partnership: &Partnership) -> Result<(), Stop> {
-    let Partnership { name, terms, .. } = partnership;
+/// Asks once. Returns whether the answer was final.
+async fn poll<F: Sync>(run: &mut Run<'_>, partnership: &Partnership, request: &Request<'_, F>) -> Result<bool, Stop> {
+    let Partnership { name, .. } = partnership;
     let exchange = ask(run, partnership).await?;
     let answer = describe(&exchange);
     run.happened(Happening::Polled { partner: name.clone(), answer });
     if let LookedUp::Found(remote) = exchange.outcome {
-        accepted(run, name, remote);
+        accepted(run, name, request, remote)?;
     }
     let progress = run.partner(name);
     progress.polls = progress.polls.saturating_add(1);
-    let (state, polls) = (progress.state, progress.polls);
-    if matches!(state, PartnerState::Completed | PartnerState::Failed) {
-        return Ok(());
-    }
+    Ok(matches!(progress.state, PartnerState::Completed | PartnerState::Failed))
+}
+
+/// Waits as long as the schedule says.
+async fn wait(run: &mut Run<'_>, partnership: &Partnership) -> Result<(), Stop> {
+    let Partnership { name, terms, .. } = partnership;
+    let polls = run.partner(name).polls;
     if polls == POLLS_UNTIL_PENDING {
         run.status = Status::Pending;
         run.note().await?;

@@ -36,15 +36,19 @@ pub async fn submit<F: Serialize + Sync>(
 
 /// What a claim that was not released did is unknown; and some partners are always asked first.
 fn look_before_the_first(run: &mut Run<'_>, partnership: &Partnership) {
-    if run.partner(&partnership.name).state != PartnerState::Open {
+    let Partnership { name, terms, .. } = partnership;
+    if !matches!(run.partner(name).state, PartnerState::Open | PartnerState::Unknown) {
         return;
     }
     let doubt = run.take_doubt();
-    let progress = run.partner(&partnership.name);
+    let progress = run.partner(name);
     if doubt {
         progress.state = PartnerState::Unknown;
         progress.was_unknown = true;
-    } else if partnership.terms.lookup_first && progress.tries == 0 && progress.lookups == 0 {
+        if !terms.idempotent {
+            run.delay_next_try(terms.try_delay_ms.get());
+        }
+    } else if terms.lookup_first && progress.tries == 0 && progress.lookups == 0 {
         progress.state = PartnerState::Unknown;
     }
 }
@@ -75,18 +79,19 @@ async fn create<F: Serialize + Sync>(
     let answer = describe(&exchange);
     run.happened(Happening::Created { partner: name.clone(), attempt, answer });
     match exchange.outcome {
-        Created::Accepted(remote) => {
-            accepted(run, name, remote);
-            Ok(())
-        }
-        Created::Rejected(why) => rejected(run, name, why).await,
+        Created::Accepted(remote) => accepted(run, name, request, remote),
+        Created::Rejected(why) => rejected(run, partnership, why).await,
         Created::Unavailable(why) => unavailable(run, partnership, why),
         Created::Unknown(why) => unknown(run, partnership, why).await,
     }
 }
 
-/// The partner has it.
-pub(super) fn accepted(run: &mut Run<'_>, name: &str, remote: Remote) {
+/// The partner has it, unless what it has is something else.
+pub(super) fn accepted<F>(run: &mut Run<'_>, name: &str, request: &Request<'_, F>, remote: Remote) -> Result<(), Stop> {
+    if let Some(field) = request.mismatch(&remote) {
+        let detail = format!("{name} has another {field} under this id");
+        return Err(Stop::End(Outcome::NeedsAttention(Reason::new("partner_mismatch", detail))));
+    }
     let progress = run.partner(name);
     progress.state = match remote.status {
         RemoteStatus::Pending => PartnerState::Accepted,
@@ -95,18 +100,21 @@ pub(super) fn accepted(run: &mut Run<'_>, name: &str, remote: Remote) {
     };
     progress.external_id = Some(remote.external_id);
     progress.detail = remote.reason;
+    Ok(())
 }
 
 /// A rejection proves that *this* request had no effect. If an earlier one is in doubt, a lookup has the last word.
-async fn rejected(run: &mut Run<'_>, name: &str, why: String) -> Result<(), Stop> {
-    let progress = run.partner(name);
+async fn rejected(run: &mut Run<'_>, partnership: &Partnership, why: String) -> Result<(), Stop> {
+    let progress = run.partner(&partnership.name);
     progress.detail = Some(why);
     progress.rejected = true;
-    progress.state = if progress.was_unknown { PartnerState::Unknown } else { PartnerState::Rejected };
-    match progress.was_unknown {
-        true => run.note().await,
-        false => Ok(()),
+    if !progress.was_unknown {
+        progress.state = PartnerState::Rejected;
+        return Ok(());
     }
+    progress.state = PartnerState::Unknown;
+    run.delay_next_try(partnership.terms.try_delay_ms.get());
+    run.note().await
 }
 
 /// Surely not written: try again later, if a try is left.
@@ -134,8 +142,9 @@ async fn unknown(run: &mut Run<'_>, partnership: &Partnership, why: String) -> R
     progress.state = PartnerState::Unknown;
     progress.was_unknown = true;
     progress.detail = Some(why);
-    // The first creation after a lookup that finds nothing may follow at once where the partner honours our key.
-    if !terms.idempotent || progress.tries > 1 {
+    // The first creation after a lookup that finds nothing may follow at once where the partner honours our key. Nothing
+    // else may be concluded from such a lookup: what we gave up waiting for can still land.
+    if !terms.idempotent || progress.tries > 1 || progress.tries >= terms.tries {
         run.delay_next_try(terms.try_delay_ms.get());
     }
     run.note().await?;

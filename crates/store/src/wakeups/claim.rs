@@ -30,6 +30,8 @@ pub struct Claimed {
     pub worker: WorkerId,
     /// As seen at the claim; a wait that sees another number looks again at once.
     pub nudge: i32,
+    /// Of the last row in the audit trail.
+    pub sequence: i32,
     /// The claim before this one was not released: what it did is unknown.
     pub taken_over: bool,
     pub step: Step,
@@ -57,6 +59,7 @@ struct Row {
     token: i64,
     worker: i64,
     nudge: i32,
+    sequence: i32,
     dirty: i16,
     step: String,
     tries: i16,
@@ -87,7 +90,7 @@ macro_rules! claim {
                     set token = l.token,
                         worker = $1,
                         lease_until = holdfast_now() + make_interval(secs => $2),
-                        dirty = w.dirty + case when w.token is null or w.token = l.token then 0 else 1 end,
+                        dirty = least(w.dirty + case when w.token is null or w.token = l.token then 0 else 1 end, 1000),
                         status = case when w.status = 'accepted' then 'processing' else w.status end,
                         -- Earlier than any request of this claim; taken back by a wait that has sent nothing.
                         first_sent_at = coalesce(w.first_sent_at, holdfast_now())
@@ -98,6 +101,7 @@ macro_rules! claim {
                  returning w.*
                )
                select w.no as "no!", w.lane as "lane!", w.token as "token!", w.worker as "worker!", w.nudge as "nudge!",
+                      w.sequence as "sequence!",
                       w.dirty as "dirty!", w.step as "step!", w.tries as "tries!",
                       w.progress as "progress: Json<Progress>",
                       (extract(epoch from w.next_try_at - holdfast_now()) * 1000)::bigint as next_try_in_ms,
@@ -108,7 +112,7 @@ macro_rules! claim {
                       c.traceparent as "traceparent?", c.created_at as "created_at!", k.callback_url as "callback_url?"
                  from w
                  join commands c on c.no = w.no
-                 join clients k on k.no = c.client"#,
+                 left join clients k on k.no = c.client"#,
             $($argument),+
         )
     };
@@ -124,8 +128,9 @@ pub async fn claim(pool: &PgPool, worker: WorkerId, lease: Duration, claims: &[C
            select w.no, w.lane, t.token
              from wakeups w
              join unnest($3::bigint[], $4::smallint[], $5::bigint[]) t(no, lane, token) using (no, lane)
-            order by w.no, w.lane
-              -- waits for a holder's write, so that its result is judged, not the state before it
+            order by w.lane, w.no
+              -- In the order of all multi-row writes: run rows first, then by number. A claim that races a release may
+              -- be refused all the same; then the row is due, and the relay finds it.
               for update of w
          )",
         worker.0,
@@ -136,7 +141,7 @@ pub async fn claim(pool: &PgPool, worker: WorkerId, lease: Duration, claims: &[C
     )
     .fetch_all(pool)
     .await?;
-    rows.into_iter().map(Claimed::try_from).collect()
+    Ok(readable(rows))
 }
 
 /// Claims what is due in this lane, oldest first, as many as there are tokens.
@@ -171,7 +176,17 @@ pub async fn claim_due(
     )
     .fetch_all(pool)
     .await?;
-    rows.into_iter().map(Claimed::try_from).collect()
+    Ok(readable(rows))
+}
+
+/// A row that this version cannot read is left to its lease: it must not take its neighbours with it.
+fn readable(rows: Vec<Row>) -> Vec<Claimed> {
+    let read = |row: Row| {
+        let id = row.id;
+        let claimed = Claimed::try_from(row);
+        claimed.inspect_err(|error| tracing::error!(command.id = %id, %error, "claimed what cannot be read")).ok()
+    };
+    rows.into_iter().filter_map(read).collect()
 }
 
 /// Which of these claims still stand. Asked after the answer of a write was lost (PROTOCOL 7).
@@ -206,6 +221,7 @@ impl TryFrom<Row> for Claimed {
             token: Token(row.token),
             worker: WorkerId(row.worker),
             nudge: row.nudge,
+            sequence: row.sequence,
             taken_over: row.dirty > 0,
             step: step(&row.step)?,
             tries: row.tries,

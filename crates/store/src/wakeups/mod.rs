@@ -2,7 +2,7 @@
 //!
 //! Every predicate of a state change is on the row that is updated, never on a joined table or in an unlocked subselect:
 //! Postgres re-checks only the locked row after a wait. `commands` is joined for reading and never locked. All
-//! multi-row writes lock in key order first.
+//! multi-row writes lock first, rows of the lane `run` before those of `tell`, each by number.
 
 mod claim;
 mod relay;

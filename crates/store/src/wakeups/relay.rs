@@ -54,7 +54,7 @@ pub struct Overdue {
 }
 
 /// Takes rows that are overdue by `by`, oldest first, to publish them. Each comes back after 30 s, doubling up to 15 min,
-/// if nobody has claimed it by then: a send that fails needs no second write. Expired claims are taken over.
+/// (a callback: after 10 s) if nobody has claimed it by then: a send that fails needs no second write. Expired claims are taken over.
 pub async fn take_overdue(pool: &PgPool, by: Duration, limit: i64) -> Result<Vec<Overdue>> {
     let rows = sqlx::query!(
         r#"with l as materialized (
@@ -62,6 +62,8 @@ pub async fn take_overdue(pool: &PgPool, by: Duration, limit: i64) -> Result<Vec
                from wakeups
               where due_at <= holdfast_now() - make_interval(secs => $1) and run_at <= holdfast_now()
                 and (token is null or lease_until <= holdfast_now())
+                -- kinds that this version does not know are a newer one's business
+                and kind = any($3)
               order by due_at
               limit $2
                 -- several relays share the work
@@ -69,10 +71,14 @@ pub async fn take_overdue(pool: &PgPool, by: Duration, limit: i64) -> Result<Vec
            ),
            w as (
              update wakeups w
-                set due_at = holdfast_now() + least(interval '30 s' * 2 ^ least(w.publishes, 10), interval '15 min'),
+                set due_at = holdfast_now() + case w.lane
+                      when 0 then least(interval '30 s' * 2 ^ least(w.publishes, 10), interval '15 min')
+                      -- Whoever has no room for a callback drops the message: look again soon.
+                      else interval '10 s'
+                    end,
                     publishes = least(w.publishes + 1, 1000),
                     status = case when w.status = 'accepted' and w.token is not null then 'processing' else w.status end,
-                    dirty = w.dirty + case when w.token is null then 0 else 1 end,
+                    dirty = least(w.dirty + case when w.token is null then 0 else 1 end, 1000),
                     token = null,
                     worker = null,
                     lease_until = null
@@ -82,7 +88,8 @@ pub async fn take_overdue(pool: &PgPool, by: Duration, limit: i64) -> Result<Vec
            )
            select w.no as "no!", w.lane as "lane!", c.id as "id!", c.kind as "kind!" from w join commands c using (no)"#,
         by.as_secs_f64(),
-        limit
+        limit,
+        &Kind::ALL.map(Kind::code)[..]
     )
     .fetch_all(pool)
     .await?;

@@ -23,6 +23,8 @@ pub struct Note {
     pub hold: Hold,
     /// Seen at the claim.
     pub nudge: i32,
+    /// Of the audit trail, as it is now. Only for [`note`], which may be repeated under the same claim.
+    pub sequence: i32,
     pub status: Status,
     pub step: Step,
     pub progress: Progress,
@@ -44,6 +46,7 @@ struct Columns {
     nos: Vec<i64>,
     tokens: Vec<i64>,
     nudges: Vec<i32>,
+    sequences: Vec<i32>,
     statuses: Vec<&'static str>,
     steps: Vec<&'static str>,
     progress: Vec<Json<Progress>>,
@@ -61,6 +64,7 @@ impl Columns {
             columns.nos.push(note.hold.no.0);
             columns.tokens.push(note.hold.token.0);
             columns.nudges.push(note.nudge);
+            columns.sequences.push(note.sequence);
             columns.statuses.push(note.status.name());
             columns.steps.push(note.step.name());
             columns.progress.push(Json(note.progress.clone()));
@@ -74,15 +78,16 @@ impl Columns {
     }
 }
 
-/// Writes down what must survive a crash at once, and keeps the claim. Not returned: the claim is lost.
+/// Writes down what must survive a crash at once, and keeps the claim. Not returned: the claim is lost, or this very note
+/// was written before.
 pub async fn note(pool: &PgPool, notes: &[&Note]) -> Result<Vec<Hold>> {
     let columns = Columns::of(notes);
     let rows = sqlx::query!(
         r#"with d as (
              select *
                from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::bool[],
-                           $8::float8[], $9::float8[])
-                 as d(no, token, status, step, progress, trail, sent, next_try_s, settle_s)
+                           $8::float8[], $9::float8[], $10::int[])
+                 as d(no, token, status, step, progress, trail, sent, next_try_s, settle_s, sequence)
            ),
            l as materialized (
              select no from wakeups where no = any($1) and lane = 0 order by no for update
@@ -97,7 +102,7 @@ pub async fn note(pool: &PgPool, notes: &[&Note]) -> Result<Vec<Hold>> {
                     settle_deadline = coalesce(w.settle_deadline, holdfast_now() + make_interval(secs => d.settle_s)),
                     sequence = w.sequence + 1
                from d join l using (no)
-              where w.no = d.no and w.lane = 0 and w.token = d.token
+              where w.no = d.no and w.lane = 0 and w.token = d.token and w.sequence = d.sequence
              returning w.no, w.token, w.sequence
            ),
            e as (
@@ -114,6 +119,7 @@ pub async fn note(pool: &PgPool, notes: &[&Note]) -> Result<Vec<Hold>> {
         &columns.sent,
         &columns.next_try_s as &[Option<f64>],
         &columns.settle_s as &[Option<f64>],
+        &columns.sequences,
     )
     .fetch_all(pool)
     .await?;

@@ -17,6 +17,8 @@ pub struct Told {
     pub trail: Vec<Entry>,
     /// Until the next attempt; only for [`tell_again`].
     pub wait: Duration,
+    /// An attempt was made: it counts; only for [`tell_again`].
+    pub attempted: bool,
 }
 
 /// Ends the debt, unless a later state came since the claim. Not returned: a later state is owed, or the claim was lost.
@@ -49,15 +51,16 @@ pub async fn told(pool: &PgPool, told: &[&Told]) -> Result<Vec<Hold>> {
     Ok(rows.into_iter().map(|row| Hold { no: CommandNo(row.no), token: Token(row.token) }).collect())
 }
 
-/// Releases the claim and counts an attempt. A later state that came since is due at once, with a schedule of its own.
+/// Releases the claim, and counts the attempt if one was made. A later state that came since is due at once, with a schedule of its own.
 pub async fn tell_again(pool: &PgPool, told: &[&Told]) -> Result<Vec<Hold>> {
     let (nos, tokens, nudges, trails) = columns(told);
+    let attempted: Vec<bool> = told.iter().map(|told| told.attempted).collect();
     let waits: Vec<f64> = told.iter().map(|told| told.wait.as_secs_f64()).collect();
     let rows = sqlx::query!(
         r#"with d as (
              select *
-               from unnest($1::bigint[], $2::bigint[], $3::int[], $4::jsonb[], $5::float8[])
-                 as d(no, token, nudge, trail, wait_s)
+               from unnest($1::bigint[], $2::bigint[], $3::int[], $4::jsonb[], $5::float8[], $6::bool[])
+                 as d(no, token, nudge, trail, wait_s, attempted)
            ),
            l as materialized (
              select no from wakeups where no = any($1) and lane = 1 order by no for update
@@ -69,7 +72,7 @@ pub async fn tell_again(pool: &PgPool, told: &[&Told]) -> Result<Vec<Hold>> {
                     lease_until = null,
                     dirty = 0,
                     publishes = 0,
-                    tries = case when w.nudge = d.nudge then w.tries + 1 else 0 end,
+                    tries = case when w.nudge = d.nudge then least(w.tries + d.attempted::int, 1000) else 0 end,
                     sequence = w.sequence + 1,
                     due_at = holdfast_now() + make_interval(secs => case when w.nudge = d.nudge then d.wait_s else 0 end),
                     run_at = holdfast_now() + make_interval(secs => case when w.nudge = d.nudge then d.wait_s else 0 end)
@@ -86,6 +89,7 @@ pub async fn tell_again(pool: &PgPool, told: &[&Told]) -> Result<Vec<Hold>> {
         &nudges,
         &trails as &[Json<&[Entry]>],
         &waits,
+        &attempted,
     )
     .fetch_all(pool)
     .await?;
