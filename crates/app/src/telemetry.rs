@@ -11,4 +11,10 @@ pub fn init(default: &str) {
         true => builder.init(),
         false => builder.json().flatten_event(true).init(),
     }
+    // A panic in a task would otherwise be the one line that is no JSON.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let message = panic.payload_as_str().unwrap_or("not a text");
+        tracing::error!(place, message, "panicked");
+    }));
 }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 /// Ports that are used if they are free.
 const API_PORT: u16 = 8080;
 const POSTGRES_PORT: u16 = 54329;
+const TEST_POSTGRES_PORT: u16 = 54339;
 const SQS_PORT: u16 = 9324;
 const SANDBOX_PORT: u16 = 8081;
 const INBOX_PORT: u16 = 8082;
@@ -43,11 +44,11 @@ impl Services {
         Self::around(home, postgres, stop).await
     }
 
-    /// With empty data, on any port: next to a stack that somebody is working with.
+    /// With empty data, on another port: next to a stack that somebody is working with.
     async fn start_fresh(home: &Path, stop: &CancellationToken) -> anyhow::Result<Self> {
         let postgres = match given(home, "DATABASE_URL") {
             Some(_) => None,
-            None => Some(Postgres::start_fresh(home, server::free_port(0).await?).await?),
+            None => Some(Postgres::start_fresh(home, server::free_port(TEST_POSTGRES_PORT).await?).await?),
         };
         Self::around(home, postgres, stop).await
     }

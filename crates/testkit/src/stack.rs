@@ -72,6 +72,19 @@ fn unique_name() -> String {
     format!("t{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// A port for a binary that is yet to bind it. Below those that the system gives out by itself: one of these could be
+/// taken by a connection in between.
+async fn port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let offset = (std::process::id() * 97 + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        let wanted = 20_000 + offset as u16;
+        if server::free_port(wanted).await.expect("find a free port") == wanted {
+            return wanted;
+        }
+    }
+}
+
 impl Stack {
     /// A stack with API and worker.
     pub async fn start() -> Self {
@@ -95,7 +108,7 @@ impl Stack {
         let direct = service("AWS_ENDPOINT_URL_SQS");
         let sqs = queues::client(&direct, REGION).await;
         let queues = queues::create(&sqs, &format!("{name}-")).await.expect("create the queues");
-        let api_port = server::free_port(0).await.expect("find a free port");
+        let api_port = port().await;
         let mut environment = settings::environment(&Surroundings {
             database_url: &database_url,
             sqs_url: options.sqs_url.as_deref().unwrap_or(&direct),
