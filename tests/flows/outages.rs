@@ -1,6 +1,7 @@
-//! SQS goes away and comes back.
+//! SQS or Postgres goes away and comes back.
 
-use holdfast_testkit::{Gate, Options, Stack};
+use holdfast_testkit::{Gate, Options, Stack, eventually};
+use reqwest::StatusCode;
 use serde_json::json;
 
 #[tokio::test]
@@ -47,9 +48,35 @@ async fn an_api_alone_publishes_what_is_overdue() {
     gate.open();
     stack.advance(std::time::Duration::from_secs(10)).await;
     let url = stack.queue_url("transactions").await;
-    holdfast_testkit::eventually("a message in the queue", || async {
+    eventually("a message in the queue", || async {
         let received = stack.sqs.receive_message().queue_url(&url).wait_time_seconds(1).send().await.ok()?;
         received.messages.filter(|messages| !messages.is_empty())
     })
     .await;
+}
+
+/// A host that vanishes sends no reset. Without a limit of our own every connection would wait for it for a quarter of an
+/// hour, and long after it is back.
+#[tokio::test]
+async fn a_postgres_that_falls_silent_is_given_up_and_found_again() {
+    let gate = Gate::before(Stack::postgres_address()).await;
+    let environment = vec![
+        ("HOLDFAST__DATABASE__STATEMENT_TIMEOUT_MS", "300".to_owned()),
+        ("HOLDFAST__DATABASE__ACQUIRE_TIMEOUT_MS", "300".to_owned()),
+    ];
+    let mut stack =
+        Stack::with(Options { database_address: Some(gate.address), environment, ..Options::default() }).await;
+    stack.start_worker();
+    let before = stack.submit("before", "1.00").await;
+    stack.settled(&before).await;
+
+    gate.freeze();
+    let body = json!({ "transactionId": "silent", "amount": "1.00", "currency": "EUR" });
+    assert_eq!(stack.post(&body).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+
+    gate.open();
+    eventually("it is accepted", || async { (stack.post(&body).await.status() == StatusCode::ACCEPTED).then_some(()) })
+        .await;
+    let after = stack.submit_body(&body).await;
+    assert_eq!(stack.settled(&after).await["status"], "completed");
 }

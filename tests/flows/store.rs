@@ -5,10 +5,9 @@ use holdfast_domain::status::{Outcome, Step};
 use holdfast_domain::{ClientNo, Command, CommandId, CommandNo, Kind, Lane, Status, Token, WorkerId};
 use holdfast_store::commands::{self, Accepted};
 use holdfast_store::wakeups::{self, Claim, Claimed, Finish, Hold, Marked, Note, Told};
-use holdfast_store::{clients, workers};
+use holdfast_store::{Pool, clients, workers};
 use holdfast_testkit::clock::advance;
 use holdfast_testkit::stack::database_alone;
-use sqlx::PgPool;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -30,7 +29,7 @@ fn command(n: u128) -> Command {
     }
 }
 
-async fn database() -> PgPool {
+async fn database() -> Pool {
     let pool = database_alone().await;
     let client = clients::NewClient {
         name: "test",
@@ -43,11 +42,11 @@ async fn database() -> PgPool {
     pool
 }
 
-async fn accepted(pool: &PgPool) -> Accepted {
+async fn accepted(pool: &Pool) -> Accepted {
     commands::accept(pool, &[&command(1)], SOON).await.expect("accept")[0]
 }
 
-async fn claim(pool: &PgPool, worker: WorkerId, no: CommandNo, token: i64) -> Option<Claimed> {
+async fn claim(pool: &Pool, worker: WorkerId, no: CommandNo, token: i64) -> Option<Claimed> {
     let claim = Claim { no, lane: Lane::Run, token: Token(token) };
     wakeups::claim(pool, worker, LEASE, &[claim]).await.expect("claim").pop()
 }
@@ -85,7 +84,7 @@ async fn a_claim_excludes_every_other_until_its_lease_ends() {
     let no = accepted(&pool).await.no;
     assert!(claim(&pool, ME, no, 1).await.is_some());
     assert!(claim(&pool, OTHER, no, 2).await.is_none());
-    advance(&pool, LEASE + SOON).await;
+    advance(pool.connections(), LEASE + SOON).await;
     let taken = claim(&pool, OTHER, no, 3).await.expect("the lease is over");
     assert!(taken.taken_over, "what the first did is unknown");
     // The first one is fenced off.
@@ -135,7 +134,7 @@ async fn a_clean_release_leaves_no_doubt_and_waits() {
     let wait = Duration::from_secs(120);
     assert_eq!(wakeups::wait(&pool, &[&note(no, 1, claimed.nudge, wait)]).await.expect("wait").len(), 1);
     assert!(claim(&pool, ME, no, 2).await.is_none(), "not before its time");
-    advance(&pool, wait).await;
+    advance(pool.connections(), wait).await;
     let again = claim(&pool, ME, no, 3).await.expect("its time has come");
     assert!(!again.taken_over);
 }
@@ -145,7 +144,7 @@ async fn a_nudge_during_a_claim_makes_the_wait_void() {
     let pool = database().await;
     let no = accepted(&pool).await.no;
     let claimed = claim(&pool, ME, no, 1).await.expect("claimed");
-    sqlx::query("update wakeups set nudge = nudge + 1").execute(&pool).await.expect("nudge");
+    sqlx::query("update wakeups set nudge = nudge + 1").execute(pool.connections()).await.expect("nudge");
     wakeups::wait(&pool, &[&note(no, 1, claimed.nudge, Duration::from_secs(120))]).await.expect("wait");
     assert!(claim(&pool, ME, no, 2).await.is_some(), "looks again at once");
 }
@@ -157,7 +156,7 @@ async fn the_next_try_keeps_its_time_through_a_takeover() {
     claim(&pool, ME, no, 1).await.expect("claimed");
     let delayed = Note { next_try_in: Some(Duration::from_secs(120)), ..note(no, 1, 0, SOON) };
     wakeups::note(&pool, &[&delayed]).await.expect("note");
-    advance(&pool, LEASE + SOON).await;
+    advance(pool.connections(), LEASE + SOON).await;
     let taken = claim(&pool, OTHER, no, 2).await.expect("taken over");
     let left = taken.next_try_in.expect("there is a delay");
     assert!(left > Duration::from_secs(80) && left < Duration::from_secs(90), "{left:?}");
@@ -181,9 +180,9 @@ async fn the_relay_takes_over_expired_claims_and_leaves_living_ones() {
     let pool = database().await;
     let no = accepted(&pool).await.no;
     claim(&pool, ME, no, 1).await.expect("claimed");
-    advance(&pool, SOON * 2).await;
+    advance(pool.connections(), SOON * 2).await;
     assert!(wakeups::take_overdue(&pool, Duration::ZERO, 10).await.expect("take").is_empty());
-    advance(&pool, LEASE).await;
+    advance(pool.connections(), LEASE).await;
     assert_eq!(wakeups::take_overdue(&pool, Duration::ZERO, 10).await.expect("take").len(), 1);
     assert!(wakeups::take_overdue(&pool, Duration::ZERO, 10).await.expect("take").is_empty(), "once per 30 s");
     assert!(claim(&pool, OTHER, no, 2).await.expect("claimable").taken_over);
@@ -196,7 +195,7 @@ async fn a_later_state_is_not_lost_to_an_earlier_telling() {
     claim(&pool, ME, no, 1).await.expect("claimed");
     let finished = wakeups::finish(&pool, ME, LEASE, &[&finish(no, 1, true)]).await.expect("finish");
     assert!(finished[0].telling);
-    sqlx::query("update wakeups set nudge = nudge + 1").execute(&pool).await.expect("a later state");
+    sqlx::query("update wakeups set nudge = nudge + 1").execute(pool.connections()).await.expect("a later state");
     let hold = Hold { no, token: Token(1) };
     let told = Told { hold, nudge: 0, trail: Vec::new(), wait: LEASE, attempted: true };
     assert!(wakeups::told(&pool, &[&told]).await.expect("told").is_empty());
@@ -215,11 +214,11 @@ async fn the_dead_lose_their_claims_and_a_shaky_judge_may_not_judge() {
     assert!(workers::register(&pool, OTHER, "other").await.expect("register"));
     claim(&pool, OTHER, no, 1).await.expect("claimed");
     // Everybody was silent: after an outage nobody may be declared dead by somebody who was silent too.
-    advance(&pool, silence * 2).await;
+    advance(pool.connections(), silence * 2).await;
     assert!(workers::beat(&pool, ME, silence).await.expect("beat"));
     assert_eq!(workers::reap(&pool, ME, silence).await.expect("reap"), (0, 0));
     for _ in 0..3 {
-        advance(&pool, silence / 2).await;
+        advance(pool.connections(), silence / 2).await;
         assert!(workers::beat(&pool, ME, silence).await.expect("beat"));
     }
     assert_eq!(workers::reap(&pool, ME, silence).await.expect("reap"), (1, 1));
@@ -251,8 +250,8 @@ async fn happy_path_updates_stay_within_their_page() {
     }
     let sql = "select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relname = 'wakeups'";
     let (updates, hot) = holdfast_testkit::eventually("the statistics", || async {
-        sqlx::raw_sql("select pg_stat_force_next_flush()").execute(&pool).await.ok()?;
-        let row = sqlx::query_as::<_, (i64, i64)>(sql).fetch_one(&pool).await.ok()?;
+        sqlx::raw_sql("select pg_stat_force_next_flush()").execute(pool.connections()).await.ok()?;
+        let row = sqlx::query_as::<_, (i64, i64)>(sql).fetch_one(pool.connections()).await.ok()?;
         (row.0 >= 500).then_some(row)
     })
     .await;
@@ -266,7 +265,8 @@ async fn a_note_repeated_after_a_lost_answer_is_written_once() {
     claim(&pool, ME, no, 1).await.expect("claimed");
     assert_eq!(wakeups::note(&pool, &[&note(no, 1, 0, SOON)]).await.expect("note").len(), 1);
     assert!(wakeups::note(&pool, &[&note(no, 1, 0, SOON)]).await.expect("note").is_empty());
-    let rows: i64 = sqlx::query_scalar("select count(*) from events").fetch_one(&pool).await.expect("count");
+    let rows: i64 =
+        sqlx::query_scalar("select count(*) from events").fetch_one(pool.connections()).await.expect("count");
     assert_eq!(rows, 1);
 }
 
@@ -275,7 +275,7 @@ async fn a_wait_after_a_takeover_does_not_forget_that_something_may_have_been_se
     let pool = database().await;
     let no = accepted(&pool).await.no;
     claim(&pool, ME, no, 1).await.expect("claimed");
-    advance(&pool, LEASE + SOON).await;
+    advance(pool.connections(), LEASE + SOON).await;
     let taken = claim(&pool, OTHER, no, 2).await.expect("taken over");
     let released = Note { sent: taken.taken_over, ..note(no, 2, 0, Duration::ZERO) };
     wakeups::wait(&pool, &[&released]).await.expect("wait");
@@ -287,7 +287,11 @@ async fn a_wait_after_a_takeover_does_not_forget_that_something_may_have_been_se
 async fn a_row_that_this_version_cannot_read_spares_its_neighbours() {
     let pool = database().await;
     let accepted = commands::accept(&pool, &[&command(1), &command(2)], SOON).await.expect("accept");
-    sqlx::query("update commands set kind = 3 where no = $1").bind(accepted[0].no.0).execute(&pool).await.expect("sql");
+    sqlx::query("update commands set kind = 3 where no = $1")
+        .bind(accepted[0].no.0)
+        .execute(pool.connections())
+        .await
+        .expect("sql");
     let claims = [1, 2].map(|n| Claim { no: accepted[n - 1].no, lane: Lane::Run, token: Token(n as i64) });
     let claimed = wakeups::claim(&pool, ME, LEASE, &claims).await.expect("claim");
     assert_eq!(claimed.iter().map(|claimed| claimed.no).collect::<Vec<_>>(), [accepted[1].no]);

@@ -25,7 +25,6 @@ impl State {
     /// Starts what works behind the requests. Must be called within the runtime.
     pub fn start(app: App, stop: CancellationToken) -> Self {
         let tasks = TaskTracker::new();
-        tasks.spawn(relay::publish_overdue(app.clone(), stop.clone()));
         Self {
             acceptor: Acceptor::start(&app, &tasks),
             keys: Keys::new(app.clone()),
@@ -42,7 +41,9 @@ impl State {
         self.schema_checked.load(Ordering::Acquire)
     }
 
+    /// From here on commands are accepted, and overdue ones published.
     pub fn schema_is_checked(&self) {
         self.schema_checked.store(true, Ordering::Release);
+        self.tasks.spawn(relay::publish_overdue(self.app.clone(), self.stop.clone()));
     }
 }

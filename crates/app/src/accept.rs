@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use holdfast_domain::{Command, CommandId, Status};
 use holdfast_store::commands::{self, Accepted, Existing};
 use holdfast_store::wakeups::Marked;
-use holdfast_store::{Error as StoreError, PgPool};
+use holdfast_store::{Error as StoreError, Pool};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,7 +86,7 @@ fn is_same(existing: &Existing, command: &Command) -> bool {
         && existing.fingerprint == command.fingerprint
 }
 
-async fn store(pool: PgPool, commands: Arc<Vec<Arc<Command>>>, within: Duration) -> Result<Vec<Stored>, StoreError> {
+async fn store(pool: Pool, commands: Arc<Vec<Arc<Command>>>, within: Duration) -> Result<Vec<Stored>, StoreError> {
     let rows: Vec<&Command> = commands.iter().map(|command| &**command).collect();
     let accepted = match commands::accept(&pool, &rows, within).await {
         // A connection that Postgres closed while it was idle. The statement can be repeated safely.

@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use holdfast_domain::{Token, WorkerId};
 use holdfast_queue::backoff;
-use holdfast_store::{Error, PgPool, workers};
+use holdfast_store::{Error, Pool, workers};
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -50,7 +50,7 @@ fn draw() -> Result<i64, getrandom::Error> {
 }
 
 /// Registers, then beats until `stop`, on a pool of its own: a busy worker must not look dead. Receiving is open while the beats arrive. Each beat also looks for the dead.
-pub async fn run(engine: &Engine, pool: &PgPool, name: &str, stop: &CancellationToken) {
+pub async fn run(engine: &Engine, pool: &Pool, name: &str, stop: &CancellationToken) {
     let worker = &engine.app.config.worker;
     let mut registered = false;
     while !stop.is_cancelled() {
@@ -71,7 +71,7 @@ pub async fn run(engine: &Engine, pool: &PgPool, name: &str, stop: &Cancellation
 }
 
 /// One beat. `false`: not registered, or declared dead.
-async fn beat(engine: &Engine, pool: &PgPool, name: &str, registered: bool) -> Result<bool, Error> {
+async fn beat(engine: &Engine, pool: &Pool, name: &str, registered: bool) -> Result<bool, Error> {
     let (life, config) = (&engine.life, &engine.app.config.worker);
     if !registered {
         let fresh = workers::register(pool, life.worker(), name).await?;
@@ -99,7 +99,7 @@ fn renew(life: &Life) {
     }
 }
 
-async fn reap(pool: &PgPool, judge: WorkerId, silence: Duration) -> Result<(), Error> {
+async fn reap(pool: &Pool, judge: WorkerId, silence: Duration) -> Result<(), Error> {
     let (workers, claims) = workers::reap(pool, judge, silence).await?;
     if workers > 0 {
         tracing::warn!(workers, claims, "declared silent workers dead, their claims are due");

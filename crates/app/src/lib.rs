@@ -33,7 +33,7 @@ use anyhow::Context as _;
 use config::Config;
 use holdfast_domain::{Kind, ServerKey};
 use holdfast_queue::{Clients, Endpoint, Queue};
-use holdfast_store::{PgPool, pool, schema};
+use holdfast_store::{Pool, pool, schema};
 use secrecy::ExposeSecret as _;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct App {
     pub config: Arc<Config>,
-    pub pool: PgPool,
+    pub pool: Pool,
     pub server_key: ServerKey,
     pub queues: Queues,
 }
@@ -53,7 +53,7 @@ impl App {
         let server_key = ServerKey::parse(config.server_key.expose_secret()).context("read server_key")?;
         let database = &config.database;
         let pool =
-            pool::lazy(config.database_url.expose_secret(), name, database.limits()).context("read database_url")?;
+            Pool::lazy(config.database_url.expose_secret(), name, database.limits()).context("read database_url")?;
         let endpoint = Endpoint { region: config.sqs.region.clone(), url: config.sqs.endpoint_url.clone() };
         let clients = Clients::connect(endpoint).await;
         let queues = Kind::ALL.into_iter().map(|kind| (kind, clients.queue(config.queues.of(kind)))).collect();
@@ -66,14 +66,14 @@ impl App {
     }
 
     /// A single connection that nobody else can keep busy.
-    pub fn pool_of_its_own(&self, name: &str) -> anyhow::Result<PgPool> {
+    pub fn pool_of_its_own(&self, name: &str) -> anyhow::Result<Pool> {
         let limits = pool::Limits { connections: 1, ..self.config.database.limits() };
-        Ok(pool::lazy(self.config.database_url.expose_secret(), name, limits)?)
+        Ok(Pool::lazy(self.config.database_url.expose_secret(), name, limits)?)
     }
 
     /// One round trip to Postgres.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        pool::ping(&self.pool).await
+        self.pool.ping().await
     }
 }
 

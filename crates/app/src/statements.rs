@@ -9,7 +9,7 @@ use holdfast_domain::Lane;
 use holdfast_queue::Backoff;
 use holdfast_store::transactions::{self, NewTransaction};
 use holdfast_store::wakeups::{self, Claim, Claimed, Finish, Finished, Hold, Note, Told};
-use holdfast_store::{Error, PgPool, Result};
+use holdfast_store::{Error, Pool, Result};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ pub enum Ending {
 }
 
 impl Statements {
-    pub fn start(pool: &PgPool, life: &Arc<Life>, lease: Duration) -> Self {
+    pub fn start(pool: &Pool, life: &Arc<Life>, lease: Duration) -> Self {
         let (claiming, finishing) = ((pool.clone(), Arc::clone(life)), (pool.clone(), Arc::clone(life)));
         Self {
             claim: Batcher::start(move |claims| claim(claiming.0.clone(), Arc::clone(&claiming.1), lease, claims)),
@@ -92,11 +92,11 @@ impl Statements {
 }
 
 /// A batcher for a statement that returns the claims under which it wrote. Answers whether each of them did.
-fn fenced<I, F, S>(pool: &PgPool, statement: S, hold: fn(&I) -> Hold) -> Batcher<I, bool>
+fn fenced<I, F, S>(pool: &Pool, statement: S, hold: fn(&I) -> Hold) -> Batcher<I, bool>
 where
     I: Send + Sync + 'static,
     F: Future<Output = Result<Vec<Hold>>> + Send,
-    S: Fn(PgPool, Arc<Vec<I>>) -> F + Send + Sync + Clone + 'static,
+    S: Fn(Pool, Arc<Vec<I>>) -> F + Send + Sync + Clone + 'static,
 {
     let pool = pool.clone();
     Batcher::start(move |items: Arc<Vec<I>>| {
@@ -108,12 +108,7 @@ where
     })
 }
 
-async fn claim(
-    pool: PgPool,
-    life: Arc<Life>,
-    lease: Duration,
-    claims: Arc<Vec<Claim>>,
-) -> Result<Vec<Option<Claimed>>> {
+async fn claim(pool: Pool, life: Arc<Life>, lease: Duration, claims: Arc<Vec<Claim>>) -> Result<Vec<Option<Claimed>>> {
     let worker = life.worker();
     let claimed = match wakeups::claim(&pool, worker, lease, &claims).await {
         // A stale connection, perhaps. Should the first have worked, the same tokens claim the same rows again.
@@ -124,7 +119,7 @@ async fn claim(
     Ok(claims.iter().map(|claim| claimed.remove(&claim.token)).collect())
 }
 
-async fn finish(pool: PgPool, life: Arc<Life>, lease: Duration, ends: Arc<Vec<Finish>>) -> Result<Vec<Ending>> {
+async fn finish(pool: Pool, life: Arc<Life>, lease: Duration, ends: Arc<Vec<Finish>>) -> Result<Vec<Ending>> {
     let ends = refs(&ends);
     let worker = life.worker();
     let (finished, repeated) = persist(|| wakeups::finish(&pool, worker, lease, &ends)).await?;
@@ -143,19 +138,19 @@ async fn finish(pool: PgPool, life: Arc<Life>, lease: Duration, ends: Arc<Vec<Fi
 }
 
 /// After a lost answer: which of these claims stand? Ask by token.
-async fn held(pool: &PgPool, lane: Lane, holds: &[Hold]) -> Result<HashSet<Hold>> {
+async fn held(pool: &Pool, lane: Lane, holds: &[Hold]) -> Result<HashSet<Hold>> {
     let claims: Vec<_> = holds.iter().map(|hold| Claim { no: hold.no, lane, token: hold.token }).collect();
     let held: HashSet<_> = wakeups::held(pool, &claims).await?.into_iter().map(|(no, _)| no).collect();
     Ok(holds.iter().copied().filter(|hold| held.contains(&hold.no)).collect())
 }
 
-async fn record(pool: PgPool, rows: Arc<Vec<NewTransaction>>) -> Result<Vec<Option<String>>> {
+async fn record(pool: Pool, rows: Arc<Vec<NewTransaction>>) -> Result<Vec<Option<String>>> {
     let (recorded, _) = persist(|| transactions::record(&pool, &rows)).await?;
     let mut partners: HashMap<_, _> = recorded.into_iter().collect();
     Ok(rows.iter().map(|row| partners.remove(&row.hold)).collect())
 }
 
-async fn note(pool: PgPool, notes: Arc<Vec<Note>>) -> Result<Vec<bool>> {
+async fn note(pool: Pool, notes: Arc<Vec<Note>>) -> Result<Vec<bool>> {
     let rows = refs(&notes);
     let (written, repeated) = persist(|| wakeups::note(&pool, &rows)).await?;
     let mut written: HashSet<_> = written.into_iter().collect();

@@ -1,9 +1,8 @@
 //! Clients and their API keys.
 
-use crate::Result;
+use crate::{Pool, Result};
 use chrono::{DateTime, Utc};
 use holdfast_domain::ClientNo;
-use sqlx::PgPool;
 
 /// Who an API key belongs to.
 #[derive(Clone, Debug)]
@@ -38,8 +37,8 @@ pub struct NewClient<'a> {
 }
 
 /// Creates a client with its first key, or `None` if the name is taken.
-pub async fn create(pool: &PgPool, client: NewClient<'_>) -> Result<Option<ClientNo>> {
-    let no = sqlx::query_scalar!(
+pub async fn create(pool: &Pool, client: NewClient<'_>) -> Result<Option<ClientNo>> {
+    let query = sqlx::query!(
         "with c as (
            insert into clients (name, callback_url, callback_secret) values ($1, $2, $3)
                on conflict (name) do nothing
@@ -52,21 +51,19 @@ pub async fn create(pool: &PgPool, client: NewClient<'_>) -> Result<Option<Clien
         client.callback_secret,
         client.key_id,
         client.key_hash,
-    )
-    .fetch_optional(pool)
-    .await?;
-    Ok(no.map(ClientNo))
+    );
+    let row = pool.fetch_optional(query).await?;
+    Ok(row.map(|row| ClientNo(row.client)))
 }
 
-pub async fn list(pool: &PgPool) -> Result<Vec<Listed>> {
-    let rows = sqlx::query!(
+pub async fn list(pool: &Pool) -> Result<Vec<Listed>> {
+    let query = sqlx::query!(
         r#"select c.no, c.name, c.callback_url, c.disabled_at is not null as "disabled!", c.created_at,
                   array(select k.key_id from api_keys k where k.client = c.no order by k.created_at) as "keys!"
              from clients c
             order by c.no"#
-    )
-    .fetch_all(pool)
-    .await?;
+    );
+    let rows = pool.fetch_all(query).await?;
     let listed = rows.into_iter().map(|row| Listed {
         no: ClientNo(row.no),
         name: row.name,
@@ -78,22 +75,20 @@ pub async fn list(pool: &PgPool) -> Result<Vec<Listed>> {
     Ok(listed.collect())
 }
 
-pub async fn owner_of_key(pool: &PgPool, key_id: &str) -> Result<Option<Owner>> {
-    let row = sqlx::query!(
+pub async fn owner_of_key(pool: &Pool, key_id: &str) -> Result<Option<Owner>> {
+    let query = sqlx::query!(
         r#"select k.client, k.hash, c.disabled_at is not null as "disabled!"
              from api_keys k
              join clients c on c.no = k.client
             where k.key_id = $1"#,
         key_id
-    )
-    .fetch_optional(pool)
-    .await?;
+    );
+    let row = pool.fetch_optional(query).await?;
     Ok(row.map(|row| Owner { client: ClientNo(row.client), hash: row.hash, disabled: row.disabled }))
 }
 
-pub async fn callback_endpoint(pool: &PgPool, client: ClientNo) -> Result<Option<CallbackEndpoint>> {
-    let row = sqlx::query!("select callback_url, callback_secret from clients where no = $1", client.0)
-        .fetch_optional(pool)
-        .await?;
+pub async fn callback_endpoint(pool: &Pool, client: ClientNo) -> Result<Option<CallbackEndpoint>> {
+    let query = sqlx::query!("select callback_url, callback_secret from clients where no = $1", client.0);
+    let row = pool.fetch_optional(query).await?;
     Ok(row.map(|row| CallbackEndpoint { callback_url: row.callback_url, secret: row.callback_secret }))
 }

@@ -1,11 +1,11 @@
 //! Accepted commands. Insert-only: never locked, never updated.
 
-use crate::{Error, Result};
+use crate::{Error, Pool, Result};
 use chrono::{DateTime, Utc};
 use holdfast_domain::progress::Progress;
 use holdfast_domain::status::{Reason, Step};
 use holdfast_domain::{ClientNo, Command, CommandId, CommandNo, Kind, Status};
-use sqlx::PgPool;
+
 use sqlx::types::Json;
 use std::time::Duration;
 use uuid::Uuid;
@@ -34,7 +34,7 @@ pub struct Existing {
 
 /// Inserts commands and their wakeups, due after `publish_within` if nobody claims them before. What is not returned
 /// was there already, and is read with [`existing`]: the same statement would not see it (PROTOCOL 18).
-pub async fn accept(pool: &PgPool, commands: &[&Command], publish_within: Duration) -> Result<Vec<Accepted>> {
+pub async fn accept(pool: &Pool, commands: &[&Command], publish_within: Duration) -> Result<Vec<Accepted>> {
     // Sorted, else two APIs that insert the same ids in another order deadlock.
     let mut commands = commands.to_vec();
     commands.sort_by_key(|command| command.id);
@@ -46,7 +46,7 @@ pub async fn accept(pool: &PgPool, commands: &[&Command], publish_within: Durati
     let fingerprints: Vec<&[u8]> = commands.iter().map(|command| command.fingerprint.as_slice()).collect();
     let bodies: Vec<&str> = commands.iter().map(|command| command.body.as_str()).collect();
     let traceparents: Vec<Option<&str>> = commands.iter().map(|command| command.traceparent.as_deref()).collect();
-    let rows = sqlx::query!(
+    let query = sqlx::query!(
         r#"with c as (
              insert into commands (id, client, kind, key, header_key, fingerprint, body, traceparent)
              select * from unnest($1::uuid[], $2::int[], $3::smallint[], $4::text[], $5::text[], $6::bytea[],
@@ -71,9 +71,8 @@ pub async fn accept(pool: &PgPool, commands: &[&Command], publish_within: Durati
         &bodies as &[&str],
         &traceparents as &[Option<&str>],
         publish_within.as_secs_f64(),
-    )
-    .fetch_all(pool)
-    .await?;
+    );
+    let rows = pool.fetch_all(query).await?;
     let accepted = rows.into_iter().map(|row| Accepted {
         id: CommandId(row.id),
         no: CommandNo(row.no),
@@ -84,9 +83,9 @@ pub async fn accept(pool: &PgPool, commands: &[&Command], publish_within: Durati
 }
 
 /// What stands under these ids, in no particular order.
-pub async fn existing(pool: &PgPool, ids: &[CommandId]) -> Result<Vec<Existing>> {
+pub async fn existing(pool: &Pool, ids: &[CommandId]) -> Result<Vec<Existing>> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    let rows = sqlx::query!(
+    let query = sqlx::query!(
         r#"select c.id as "id!", c.client as "client!", c.kind as "kind!", c.key as "key!", c.fingerprint as "fingerprint!",
                   c.created_at as "created_at!", coalesce(o.status, w.status) as status
              from commands c
@@ -94,9 +93,8 @@ pub async fn existing(pool: &PgPool, ids: &[CommandId]) -> Result<Vec<Existing>>
              left join wakeups w on w.no = c.no and w.lane = 0
             where c.id = any($1)"#,
         &ids
-    )
-    .fetch_all(pool)
-    .await?;
+    );
+    let rows = pool.fetch_all(query).await?;
     let existing = rows.into_iter().map(|row| {
         Ok(Existing {
             id: CommandId(row.id),
@@ -127,8 +125,8 @@ pub struct Current {
 }
 
 /// Reads one command of this client. Another client's command does not exist here.
-pub async fn current(pool: &PgPool, client: ClientNo, kind: Kind, id: CommandId) -> Result<Option<Current>> {
-    let row = sqlx::query!(
+pub async fn current(pool: &Pool, client: ClientNo, kind: Kind, id: CommandId) -> Result<Option<Current>> {
+    let query = sqlx::query!(
         r#"select c.no as "no!", c.body as "body!", c.created_at as "created_at!",
                   coalesce(o.status, w.status) as status, w.step as "step?", o.reason as "reason?", o.detail as "detail?",
                   coalesce(o.progress, w.progress) as "progress: Json<Progress>",
@@ -140,9 +138,8 @@ pub async fn current(pool: &PgPool, client: ClientNo, kind: Kind, id: CommandId)
         id.0,
         client.0,
         kind.code()
-    )
-    .fetch_optional(pool)
-    .await?;
+    );
+    let row = pool.fetch_optional(query).await?;
     let Some(row) = row else { return Ok(None) };
     let step = match row.step.as_deref() {
         Some(name) if row.finished_at.is_none() => Some(step(name)?),
@@ -180,18 +177,17 @@ impl Version {
 }
 
 /// The present versions of many commands, for everybody who waits for one of them.
-pub async fn versions(pool: &PgPool, nos: &[CommandNo]) -> Result<Vec<(CommandNo, Version)>> {
+pub async fn versions(pool: &Pool, nos: &[CommandNo]) -> Result<Vec<(CommandNo, Version)>> {
     let nos: Vec<i64> = nos.iter().map(|no| no.0).collect();
-    let rows = sqlx::query!(
+    let query = sqlx::query!(
         r#"select n.no as "no!", coalesce(o.status, w.status) as status, coalesce(o.sequence, w.sequence) as "sequence!"
              from unnest($1::bigint[]) n(no)
              left join outcomes o on o.no = n.no
              left join wakeups w on w.no = n.no and w.lane = 0
             where o.no is not null or w.no is not null"#,
         &nos
-    )
-    .fetch_all(pool)
-    .await?;
+    );
+    let rows = pool.fetch_all(query).await?;
     let version = rows
         .into_iter()
         .map(|row| Ok((CommandNo(row.no), Version { sequence: row.sequence, status: status(row.status)? })));
@@ -199,10 +195,10 @@ pub async fn versions(pool: &PgPool, nos: &[CommandNo]) -> Result<Vec<(CommandNo
 }
 
 /// Which of these ids have a row.
-pub async fn known(pool: &PgPool, ids: &[CommandId]) -> Result<Vec<CommandId>> {
+pub async fn known(pool: &Pool, ids: &[CommandId]) -> Result<Vec<CommandId>> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    let known = sqlx::query_scalar!("select id from commands where id = any($1)", &ids).fetch_all(pool).await?;
-    Ok(known.into_iter().map(CommandId).collect())
+    let known = pool.fetch_all(sqlx::query!("select id from commands where id = any($1)", &ids)).await?;
+    Ok(known.into_iter().map(|row| CommandId(row.id)).collect())
 }
 
 pub(crate) fn kind(code: i16) -> Result<Kind> {

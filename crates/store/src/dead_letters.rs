@@ -1,7 +1,6 @@
 //! Messages that nobody could act on, kept with the reason.
 
-use crate::Result;
-use sqlx::PgPool;
+use crate::{Pool, Result};
 
 pub struct DeadLetter<'a> {
     pub queue: &'a str,
@@ -11,15 +10,14 @@ pub struct DeadLetter<'a> {
 }
 
 /// Stored before the message is deleted; storing it twice is harmless.
-pub async fn store(pool: &PgPool, letter: DeadLetter<'_>) -> Result<()> {
-    sqlx::query!(
+pub async fn store(pool: &Pool, letter: DeadLetter<'_>) -> Result<()> {
+    let query = sqlx::query!(
         "insert into dead_letters (queue, message_id, body, cause) values ($1, $2, $3, $4) on conflict do nothing",
         letter.queue,
         letter.message_id,
         letter.body,
         letter.cause
-    )
-    .execute(pool)
-    .await?;
+    );
+    pool.execute(query).await?;
     Ok(())
 }

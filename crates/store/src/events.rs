@@ -1,10 +1,10 @@
 //! The audit trail. Appended by the statements in `wakeups`, under the row's lock; read here.
 
-use crate::Result;
+use crate::{Pool, Result};
 use chrono::{DateTime, Utc};
 use holdfast_domain::CommandNo;
 use holdfast_domain::trail::Entry;
-use sqlx::PgPool;
+
 use sqlx::types::Json;
 
 /// What one write appended.
@@ -16,12 +16,11 @@ pub struct Appended {
 }
 
 /// The whole trail of a command, oldest first.
-pub async fn of(pool: &PgPool, no: CommandNo) -> Result<Vec<Appended>> {
-    let rows = sqlx::query!(
+pub async fn of(pool: &Pool, no: CommandNo) -> Result<Vec<Appended>> {
+    let query = sqlx::query!(
         r#"select sequence, at, data as "data: Json<Vec<Entry>>" from events where no = $1 order by sequence"#,
         no.0
-    )
-    .fetch_all(pool)
-    .await?;
+    );
+    let rows = pool.fetch_all(query).await?;
     Ok(rows.into_iter().map(|row| Appended { sequence: row.sequence, at: row.at, entries: row.data.0 }).collect())
 }

@@ -17,7 +17,7 @@ pub mod wakeups;
 pub mod workers;
 
 pub use error::Error;
-pub use sqlx::PgPool;
+pub use pool::Pool;
 
 /// What every statement here answers.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -1,8 +1,16 @@
 //! The connection pool, with a bound on everything that could otherwise wait for ever.
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use crate::{Error, Result};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgQueryResult, PgRow};
+use sqlx::query::{Map, Query};
+use sqlx::{PgConnection, Postgres};
 use std::str::FromStr;
 use std::time::Duration;
+
+/// How much longer than Postgres' own limit an answer may take. What takes longer is not slow, it is gone: a host that
+/// vanished sends no reset, and the system's own limit is a quarter of an hour.
+const ON_THE_WIRE: Duration = Duration::from_secs(2);
 
 /// How the pool is sized and bounded.
 #[derive(Clone, Copy, Debug)]
@@ -12,24 +20,93 @@ pub struct Limits {
     pub statement_timeout: Duration,
 }
 
-/// Builds the pool without connecting: a service must start, and say what is wrong, while Postgres is down.
-pub fn lazy(database_url: &str, application_name: &str, limits: Limits) -> Result<PgPool, sqlx::Error> {
-    let statement_timeout_ms = limits.statement_timeout.as_millis().to_string();
-    let options = PgConnectOptions::from_str(database_url)?
-        .application_name(application_name)
-        .options([("statement_timeout", statement_timeout_ms.as_str())]);
-    let pool = PgPoolOptions::new()
-        .max_connections(limits.connections)
-        .acquire_timeout(limits.acquire_timeout)
-        // A ping before each use would double the round trips. Callers retry what a stale connection loses.
-        .test_before_acquire(false)
-        .connect_lazy_with(options);
-    Ok(pool)
+/// The way to Postgres of every statement here. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    connections: PgPool,
+    deadline: Duration,
 }
 
-/// One round trip, to a server that takes writes.
-pub async fn ping(pool: &PgPool) -> crate::Result<()> {
-    let sql = r#"select current_setting('transaction_read_only') = 'off' as "writable!""#;
-    let writable: bool = sqlx::query_scalar(sql).fetch_one(pool).await?;
-    if writable { Ok(()) } else { Err(crate::Error::ReadOnly) }
+impl Pool {
+    /// Builds the pool without connecting: a service must start, and say what is wrong, while Postgres is down.
+    pub fn lazy(database_url: &str, application_name: &str, limits: Limits) -> std::result::Result<Self, sqlx::Error> {
+        let statement_timeout_ms = limits.statement_timeout.as_millis().to_string();
+        let options = PgConnectOptions::from_str(database_url)?
+            .application_name(application_name)
+            .options([("statement_timeout", statement_timeout_ms.as_str())]);
+        let connections = PgPoolOptions::new()
+            .max_connections(limits.connections)
+            .acquire_timeout(limits.acquire_timeout)
+            // A ping before each use would double the round trips. Callers retry what a stale connection loses.
+            .test_before_acquire(false)
+            .connect_lazy_with(options);
+        Ok(Self { connections, deadline: limits.statement_timeout + ON_THE_WIRE })
+    }
+
+    /// The connections themselves, for migrations and for tests that look behind the scenes.
+    pub const fn connections(&self) -> &PgPool {
+        &self.connections
+    }
+
+    /// One round trip, to a server that takes writes.
+    pub async fn ping(&self) -> Result<()> {
+        let sql = r#"select current_setting('transaction_read_only') = 'off' as "writable!""#;
+        let read = async |connection: &mut PgConnection| sqlx::query_scalar(sql).fetch_one(connection).await;
+        let mut connection = self.connections.acquire().await?;
+        let read = tokio::time::timeout(self.deadline, read(&mut connection)).await;
+        if self.settle(connection, read)? { Ok(()) } else { Err(Error::ReadOnly) }
+    }
+
+    pub(crate) async fn fetch_all<F, T>(&self, query: Map<'_, Postgres, F, PgArguments>) -> Result<Vec<T>>
+    where
+        F: FnMut(PgRow) -> std::result::Result<T, sqlx::Error> + Send,
+        T: Send + Unpin,
+    {
+        let mut connection = self.connections.acquire().await?;
+        let fetched = tokio::time::timeout(self.deadline, query.fetch_all(&mut *connection)).await;
+        self.settle(connection, fetched)
+    }
+
+    pub(crate) async fn fetch_optional<F, T>(&self, query: Map<'_, Postgres, F, PgArguments>) -> Result<Option<T>>
+    where
+        F: FnMut(PgRow) -> std::result::Result<T, sqlx::Error> + Send,
+        T: Send + Unpin,
+    {
+        let mut connection = self.connections.acquire().await?;
+        let fetched = tokio::time::timeout(self.deadline, query.fetch_optional(&mut *connection)).await;
+        self.settle(connection, fetched)
+    }
+
+    pub(crate) async fn fetch_one<F, T>(&self, query: Map<'_, Postgres, F, PgArguments>) -> Result<T>
+    where
+        F: FnMut(PgRow) -> std::result::Result<T, sqlx::Error> + Send,
+        T: Send + Unpin,
+    {
+        let mut connection = self.connections.acquire().await?;
+        let fetched = tokio::time::timeout(self.deadline, query.fetch_one(&mut *connection)).await;
+        self.settle(connection, fetched)
+    }
+
+    pub(crate) async fn execute(&self, query: Query<'_, Postgres, PgArguments>) -> Result<PgQueryResult> {
+        let mut connection = self.connections.acquire().await?;
+        let executed = tokio::time::timeout(self.deadline, query.execute(&mut *connection)).await;
+        self.settle(connection, executed)
+    }
+
+    /// A connection whose answer never came is closed, not returned: the pool would wait for it in turn, and keep its
+    /// place taken.
+    fn settle<T>(
+        &self,
+        connection: PoolConnection<Postgres>,
+        answer: std::result::Result<std::result::Result<T, sqlx::Error>, tokio::time::error::Elapsed>,
+    ) -> Result<T> {
+        match answer {
+            Ok(answer) => Ok(answer?),
+            Err(_elapsed) => {
+                drop(connection.detach());
+                let silence = format!("no answer from postgres within {} ms", self.deadline.as_millis());
+                Err(Error::Unavailable(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, silence))))
+            }
+        }
+    }
 }

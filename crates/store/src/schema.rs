@@ -1,6 +1,6 @@
 //! The schema's version. Binaries refuse a schema that they do not know.
 
-use sqlx::PgPool;
+use crate::Pool;
 use sqlx::migrate::{MigrateDatabase as _, MigrateError, Migrator};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
@@ -20,15 +20,15 @@ pub enum SchemaError {
 }
 
 /// Applies what is missing. Safe to run from several machines at once: an advisory lock lets one at a time.
-pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
-    MIGRATIONS.run(pool).await
+pub async fn migrate(pool: &Pool) -> Result<(), MigrateError> {
+    MIGRATIONS.run(pool.connections()).await
 }
 
 /// Compares the applied migrations with those that this binary was built with.
-pub async fn check(pool: &PgPool) -> Result<(), SchemaError> {
+pub async fn check(pool: &Pool) -> Result<(), SchemaError> {
     let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
     let applied = sqlx::query!("select version, success from _sqlx_migrations order by version desc limit 1")
-        .fetch_optional(pool)
+        .fetch_optional(pool.connections())
         .await;
     let applied = match applied {
         // 42P01 undefined_table

@@ -1,10 +1,9 @@
 //! The business rows of transactions.
 
-use crate::Result;
 use crate::wakeups::Hold;
+use crate::{Pool, Result};
 use holdfast_domain::money::Money;
 use holdfast_domain::{ClientNo, CommandNo, Token};
-use sqlx::PgPool;
 
 #[derive(Clone, Debug)]
 pub struct NewTransaction {
@@ -19,14 +18,14 @@ pub struct NewTransaction {
 /// Inserts what is absent, and answers for each claim that stands which partner its row names. Not returned: the claim
 /// is lost. The number of a command whose commit was lost in a failover is given to another one; the fence keeps the
 /// first one's row out of the second one's place.
-pub async fn record(pool: &PgPool, transactions: &[NewTransaction]) -> Result<Vec<(Hold, String)>> {
+pub async fn record(pool: &Pool, transactions: &[NewTransaction]) -> Result<Vec<(Hold, String)>> {
     let nos: Vec<i64> = transactions.iter().map(|transaction| transaction.hold.no.0).collect();
     let tokens: Vec<i64> = transactions.iter().map(|transaction| transaction.hold.token.0).collect();
     let clients: Vec<i32> = transactions.iter().map(|transaction| transaction.client.0).collect();
     let amounts: Vec<i64> = transactions.iter().map(|transaction| transaction.amount.minor()).collect();
     let currencies: Vec<&str> = transactions.iter().map(|transaction| transaction.amount.currency().code()).collect();
     let partners: Vec<&str> = transactions.iter().map(|transaction| transaction.partner.as_str()).collect();
-    let rows = sqlx::query!(
+    let query = sqlx::query!(
         r#"with d as materialized (
              select d.*
                from unnest($1::bigint[], $2::bigint[], $3::int[], $4::bigint[], $5::text[], $6::text[])
@@ -51,9 +50,8 @@ pub async fn record(pool: &PgPool, transactions: &[NewTransaction]) -> Result<Ve
         &amounts,
         &currencies as &[&str],
         &partners as &[&str],
-    )
-    .fetch_all(pool)
-    .await?;
+    );
+    let rows = pool.fetch_all(query).await?;
     let recorded = rows.into_iter().map(|row| (Hold { no: CommandNo(row.no), token: Token(row.token) }, row.partner));
     Ok(recorded.collect())
 }

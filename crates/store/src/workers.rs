@@ -1,22 +1,21 @@
 //! Heartbeats: one row per life of a worker, and the reaping of those that fell silent (PROTOCOL 8).
 
-use crate::Result;
+use crate::{Pool, Result};
 use holdfast_domain::WorkerId;
-use sqlx::PgPool;
+
 use std::time::Duration;
 
 /// Starts a life. `false` if the id is taken: draw another.
-pub async fn register(pool: &PgPool, id: WorkerId, name: &str) -> Result<bool> {
-    let inserted = sqlx::query!("insert into workers (id, name) values ($1, $2) on conflict do nothing", id.0, name)
-        .execute(pool)
-        .await?;
+pub async fn register(pool: &Pool, id: WorkerId, name: &str) -> Result<bool> {
+    let query = sqlx::query!("insert into workers (id, name) values ($1, $2) on conflict do nothing", id.0, name);
+    let inserted = pool.execute(query).await?;
     Ok(inserted.rows_affected() == 1)
 }
 
 /// Update-only. `false` means: declared dead, everything claimed under this id belongs to others now. A gap of more
 /// than `steady_gap` since the beat before restarts the steady time.
-pub async fn beat(pool: &PgPool, id: WorkerId, steady_gap: Duration) -> Result<bool> {
-    let updated = sqlx::query!(
+pub async fn beat(pool: &Pool, id: WorkerId, steady_gap: Duration) -> Result<bool> {
+    let query = sqlx::query!(
         "update workers
             set beat = holdfast_now(),
                 steady_since = case when beat < holdfast_now() - make_interval(secs => $2) then holdfast_now()
@@ -24,23 +23,22 @@ pub async fn beat(pool: &PgPool, id: WorkerId, steady_gap: Duration) -> Result<b
           where id = $1",
         id.0,
         steady_gap.as_secs_f64()
-    )
-    .execute(pool)
-    .await?;
+    );
+    let updated = pool.execute(query).await?;
     Ok(updated.rows_affected() == 1)
 }
 
 /// Ends a life after a clean shutdown.
-pub async fn leave(pool: &PgPool, id: WorkerId) -> Result<()> {
-    sqlx::query!("delete from workers where id = $1", id.0).execute(pool).await?;
+pub async fn leave(pool: &Pool, id: WorkerId) -> Result<()> {
+    pool.execute(sqlx::query!("delete from workers where id = $1", id.0)).await?;
     Ok(())
 }
 
 /// Declares dead who was silent for `silence`, and makes everything that they had claimed due at once. Returns how many
 /// workers and how many claims. Only a judge whose own beats were steady all that time may do so: after an outage of
 /// Postgres everybody was silent.
-pub async fn reap(pool: &PgPool, judge: WorkerId, silence: Duration) -> Result<(i64, i64)> {
-    let row = sqlx::query!(
+pub async fn reap(pool: &Pool, judge: WorkerId, silence: Duration) -> Result<(i64, i64)> {
+    let query = sqlx::query!(
         r#"with dead as (
              delete from workers
               where beat < holdfast_now() - make_interval(secs => $2)
@@ -62,8 +60,7 @@ pub async fn reap(pool: &PgPool, judge: WorkerId, silence: Duration) -> Result<(
            select (select count(*) from dead) as "workers!", (select count(*) from freed) as "claims!""#,
         judge.0,
         silence.as_secs_f64()
-    )
-    .fetch_one(pool)
-    .await?;
+    );
+    let row = pool.fetch_one(query).await?;
     Ok((row.workers, row.claims))
 }

@@ -1,4 +1,5 @@
-//! A TCP proxy in front of a service, which can be closed: the service is then unreachable, for real.
+//! A TCP proxy in front of a service, which can be closed (the service is unreachable, for real) or frozen (it has
+//! vanished: nothing is refused, nothing is answered).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +10,14 @@ use tokio::sync::watch;
 #[derive(Clone)]
 pub struct Gate {
     pub address: SocketAddr,
-    open: Arc<watch::Sender<bool>>,
+    state: Arc<watch::Sender<State>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    Closed,
+    Frozen,
 }
 
 impl Gate {
@@ -17,33 +25,43 @@ impl Gate {
     pub async fn before(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind a free port");
         let address = listener.local_addr().expect("read the port");
-        let open = Arc::new(watch::Sender::new(true));
-        let opening = open.subscribe();
+        let state = Arc::new(watch::Sender::new(State::Open));
+        let states = state.subscribe();
         tokio::spawn(async move {
             while let Ok((inbound, _)) = listener.accept().await {
-                if *opening.borrow() {
-                    tokio::spawn(pass(inbound, target, opening.clone()));
-                }
+                tokio::spawn(pass(inbound, target, states.clone()));
             }
         });
-        Self { address, open }
+        Self { address, state }
     }
 
     /// Cuts every connection and refuses new ones.
     pub fn close(&self) {
-        self.open.send_replace(false);
+        self.state.send_replace(State::Closed);
     }
 
+    /// Lets no byte through any more, and cuts nothing.
+    pub fn freeze(&self) {
+        self.state.send_replace(State::Frozen);
+    }
+
+    /// Takes new connections; those that were frozen are cut.
     pub fn open(&self) {
-        self.open.send_replace(true);
+        self.state.send_replace(State::Open);
     }
 }
 
-/// Until one side ends or the gate is closed.
-async fn pass(mut inbound: TcpStream, target: SocketAddr, mut opening: watch::Receiver<bool>) {
-    let Ok(mut outbound) = TcpStream::connect(target).await else { return };
-    tokio::select! {
-        _ended = copy_bidirectional(&mut inbound, &mut outbound) => {}
-        _closed = opening.wait_for(|open| !open) => {}
+/// Until one side ends or the gate is closed. What came in while it was frozen is never answered.
+async fn pass(mut inbound: TcpStream, target: SocketAddr, mut states: watch::Receiver<State>) {
+    if *states.borrow() == State::Open {
+        let Ok(mut outbound) = TcpStream::connect(target).await else { return };
+        tokio::select! {
+            _ended = copy_bidirectional(&mut inbound, &mut outbound) => return,
+            _changed = states.wait_for(|state| *state != State::Open) => {}
+        }
+        // Both streams are held until then: nobody is told anything.
+        drop(states.wait_for(|state| *state != State::Frozen).await);
+    } else {
+        drop(states.wait_for(|state| *state != State::Frozen).await);
     }
 }

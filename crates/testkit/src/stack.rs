@@ -9,6 +9,8 @@ use holdfast_devstack::inbox::{Delivery, Inbox};
 use holdfast_devstack::sandbox::{Entry, Sandbox};
 use holdfast_devstack::settings::{self, REGION, Surroundings};
 use holdfast_devstack::{binaries, queues, server};
+use holdfast_store::Pool;
+use holdfast_store::pool::Limits;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection, PgPool};
@@ -30,6 +32,8 @@ pub struct Options {
     pub partner: Option<axum::Router>,
     /// SQS is reached at this address.
     pub sqs_url: Option<String>,
+    /// The binaries reach Postgres at this address; the test itself does so directly.
+    pub database_address: Option<SocketAddr>,
 }
 
 pub struct Stack {
@@ -109,6 +113,11 @@ impl Stack {
         let sqs = queues::client(&direct, REGION).await;
         let queues = queues::create(&sqs, &format!("{name}-")).await.expect("create the queues");
         let api_port = port().await;
+        let direct_database_url = database_url.clone();
+        let database_url = match options.database_address {
+            Some(address) => redirected(&database_url, address),
+            None => database_url,
+        };
         let mut environment = settings::environment(&Surroundings {
             database_url: &database_url,
             sqs_url: options.sqs_url.as_deref().unwrap_or(&direct),
@@ -119,7 +128,7 @@ impl Stack {
         let faster = [("HOLDFAST__WORKER__RECEIVE_WAIT_MS", "2000"), ("RUST_LOG", "info,aws=warn")];
         environment.extend(faster.map(|(name, value)| (name.to_owned(), value.to_owned())));
         environment.extend(options.environment.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        let app = app(&environment).await;
+        let app = app(&environment, &direct_database_url).await;
         holdfast_store::schema::migrate(&app.pool).await.expect("migrate");
         let client = create_client(&app, "test", None).await.expect("create a client").expect("the name is free");
         let logs = logs(&name);
@@ -128,7 +137,7 @@ impl Stack {
             api_key: client.api_key,
             callback_secret: client.callback_secret,
             inbox_url,
-            pool: app.pool.clone(),
+            pool: app.pool.connections().clone(),
             sandbox,
             inbox,
             sqs,
@@ -302,6 +311,12 @@ impl Stack {
         url.socket_addrs(|| None).expect("an address")[0]
     }
 
+    /// Where its Postgres listens.
+    pub fn postgres_address() -> SocketAddr {
+        let url = Url::parse(&service("DATABASE_URL")).expect("a URL");
+        url.socket_addrs(|| Some(5432)).expect("an address")[0]
+    }
+
     /// Sends a raw message to the queue of transactions.
     pub async fn send_message(&self, body: &str) {
         let url = self.queue_url("transactions").await;
@@ -325,10 +340,22 @@ async fn database(name: &str) -> String {
     url.into()
 }
 
+fn redirected(database_url: &str, address: SocketAddr) -> String {
+    let mut url = Url::parse(database_url).expect("a URL");
+    url.set_ip_host(address.ip()).expect("a host");
+    url.set_port(Some(address.port())).expect("a port");
+    url.into()
+}
+
 /// A migrated database of the test's own, for tests of single statements.
-pub async fn database_alone() -> PgPool {
+pub async fn database_alone() -> Pool {
     let url = database(&unique_name()).await;
-    let pool = PgPool::connect(&url).await.expect("connect");
+    let limits = Limits {
+        connections: 60,
+        acquire_timeout: Duration::from_secs(30),
+        statement_timeout: Duration::from_secs(30),
+    };
+    let pool = Pool::lazy(&url, "holdfast-test", limits).expect("a URL");
     holdfast_store::schema::migrate(&pool).await.expect("migrate");
     pool
 }
@@ -339,8 +366,10 @@ pub async fn admin() -> PgPool {
 }
 
 /// The same configuration that the binaries read, for looking behind the scenes.
-async fn app(environment: &BTreeMap<String, String>) -> App {
-    let config = config::from_pairs(environment.clone()).expect("valid configuration");
+async fn app(environment: &BTreeMap<String, String>, database_url: &str) -> App {
+    let mut environment = environment.clone();
+    environment.insert("DATABASE_URL".to_owned(), database_url.to_owned());
+    let config = config::from_pairs(environment).expect("valid configuration");
     App::new(config, "holdfast-test").await.expect("an app")
 }
 

@@ -1,12 +1,12 @@
 //! Claiming: a worker takes a row under a token of its own.
 
 use crate::commands::{kind, step};
-use crate::{Error, Result};
+use crate::{Error, Pool, Result};
 use chrono::{DateTime, Utc};
 use holdfast_domain::progress::Progress;
 use holdfast_domain::status::Step;
 use holdfast_domain::{ClientNo, CommandId, CommandNo, Kind, Lane, Token, WorkerId};
-use sqlx::PgPool;
+
 use sqlx::types::Json;
 use std::time::Duration;
 use uuid::Uuid;
@@ -119,11 +119,11 @@ macro_rules! claim {
 }
 
 /// Claims by name. A wish that is not answered was refused: claimed by another, not yet runnable, or nothing is owed.
-pub async fn claim(pool: &PgPool, worker: WorkerId, lease: Duration, claims: &[Claim]) -> Result<Vec<Claimed>> {
+pub async fn claim(pool: &Pool, worker: WorkerId, lease: Duration, claims: &[Claim]) -> Result<Vec<Claimed>> {
     let nos: Vec<i64> = claims.iter().map(|claim| claim.no.0).collect();
     let lanes: Vec<i16> = claims.iter().map(|claim| claim.lane.code()).collect();
     let tokens: Vec<i64> = claims.iter().map(|claim| claim.token.0).collect();
-    let rows = claim!(
+    let query = claim!(
         "with l as materialized (
            select w.no, w.lane, t.token
              from wakeups w
@@ -138,15 +138,14 @@ pub async fn claim(pool: &PgPool, worker: WorkerId, lease: Duration, claims: &[C
         &nos,
         &lanes,
         &tokens
-    )
-    .fetch_all(pool)
-    .await?;
+    );
+    let rows = pool.fetch_all(query).await?;
     Ok(readable(rows))
 }
 
 /// Claims what is due in this lane, oldest first, as many as there are tokens.
 pub async fn claim_due(
-    pool: &PgPool,
+    pool: &Pool,
     worker: WorkerId,
     lease: Duration,
     lane: Lane,
@@ -155,7 +154,7 @@ pub async fn claim_due(
 ) -> Result<Vec<Claimed>> {
     let kinds: Vec<i16> = kinds.iter().map(|kind| kind.code()).collect();
     let tokens: Vec<i64> = tokens.iter().map(|token| token.0).collect();
-    let rows = claim!(
+    let query = claim!(
         "with l as materialized (
            select no, lane, ($5::bigint[])[row_number() over ()] as token
              from (select no, lane
@@ -173,9 +172,8 @@ pub async fn claim_due(
         lane.code(),
         &kinds,
         &tokens
-    )
-    .fetch_all(pool)
-    .await?;
+    );
+    let rows = pool.fetch_all(query).await?;
     Ok(readable(rows))
 }
 
@@ -190,11 +188,11 @@ fn readable(rows: Vec<Row>) -> Vec<Claimed> {
 }
 
 /// Which of these claims still stand. Asked after the answer of a write was lost (PROTOCOL 7).
-pub async fn held(pool: &PgPool, claims: &[Claim]) -> Result<Vec<(CommandNo, Lane)>> {
+pub async fn held(pool: &Pool, claims: &[Claim]) -> Result<Vec<(CommandNo, Lane)>> {
     let nos: Vec<i64> = claims.iter().map(|claim| claim.no.0).collect();
     let lanes: Vec<i16> = claims.iter().map(|claim| claim.lane.code()).collect();
     let tokens: Vec<i64> = claims.iter().map(|claim| claim.token.0).collect();
-    let rows = sqlx::query!(
+    let query = sqlx::query!(
         "select w.no, w.lane
            from wakeups w
            join unnest($1::bigint[], $2::smallint[], $3::bigint[]) t(no, lane, token) using (no, lane)
@@ -202,9 +200,8 @@ pub async fn held(pool: &PgPool, claims: &[Claim]) -> Result<Vec<(CommandNo, Lan
         &nos,
         &lanes,
         &tokens
-    )
-    .fetch_all(pool)
-    .await?;
+    );
+    let rows = pool.fetch_all(query).await?;
     rows.into_iter().map(|row| Ok((CommandNo(row.no), lane(row.lane)?))).collect()
 }
 

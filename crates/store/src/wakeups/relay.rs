@@ -1,11 +1,11 @@
 //! The net below publishing: the mark that says "it is in the queue", and the taking of what is overdue.
 
 use super::claim::lane;
-use crate::Result;
 use crate::commands::kind;
+use crate::{Pool, Result};
 use chrono::{DateTime, Utc};
 use holdfast_domain::{CommandId, CommandNo, Kind, Lane};
-use sqlx::PgPool;
+
 use std::time::Duration;
 
 /// A first message that SQS took.
@@ -18,10 +18,10 @@ pub struct Marked {
 
 /// Notes that these need no second message for `quiet`. Called about a second after the send: in the happy path the row
 /// has been claimed or is gone, and nothing is written. An unconditional mark would push a retry into the future.
-pub async fn mark_published(pool: &PgPool, marked: &[Marked], quiet: Duration) -> Result<u64> {
+pub async fn mark_published(pool: &Pool, marked: &[Marked], quiet: Duration) -> Result<u64> {
     let nos: Vec<i64> = marked.iter().map(|mark| mark.no.0).collect();
     let due: Vec<DateTime<Utc>> = marked.iter().map(|mark| mark.due_at).collect();
-    let updated = sqlx::query!(
+    let query = sqlx::query!(
         "with l as materialized (
            select w.no
              from wakeups w
@@ -38,9 +38,8 @@ pub async fn mark_published(pool: &PgPool, marked: &[Marked], quiet: Duration) -
         &nos,
         &due,
         quiet.as_secs_f64()
-    )
-    .execute(pool)
-    .await?;
+    );
+    let updated = pool.execute(query).await?;
     Ok(updated.rows_affected())
 }
 
@@ -55,8 +54,8 @@ pub struct Overdue {
 
 /// Takes rows that are overdue by `by`, oldest first, to publish them. Each comes back after 30 s, doubling up to 15 min,
 /// (a callback: after 10 s) if nobody has claimed it by then: a send that fails needs no second write. Expired claims are taken over.
-pub async fn take_overdue(pool: &PgPool, by: Duration, limit: i64) -> Result<Vec<Overdue>> {
-    let rows = sqlx::query!(
+pub async fn take_overdue(pool: &Pool, by: Duration, limit: i64) -> Result<Vec<Overdue>> {
+    let query = sqlx::query!(
         r#"with l as materialized (
              select no, lane
                from wakeups
@@ -90,9 +89,8 @@ pub async fn take_overdue(pool: &PgPool, by: Duration, limit: i64) -> Result<Vec
         by.as_secs_f64(),
         limit,
         &Kind::ALL.map(Kind::code)[..]
-    )
-    .fetch_all(pool)
-    .await?;
+    );
+    let rows = pool.fetch_all(query).await?;
     let overdue = rows.into_iter().map(|row| {
         Ok(Overdue { no: CommandNo(row.no), id: CommandId(row.id), kind: kind(row.kind)?, lane: lane(row.lane)? })
     });

@@ -1,12 +1,12 @@
 //! What the holder of a run's claim may write: note (and go on), wait (release), finish (end).
 
-use crate::Result;
+use crate::{Pool, Result};
 use chrono::{DateTime, Utc};
 use holdfast_domain::progress::Progress;
 use holdfast_domain::status::{Outcome, Step};
 use holdfast_domain::trail::Entry;
 use holdfast_domain::{CommandNo, Status, Token, WorkerId};
-use sqlx::PgPool;
+
 use sqlx::types::Json;
 use std::time::Duration;
 
@@ -80,9 +80,9 @@ impl Columns {
 
 /// Writes down what must survive a crash at once, and keeps the claim. Not returned: the claim is lost, or this very note
 /// was written before.
-pub async fn note(pool: &PgPool, notes: &[&Note]) -> Result<Vec<Hold>> {
+pub async fn note(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
     let columns = Columns::of(notes);
-    let rows = sqlx::query!(
+    let query = sqlx::query!(
         r#"with d as (
              select *
                from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::bool[],
@@ -120,17 +120,16 @@ pub async fn note(pool: &PgPool, notes: &[&Note]) -> Result<Vec<Hold>> {
         &columns.next_try_s as &[Option<f64>],
         &columns.settle_s as &[Option<f64>],
         &columns.sequences,
-    )
-    .fetch_all(pool)
-    .await?;
+    );
+    let rows = pool.fetch_all(query).await?;
     Ok(rows.into_iter().map(|row| Hold { no: CommandNo(row.no), token: Token(row.token) }).collect())
 }
 
 /// Releases the claim until `wait` has passed, or at once if somebody nudged since the claim. Not returned: the claim
 /// was lost.
-pub async fn wait(pool: &PgPool, notes: &[&Note]) -> Result<Vec<Hold>> {
+pub async fn wait(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
     let columns = Columns::of(notes);
-    let rows = sqlx::query!(
+    let query = sqlx::query!(
         r#"with d as (
              select *
                from unnest($1::bigint[], $2::bigint[], $3::int[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[],
@@ -176,9 +175,8 @@ pub async fn wait(pool: &PgPool, notes: &[&Note]) -> Result<Vec<Hold>> {
         &columns.next_try_s as &[Option<f64>],
         &columns.settle_s as &[Option<f64>],
         &columns.wait_s,
-    )
-    .fetch_all(pool)
-    .await?;
+    );
+    let rows = pool.fetch_all(query).await?;
     Ok(rows.into_iter().map(|row| Hold { no: CommandNo(row.no), token: Token(row.token) }).collect())
 }
 
@@ -239,9 +237,9 @@ impl<'a> Ends<'a> {
 
 /// Ends runs: the wakeup of the lane `run` goes, the outcome stands, and what the client must be told is owed by the lane
 /// `tell`, in one statement. Not returned: the claim was lost, or the answer to the same statement was.
-pub async fn finish(pool: &PgPool, worker: WorkerId, lease: Duration, finishes: &[&Finish]) -> Result<Vec<Finished>> {
+pub async fn finish(pool: &Pool, worker: WorkerId, lease: Duration, finishes: &[&Finish]) -> Result<Vec<Finished>> {
     let columns = Ends::of(finishes);
-    let rows = sqlx::query!(
+    let query = sqlx::query!(
         r#"with d as (
              select *
                from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[],
@@ -296,9 +294,8 @@ pub async fn finish(pool: &PgPool, worker: WorkerId, lease: Duration, finishes: 
         &columns.claims,
         worker.0,
         lease.as_secs_f64(),
-    )
-    .fetch_all(pool)
-    .await?;
+    );
+    let rows = pool.fetch_all(query).await?;
     let finished = rows.into_iter().map(|row| Finished {
         hold: Hold { no: CommandNo(row.no), token: Token(row.token) },
         sequence: row.sequence,

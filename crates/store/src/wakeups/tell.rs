@@ -1,10 +1,10 @@
 //! What the holder of a callback's claim may write: told (done), or tell again later.
 
 use super::run::Hold;
-use crate::Result;
+use crate::{Pool, Result};
 use holdfast_domain::trail::Entry;
 use holdfast_domain::{CommandNo, Token};
-use sqlx::PgPool;
+
 use sqlx::types::Json;
 use std::time::Duration;
 
@@ -22,9 +22,9 @@ pub struct Told {
 }
 
 /// Ends the debt, unless a later state came since the claim. Not returned: a later state is owed, or the claim was lost.
-pub async fn told(pool: &PgPool, told: &[&Told]) -> Result<Vec<Hold>> {
+pub async fn told(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
     let (nos, tokens, nudges, trails) = columns(told);
-    let rows = sqlx::query!(
+    let query = sqlx::query!(
         r#"with d as (
              select * from unnest($1::bigint[], $2::bigint[], $3::int[], $4::jsonb[]) as d(no, token, nudge, trail)
            ),
@@ -45,18 +45,17 @@ pub async fn told(pool: &PgPool, told: &[&Told]) -> Result<Vec<Hold>> {
         &tokens,
         &nudges,
         &trails as &[Json<&[Entry]>],
-    )
-    .fetch_all(pool)
-    .await?;
+    );
+    let rows = pool.fetch_all(query).await?;
     Ok(rows.into_iter().map(|row| Hold { no: CommandNo(row.no), token: Token(row.token) }).collect())
 }
 
 /// Releases the claim, and counts the attempt if one was made. A later state that came since is due at once, with a schedule of its own.
-pub async fn tell_again(pool: &PgPool, told: &[&Told]) -> Result<Vec<Hold>> {
+pub async fn tell_again(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
     let (nos, tokens, nudges, trails) = columns(told);
     let attempted: Vec<bool> = told.iter().map(|told| told.attempted).collect();
     let waits: Vec<f64> = told.iter().map(|told| told.wait.as_secs_f64()).collect();
-    let rows = sqlx::query!(
+    let query = sqlx::query!(
         r#"with d as (
              select *
                from unnest($1::bigint[], $2::bigint[], $3::int[], $4::jsonb[], $5::float8[], $6::bool[])
@@ -90,9 +89,8 @@ pub async fn tell_again(pool: &PgPool, told: &[&Told]) -> Result<Vec<Hold>> {
         &trails as &[Json<&[Entry]>],
         &waits,
         &attempted,
-    )
-    .fetch_all(pool)
-    .await?;
+    );
+    let rows = pool.fetch_all(query).await?;
     Ok(rows.into_iter().map(|row| Hold { no: CommandNo(row.no), token: Token(row.token) }).collect())
 }
 
