@@ -104,6 +104,20 @@ async fn the_same_token_claims_again_when_the_answer_was_lost() {
 }
 
 #[tokio::test]
+async fn what_was_claimed_as_due_is_found_by_token_when_the_answer_was_lost() {
+    let pool = database().await;
+    let no = accepted(&pool).await.no;
+    advance(pool.connections(), SOON).await;
+    let tokens = [Token(1), Token(2)];
+    let claimed = wakeups::claim_due(&pool, ME, LEASE, Lane::Run, &Kind::ALL, &tokens).await.expect("claim");
+    assert_eq!(claimed.len(), 1);
+    let found = wakeups::claimed_under(&pool, &tokens).await.expect("ask");
+    assert_eq!(found.iter().map(|claim| claim.no).collect::<Vec<_>>(), [no]);
+    let again = wakeups::claim(&pool, ME, LEASE, &found).await.expect("claim");
+    assert!(!again[0].taken_over, "it is the same claim");
+}
+
+#[tokio::test]
 async fn of_many_claims_at_once_one_wins() {
     let pool = database().await;
     let no = accepted(&pool).await.no;

@@ -5,7 +5,7 @@ use crate::engine::{Engine, Held};
 use holdfast_domain::{Kind, Lane, message};
 use holdfast_queue::{Backoff, Outgoing, Sent, backoff};
 use holdfast_store::Error;
-use holdfast_store::wakeups::{Overdue, claim_due, take_overdue};
+use holdfast_store::wakeups::{Overdue, claim, claim_due, claimed_under, take_overdue};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -55,7 +55,11 @@ async fn claim_batch(engine: &Arc<Engine>, lane: Lane, kinds: &[Kind]) -> Result
     let tokens: Vec<_> = slots.iter().map(|_| engine.life.token()).collect();
     let started = Instant::now();
     let (pool, worker, lease) = (&engine.app.pool, engine.life.worker(), engine.lease());
-    let claimed = claim_due(pool, worker, lease, lane, kinds, &tokens).await?;
+    let claimed = match claim_due(pool, worker, lease, lane, kinds, &tokens).await {
+        // The answer was lost. What was claimed all the same is asked for by token, and claimed once more by name.
+        Err(Error::Unavailable(_)) => claim(pool, worker, lease, &claimed_under(pool, &tokens).await?).await?,
+        claimed => claimed?,
+    };
     let full = claimed.len() == CLAIM_BATCH;
     for (claimed, slot) in claimed.into_iter().zip(slots) {
         engine.spawn_carry(Held { claimed, started }, slot);

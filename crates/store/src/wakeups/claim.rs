@@ -187,6 +187,15 @@ fn readable(rows: Vec<Row>) -> Vec<Claimed> {
     rows.into_iter().filter_map(read).collect()
 }
 
+/// What stands under these tokens, wherever it is. Reads the whole table: only after a lost answer of [`claim_due`].
+pub async fn claimed_under(pool: &Pool, tokens: &[Token]) -> Result<Vec<Claim>> {
+    let tokens: Vec<i64> = tokens.iter().map(|token| token.0).collect();
+    let query = sqlx::query!(r#"select no, lane, token as "token!" from wakeups where token = any($1)"#, &tokens);
+    let rows = pool.fetch_all(query).await?;
+    let claim = |(no, code, token)| Ok(Claim { no: CommandNo(no), lane: lane(code)?, token: Token(token) });
+    rows.into_iter().map(|row| claim((row.no, row.lane, row.token))).collect()
+}
+
 /// Which of these claims still stand. Asked after the answer of a write was lost (PROTOCOL 7).
 pub async fn held(pool: &Pool, claims: &[Claim]) -> Result<Vec<(CommandNo, Lane)>> {
     let nos: Vec<i64> = claims.iter().map(|claim| claim.no.0).collect();

@@ -9,7 +9,7 @@ mod relay;
 mod run;
 mod tell;
 
-pub use claim::{Claim, Claimed, claim, claim_due, held};
+pub use claim::{Claim, Claimed, claim, claim_due, claimed_under, held};
 pub use relay::{Marked, Overdue, mark_published, take_overdue};
 pub use run::{Finish, Finished, Hold, Note, finish, note, wait};
 pub use tell::{Told, tell_again, told};
