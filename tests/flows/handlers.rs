@@ -263,7 +263,7 @@ async fn a_decision_that_nobody_saw_in_time_still_counts() {
     eventually("it settles", || async { (stack.at_partner(&submission).lookups > 0).then_some(()) }).await;
     stack.stop_workers().await;
     stack.advance(std::time::Duration::from_secs(24 * 3600)).await;
-    holdfast_app::pause(std::time::Duration::from_secs(1)).await;
+    eventually("the partner has decided", || async { stack.sandbox.has_decided(&submission.id).then_some(()) }).await;
     stack.start_worker();
     assert_eq!(stack.settled(&submission).await["status"], "completed");
 }

@@ -118,6 +118,12 @@ impl Sandbox {
         self.book().no_dedupe = !dedupe;
     }
 
+    /// Whether a status request would be answered with a final state.
+    pub fn has_decided(&self, id: &str) -> bool {
+        let decided = |entry: Entry| Some(state(&entry, entry.created?) != "pending");
+        self.entry(id).and_then(decided).unwrap_or(false)
+    }
+
     pub fn entry(&self, id: &str) -> Option<Entry> {
         self.book().entries.get(id).cloned()
     }
@@ -234,12 +240,7 @@ impl Book {
         let Some((entry, created)) = self.entries.get(id).and_then(|entry| Some((entry, entry.created?))) else {
             return refuse(StatusCode::NOT_FOUND, "there is nothing under this id");
         };
-        let elapsed = created.elapsed() >= SHORTLY;
-        let state = match Behaviour::of(entry.body["amount"].as_str().unwrap_or_default()) {
-            Behaviour::CompleteShortly | Behaviour::FailShortly if !elapsed => "pending",
-            Behaviour::FailShortly => "failed",
-            _ => "completed",
-        };
+        let state = state(entry, created);
         let reason = (state == "failed").then_some("the sandbox fails amounts that end in .09");
         let body = serde_json::json!({
             "id": format!("sandbox-{}", &id[..8.min(id.len())]),
@@ -250,6 +251,15 @@ impl Book {
             "reference": entry.body["reference"],
         });
         (status, Json(body)).into_response()
+    }
+}
+
+/// Where what was created at that time stands now.
+fn state(entry: &Entry, created: Instant) -> &'static str {
+    match Behaviour::of(entry.body["amount"].as_str().unwrap_or_default()) {
+        Behaviour::CompleteShortly | Behaviour::FailShortly if created.elapsed() < SHORTLY => "pending",
+        Behaviour::FailShortly => "failed",
+        _ => "completed",
     }
 }
 
