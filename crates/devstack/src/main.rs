@@ -21,7 +21,11 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Runs the stack in the foreground until Ctrl-C, and shows one command of each kind going all the way.
-    Up,
+    Up {
+        /// Begins with empty data.
+        #[arg(long)]
+        fresh: bool,
+    },
     /// Runs a command against a private Postgres and SQS, and exits with its status.
     Run {
         #[arg(trailing_var_arg = true, required = true)]
@@ -37,7 +41,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(&arguments.home).context("create the home folder")?;
     let home = arguments.home.canonicalize().context("find the home folder")?;
     match arguments.command {
-        Command::Up => up::up(&home, &stop).await.map(|()| ExitCode::SUCCESS),
+        Command::Up { fresh: false } => up::up(&home, &stop).await.map(|()| ExitCode::SUCCESS),
+        Command::Up { fresh: true } => up::up_fresh(&home, &stop).await.map(|()| ExitCode::SUCCESS),
         Command::Run { command } => {
             let status = up::run(&home, &command, &stop).await?;
             Ok(ExitCode::from(u8::try_from(status).unwrap_or(1)))

@@ -23,6 +23,10 @@ const SQS_PORT: u16 = 9324;
 const SANDBOX_PORT: u16 = 8081;
 const INBOX_PORT: u16 = 8082;
 
+/// What is kept between runs, besides the database.
+const CLIENT: &str = "client.json";
+const SANDBOX: &str = "sandbox.jsonl";
+
 /// How long a child may take to end by itself.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -112,9 +116,23 @@ pub async fn run(home: &Path, command: &[String], stop: &CancellationToken) -> a
     Ok(status)
 }
 
-/// Starts everything, shows it at work, and stays until `stop`.
+/// Starts everything, shows it at work, and stays until `stop`. Goes on with the data of earlier runs.
 pub async fn up(home: &Path, stop: &CancellationToken) -> anyhow::Result<()> {
-    let services = Services::start(home, stop).await?;
+    show(home, Services::start(home, stop).await?, stop).await
+}
+
+/// The same with empty data, for the tests.
+pub async fn up_fresh(home: &Path, stop: &CancellationToken) -> anyhow::Result<()> {
+    for kept in [CLIENT, SANDBOX] {
+        let file = home.join(kept);
+        if file.exists() {
+            fs::remove_file(&file).with_context(|| format!("remove {}", file.display()))?;
+        }
+    }
+    show(home, Services::start_fresh(home, stop).await?, stop).await
+}
+
+async fn show(home: &Path, services: Services, stop: &CancellationToken) -> anyhow::Result<()> {
     let worked = stay(home, &services, stop).await;
     services.stop().await?;
     worked
@@ -150,7 +168,7 @@ impl Around {
     async fn start(home: &Path, services: &Services, stop: &CancellationToken) -> anyhow::Result<Self> {
         let sqs = queues::client(&services.sqs_url, REGION).await;
         let queues = queues::create(&sqs, "").await?;
-        let sandbox = Sandbox::open(Some(home.join("sandbox.jsonl"))).context("open the sandbox's journal")?;
+        let sandbox = Sandbox::open(Some(home.join(SANDBOX))).context("open the sandbox's journal")?;
         let sandbox = server::serve(server::bind(SANDBOX_PORT).await?, sandbox.router(), stop.clone())?;
         let inbox = server::serve(server::bind(INBOX_PORT).await?, Inbox::default().router(), stop.clone())?;
         let sandbox_url = format!("http://{sandbox}");
@@ -181,7 +199,7 @@ struct Client {
 
 /// The client of earlier runs, or a new one: its key is shown only once, so it is kept.
 async fn client(home: &Path, around: &Around, database_url: &str) -> anyhow::Result<Client> {
-    let file = home.join("client.json");
+    let file = home.join(CLIENT);
     let callback_url = format!("{}/callbacks", around.inbox_url);
     let kept = serde_json::from_str(&fs::read_to_string(&file).unwrap_or_default()).ok();
     let is_ours = |kept: &Client| kept.database_url == database_url && kept.callback_url == callback_url;
