@@ -61,22 +61,20 @@ async fn an_api_alone_publishes_what_is_overdue() {
 async fn a_postgres_that_falls_silent_is_given_up_and_found_again() {
     let gate = Gate::before(Stack::postgres_address()).await;
     let environment = vec![
-        ("HOLDFAST__DATABASE__STATEMENT_TIMEOUT_MS", "300".to_owned()),
-        ("HOLDFAST__DATABASE__ACQUIRE_TIMEOUT_MS", "300".to_owned()),
+        ("HOLDFAST__DATABASE__STATEMENT_TIMEOUT_MS", "2000".to_owned()),
+        ("HOLDFAST__DATABASE__ACQUIRE_TIMEOUT_MS", "2000".to_owned()),
     ];
     let mut stack =
         Stack::with(Options { database_address: Some(gate.address), environment, ..Options::default() }).await;
     stack.start_worker();
-    let before = stack.submit("before", "1.00").await;
-    stack.settled(&before).await;
+    let before = json!({ "transactionId": "before", "amount": "1.00", "currency": "EUR" });
+    stack.submit_until_accepted(&before).await;
 
     gate.freeze();
     let body = json!({ "transactionId": "silent", "amount": "1.00", "currency": "EUR" });
     assert_eq!(stack.post(&body).await.status(), StatusCode::SERVICE_UNAVAILABLE);
 
     gate.open();
-    eventually("it is accepted", || async { (stack.post(&body).await.status() == StatusCode::ACCEPTED).then_some(()) })
-        .await;
-    let after = stack.submit_body(&body).await;
+    let after = stack.submit_until_accepted(&body).await;
     assert_eq!(stack.settled(&after).await["status"], "completed");
 }

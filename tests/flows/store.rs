@@ -235,6 +235,13 @@ async fn the_dead_lose_their_claims_and_a_shaky_judge_may_not_judge() {
         advance(pool.connections(), silence / 2).await;
         assert!(workers::beat(&pool, ME, silence).await.expect("beat"));
     }
+    // Held up between its beat and its judgement: it would judge itself.
+    advance(pool.connections(), silence * 2).await;
+    assert_eq!(workers::reap(&pool, ME, silence).await.expect("reap"), (0, 0));
+    for _ in 0..4 {
+        assert!(workers::beat(&pool, ME, silence).await.expect("beat"));
+        advance(pool.connections(), silence / 2).await;
+    }
     assert_eq!(workers::reap(&pool, ME, silence).await.expect("reap"), (1, 1));
     assert!(!workers::beat(&pool, OTHER, silence).await.expect("beat"), "it learns that it was declared dead");
     assert!(claim(&pool, ME, no, 2).await.expect("due at once").taken_over);

@@ -35,15 +35,17 @@ pub async fn leave(pool: &Pool, id: WorkerId) -> Result<()> {
 }
 
 /// Declares dead who was silent for `silence`, and makes everything that they had claimed due at once. Returns how many
-/// workers and how many claims. Only a judge whose own beats were steady all that time may do so: after an outage of
-/// Postgres everybody was silent.
+/// workers and how many claims. Only a judge whose own beats were steady all that time, the last one included, may do so:
+/// after an outage of Postgres everybody was silent, and a judge that was held up after its beat has seen nothing since.
 pub async fn reap(pool: &Pool, judge: WorkerId, silence: Duration) -> Result<(i64, i64)> {
     let query = sqlx::query!(
         r#"with dead as (
              delete from workers
               where beat < holdfast_now() - make_interval(secs => $2)
                 and exists (select from workers me
-                             where me.id = $1 and me.steady_since < holdfast_now() - make_interval(secs => $2))
+                             where me.id = $1
+                               and me.beat >= holdfast_now() - make_interval(secs => $2)
+                               and me.steady_since < holdfast_now() - make_interval(secs => $2))
              returning id
            ),
            -- locked in the order of every multi-row write

@@ -238,8 +238,20 @@ impl Stack {
         .await
     }
 
+    /// As a client does that takes a 503 at its word.
+    pub async fn submit_until_accepted(&self, body: &Value) -> Submission {
+        let accepted = eventually("it is accepted", || async {
+            let response = self.post(body).await;
+            (response.status() != StatusCode::SERVICE_UNAVAILABLE).then_some(response)
+        });
+        Self::submission(accepted.await).await
+    }
+
     pub async fn submit_body(&self, body: &Value) -> Submission {
-        let response = self.post(body).await;
+        Self::submission(self.post(body).await).await
+    }
+
+    async fn submission(response: reqwest::Response) -> Submission {
         assert_eq!(response.status(), StatusCode::ACCEPTED);
         let body: Value = response.json().await.expect("a body");
         let text = |value: &Value| value.as_str().expect("text").to_owned();
@@ -368,6 +380,8 @@ pub async fn admin() -> PgPool {
 /// The same configuration that the binaries read, for looking behind the scenes.
 async fn app(environment: &BTreeMap<String, String>, database_url: &str) -> App {
     let mut environment = environment.clone();
+    // How soon a binary gives up is its own affair.
+    environment.retain(|name, _| !name.starts_with("HOLDFAST__DATABASE__"));
     environment.insert("DATABASE_URL".to_owned(), database_url.to_owned());
     let config = config::from_pairs(environment).expect("valid configuration");
     App::new(config, "holdfast-test").await.expect("an app")

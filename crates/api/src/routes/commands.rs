@@ -12,6 +12,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use holdfast_app::accept::Receipt;
 use holdfast_app::query::{self, Found, View};
+use holdfast_app::{StoreError, pause};
 use holdfast_domain::content::Content;
 use holdfast_domain::resource::{Links, milliseconds};
 use holdfast_domain::{ClientNo, Command, CommandId, Kind, Status, json};
@@ -20,6 +21,9 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// How soon a wait looks again after it could not.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 type Shared = extract::State<State>;
 
@@ -111,10 +115,16 @@ async fn show(
     let known = headers::none_match(&headers);
     let deadline = Instant::now() + wait.unwrap_or(Duration::ZERO);
     loop {
-        let view = match query::find(&state.app, client, kind, id).await? {
-            Found::Nothing => return Err(Problem::NotFound),
-            Found::IssuedOnly => return Ok(issued(kind, id)),
-            Found::Command(view) => view,
+        let view = match query::find(&state.app, client, kind, id).await {
+            Ok(Found::Nothing) => return Err(Problem::NotFound),
+            Ok(Found::IssuedOnly) => return Ok(issued(kind, id)),
+            Ok(Found::Command(view)) => view,
+            // Whoever waits for minutes need not hear of a moment in which Postgres was not there.
+            Err(StoreError::Unavailable(_)) if Instant::now() < deadline && !state.stop.is_cancelled() => {
+                pause(LOOK_AGAIN).await;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
         };
         let etag = etag(&view);
         let unchanged = known.as_ref().is_some_and(|matches| matches(&etag));
