@@ -1,7 +1,6 @@
-//! What handlers make of partners that lose, refuse, contradict or forget; and the generic tests that every kind passes.
+//! What handlers make of partners that lose, refuse, contradict or forget. What every kind must pass is in `every_kind`.
 
-use holdfast_domain::{CommandId, CommandNo, Kind, Lane, message};
-use holdfast_testkit::{Line, Loss, Options, Script, Stack, eventually, losing};
+use holdfast_testkit::{Line, Options, Script, Stack, eventually};
 use serde_json::Value;
 
 const COMPLETED: &str = r#"{"id": "p1", "status": "completed"}"#;
@@ -266,47 +265,4 @@ async fn a_decision_that_nobody_saw_in_time_still_counts() {
     eventually("the partner has decided", || async { stack.sandbox.has_decided(&submission.id).then_some(()) }).await;
     stack.start_worker();
     assert_eq!(stack.settled(&submission).await["status"], "completed");
-}
-
-/// Generic, over every kind: delivered again and again, it happens once.
-#[tokio::test]
-async fn every_kind_delivered_twice_happens_once() {
-    for kind in Kind::ALL {
-        let mut stack = Stack::with(Options::default()).await;
-        stack.sandbox.set_dedupe(false);
-        let submission = stack.submit(kind.name(), "1.02").await;
-        let no: i64 = sqlx::query_scalar("select no from commands").fetch_one(&stack.pool).await.expect("a row");
-        let id = CommandId(submission.id.parse().expect("an id"));
-        let nudge = serde_json::to_string(&message::nudge(CommandNo(no), id, kind, Lane::Run)).expect("serialises");
-        for _ in 0..5 {
-            stack.send_message(&nudge).await;
-        }
-        stack.start_worker();
-        stack.start_worker();
-        assert_eq!(stack.settled(&submission).await["status"], "completed", "{kind}");
-        let book = stack.at_partner(&submission);
-        assert_eq!((book.requests, book.effects), (1, 1), "{kind}");
-        assert_eq!(stack.told(&submission).len(), 1, "{kind}");
-    }
-}
-
-/// Generic, over every kind: each request to a partner in turn is lost, on the way in or on the way out. (That it dies
-/// after each step is in `kills`.)
-#[tokio::test]
-async fn every_kind_survives_the_loss_of_any_request() {
-    for kind in Kind::ALL {
-        for (nth, loss) in (1..=3).flat_map(|nth| [(nth, Loss::OnTheWayIn), (nth, Loss::OnTheWayOut)]) {
-            let sandbox = holdfast_devstack::sandbox::Sandbox::default();
-            sandbox.set_dedupe(false);
-            let partner = Some(losing(sandbox.router(), nth, loss));
-            let mut stack = Stack::with(Options { partner, ..Options::default() }).await;
-            stack.start_worker();
-            let submission = stack.submit(kind.name(), "1.02").await;
-            let settled = stack.settled_in_time(&submission).await;
-            assert_eq!(settled["status"], "completed", "{kind} {nth} {loss:?}");
-            let book = sandbox.entry(&submission.id).expect("in the book");
-            assert_eq!((book.effects, book.while_unknown), (1, 0), "{kind} {nth} {loss:?}");
-            assert_eq!(stack.told(&submission).len(), 1, "{kind} {nth} {loss:?}");
-        }
-    }
 }

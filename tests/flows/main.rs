@@ -2,9 +2,12 @@
 
 mod accept;
 mod callbacks;
+mod every_kind;
 mod handlers;
 mod kills;
+mod orders;
 mod outages;
 mod query;
+mod refunds;
 mod store;
 mod worker;

@@ -63,6 +63,7 @@ fn note(no: CommandNo, token: i64, nudge: i32, wait: Duration) -> Note {
         sent: true,
         next_try_in: None,
         settle_within: None,
+        next_partner: false,
         wait,
     }
 }
@@ -308,7 +309,7 @@ async fn a_wait_after_a_takeover_does_not_forget_that_something_may_have_been_se
 async fn a_row_that_this_version_cannot_read_spares_its_neighbours() {
     let pool = database().await;
     let accepted = commands::accept(&pool, &[&command(1), &command(2)], SOON).await.expect("accept");
-    sqlx::query("update commands set kind = 3 where no = $1")
+    sqlx::query("update wakeups set step = 'a newer one' where no = $1")
         .bind(accepted[0].no.0)
         .execute(pool.connections())
         .await

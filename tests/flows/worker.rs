@@ -8,7 +8,7 @@ use std::time::Duration;
 #[tokio::test]
 async fn a_message_that_cannot_be_read_is_kept_with_the_reason() {
     let stack = Stack::start().await;
-    stack.send_message("not even JSON").await;
+    stack.send_message(Kind::Transaction, "not even JSON").await;
     let (body, cause) = eventually("a dead letter", || async {
         let letter = sqlx::query_as::<_, (String, String)>("select body, cause from dead_letters");
         letter.fetch_optional(&stack.pool).await.expect("read")
@@ -38,7 +38,7 @@ async fn a_whole_command_stands_in_for_a_missing_row() {
     };
     // As after a failover that lost the commit: the number names nothing, or another command.
     let message = message::first(CommandNo(4711), command);
-    stack.send_message(&serde_json::to_string(&message).expect("serialises")).await;
+    stack.send_message(Kind::Transaction, &serde_json::to_string(&message).expect("serialises")).await;
     let this = format!("/api/v1/transactions/{id}");
     eventually("the row", || async { (stack.get(&this).await["createdAt"].is_string()).then_some(()) }).await;
     let submission = Submission { id: id.to_string(), this };
@@ -54,7 +54,7 @@ async fn a_message_of_a_finished_command_does_nothing() {
     let id = CommandId(submission.id.parse().expect("an id"));
     for lane in [Lane::Run, Lane::Tell, Lane::Run] {
         let nudge = message::nudge(CommandNo(no), id, Kind::Transaction, lane);
-        stack.send_message(&serde_json::to_string(&nudge).expect("serialises")).await;
+        stack.send_message(Kind::Transaction, &serde_json::to_string(&nudge).expect("serialises")).await;
     }
     let url = stack.queue_url("transactions").await;
     eventually("the queue is empty", || async {

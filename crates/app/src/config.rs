@@ -6,6 +6,7 @@
 
 use anyhow::Context as _;
 use holdfast_domain::Kind;
+use holdfast_domain::money::Currency;
 use holdfast_domain::schedule::Polling;
 use holdfast_store::pool::Limits;
 use secrecy::SecretString;
@@ -52,6 +53,10 @@ pub struct Config {
     /// Which partner takes transactions.
     #[serde(default)]
     pub transactions: Transactions,
+    #[serde(default)]
+    pub refunds: Refunds,
+    #[serde(default)]
+    pub orders: Orders,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -95,11 +100,14 @@ pub struct Sqs {
 #[serde(default, deny_unknown_fields)]
 pub struct QueueNames {
     pub transactions: String,
+    pub refunds: String,
+    pub orders: String,
 }
 
 impl Default for QueueNames {
     fn default() -> Self {
-        Self { transactions: "holdfast-transactions".to_owned() }
+        let name = |kind: Kind| format!("holdfast-{}", kind.plural());
+        Self { transactions: name(Kind::Transaction), refunds: name(Kind::Refund), orders: name(Kind::Order) }
     }
 }
 
@@ -107,6 +115,8 @@ impl QueueNames {
     pub fn of(&self, kind: Kind) -> &str {
         match kind {
             Kind::Transaction => &self.transactions,
+            Kind::Refund => &self.refunds,
+            Kind::Order => &self.orders,
         }
     }
 }
@@ -238,6 +248,18 @@ pub struct Partner {
     /// A status that is not final after this long needs attention.
     #[serde(default = "ms::<900_000>")]
     pub settle_within_ms: Millis,
+    /// Requests under way at once, per process.
+    #[serde(default = "sixty_four")]
+    pub concurrency: usize,
+    /// Requests in a row without a usable answer that open the breaker: then nobody asks, and no try is burnt.
+    #[serde(default = "ten")]
+    pub breaker_failures: u32,
+    /// How long it stays open; doubles while the probe fails …
+    #[serde(default = "ms::<5_000>")]
+    pub breaker_open_ms: Millis,
+    /// … up to this.
+    #[serde(default = "ms::<30_000>")]
+    pub breaker_cap_ms: Millis,
 }
 
 impl Partner {
@@ -254,6 +276,14 @@ const fn three() -> u16 {
     3
 }
 
+const fn ten() -> u32 {
+    10
+}
+
+const fn sixty_four() -> usize {
+    64
+}
+
 const fn yes() -> bool {
     true
 }
@@ -268,6 +298,34 @@ pub struct Transactions {
 impl Default for Transactions {
     fn default() -> Self {
         Self { partner: "processor".to_owned() }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Refunds {
+    /// Names of entries of `partners`, in the order in which they take part. In the environment: `ticketing,gateway`.
+    pub partners: Vec<String>,
+}
+
+impl Default for Refunds {
+    fn default() -> Self {
+        Self { partners: vec![Transactions::default().partner] }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Orders {
+    /// The name of an entry of `partners`. Without one an order is completed when it is recorded.
+    pub partner: Option<String>,
+    /// Of an order that names none: an ISO 4217 code.
+    pub currency: String,
+}
+
+impl Default for Orders {
+    fn default() -> Self {
+        Self { partner: None, currency: "EUR".to_owned() }
     }
 }
 
@@ -293,8 +351,13 @@ fn read(
         .set_override_option("database_url", standard("DATABASE_URL"))?
         .set_override_option("sqs.region", standard("AWS_REGION"))?
         .set_override_option("sqs.endpoint_url", standard("AWS_ENDPOINT_URL_SQS"))?;
-    let own = config::Environment::with_prefix("HOLDFAST").prefix_separator("__").separator("__").try_parsing(true);
+    let own = config::Environment::with_prefix("HOLDFAST")
+        .prefix_separator("__")
+        .separator("__")
+        .try_parsing(true)
+        .ignore_empty(true);
     let own = own.list_separator(",").with_list_parse_key("callbacks.schedule_ms");
+    let own = own.with_list_parse_key("refunds.partners");
     let builder = builder.add_source(own.source(Some(environment.into_iter().collect())));
     let config: Config = builder.build()?.try_deserialize()?;
     config.validate()?;
@@ -326,7 +389,34 @@ impl Config {
                 "partners.{name}: a request may take longer than worker.lease_ms allows"
             );
             anyhow::ensure!(partner.tries > 0, "partners.{name}.tries must not be zero");
+            anyhow::ensure!(partner.concurrency > 0, "partners.{name}.concurrency must not be zero");
+            anyhow::ensure!(!name.contains(','), "partners.{name}: a name must not contain a comma");
+        }
+        let Refunds { partners } = &self.refunds;
+        anyhow::ensure!(!partners.is_empty(), "refunds.partners must not be empty");
+        let distinct: std::collections::BTreeSet<_> = partners.iter().collect();
+        anyhow::ensure!(distinct.len() == partners.len(), "refunds.partners names one twice");
+        anyhow::ensure!(
+            Currency::parse(&self.orders.currency).is_some(),
+            "orders.currency must be an ISO 4217 code such as EUR"
+        );
+        Ok(())
+    }
+
+    /// Every partner that some kind needs is configured. Only who calls them must know them.
+    pub fn validate_partners(&self) -> anyhow::Result<()> {
+        let mut needed = vec![("transactions.partner", &self.transactions.partner)];
+        needed.extend(self.refunds.partners.iter().map(|name| ("refunds.partners", name)));
+        needed.extend(self.orders.partner.iter().map(|name| ("orders.partner", name)));
+        for (key, name) in needed {
+            anyhow::ensure!(self.partners.contains_key(name), "{key}: there is no partners.{name}");
         }
         Ok(())
+    }
+}
+
+impl Orders {
+    pub fn default_currency(&self) -> Currency {
+        Currency::parse(&self.currency).expect("validated when read")
     }
 }

@@ -3,6 +3,7 @@
 use crate::batch::Shared;
 use crate::heartbeat::Life;
 use crate::partnership::{self, Partnership, Partnerships};
+use crate::records::Records;
 use crate::run::{Run, Stop};
 use crate::statements::{Ending, Statements};
 use crate::tell::{self, Debt};
@@ -14,7 +15,6 @@ use holdfast_domain::{ClientNo, CommandNo, Lane, WorkerId};
 use holdfast_partners::callback::Deliverer;
 use holdfast_queue::{Slot, Slots, Verdict};
 use holdfast_store::clients::CallbackEndpoint;
-use holdfast_store::transactions::NewTransaction;
 use holdfast_store::wakeups::{Claim, Claimed, Finish, Note};
 use moka::future::Cache;
 use std::sync::Arc;
@@ -30,6 +30,7 @@ pub struct Engine {
     pub app: App,
     pub life: Arc<Life>,
     pub statements: Statements,
+    pub records: Records,
     pub deliverer: Deliverer,
     pub run_slots: Slots,
     pub tell_slots: Slots,
@@ -51,11 +52,11 @@ impl Engine {
     pub fn new(app: App, stop: CancellationToken) -> anyhow::Result<Arc<Self>> {
         let config = &app.config;
         let partnerships = partnership::build(config)?;
-        let partner = &config.transactions.partner;
-        anyhow::ensure!(partnerships.contains_key(partner), "transactions.partner: there is no partners.{partner}");
+        config.validate_partners()?;
         let life = Arc::new(Life::new().context("draw a worker id")?);
         Ok(Arc::new(Self {
             statements: Statements::start(&app.pool, &life, config.worker.lease_ms.get()),
+            records: Records::start(&app.pool),
             deliverer: Deliverer::new(config.callbacks.timeout_ms.get()).context("build the callback client")?,
             run_slots: Slots::new(config.worker.run_slots),
             tell_slots: Slots::new(config.worker.tell_slots),
@@ -184,10 +185,6 @@ impl Engine {
 
     pub(crate) async fn note(&self, note: Note) -> Result<bool, Shared> {
         self.statements.note(note).await
-    }
-
-    pub(crate) async fn record(&self, row: NewTransaction) -> Result<Option<String>, Shared> {
-        self.statements.record(row).await
     }
 
     /// Waits for everything that is still being carried. Nothing new may be started.

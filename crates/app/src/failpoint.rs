@@ -1,7 +1,7 @@
 //! Named points at which a test kills the process for real. Empty unless the feature `failpoints` is on.
 
-/// Every point, in the order in which a transaction passes them.
-pub const POINTS: [&str; 11] = [
+/// Every point, in the order in which a command passes them.
+pub const POINTS: [&str; 12] = [
     "accepted",
     "claimed",
     "recorded",
@@ -9,6 +9,7 @@ pub const POINTS: [&str; 11] = [
     "after_create",
     "noted",
     "settled",
+    "next_partner",
     "finished",
     "before_callback",
     "after_callback",

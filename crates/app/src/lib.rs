@@ -5,6 +5,7 @@
 
 pub mod accept;
 pub mod batch;
+pub mod circuit;
 pub mod config;
 pub mod credentials;
 pub mod dispatch;
@@ -16,6 +17,7 @@ pub mod keys;
 pub mod partnership;
 pub mod publish;
 pub mod query;
+pub mod records;
 pub mod relay;
 pub mod run;
 pub mod shutdown;

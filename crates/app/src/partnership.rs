@@ -1,5 +1,6 @@
 //! A third party and how we deal with it.
 
+use crate::circuit::{self, Circuit};
 use crate::config;
 use anyhow::Context as _;
 use holdfast_partners::generic::{Partner, Settings};
@@ -10,6 +11,7 @@ pub struct Partnership {
     pub name: String,
     pub terms: config::Partner,
     pub partner: Partner,
+    pub circuit: Circuit,
 }
 
 /// All partners by name.
@@ -24,7 +26,14 @@ pub fn build(config: &config::Config) -> anyhow::Result<Partnerships> {
             lookup_timeout: terms.lookup_timeout_ms.get(),
         };
         let partner = Partner::new(settings).with_context(|| format!("read partners.{name}"))?;
-        Ok((name.clone(), Partnership { name: name.clone(), terms: terms.clone(), partner }))
+        let circuit = Circuit::new(circuit::Terms {
+            concurrency: terms.concurrency,
+            failures: terms.breaker_failures,
+            open: terms.breaker_open_ms.get(),
+            cap: terms.breaker_cap_ms.get(),
+            probe: terms.create_timeout_ms.get().max(terms.lookup_timeout_ms.get()) * 2,
+        });
+        Ok((name.clone(), Partnership { name: name.clone(), terms: terms.clone(), partner, circuit }))
     });
     partnerships.collect()
 }

@@ -64,11 +64,14 @@ pub fn read(kind: Kind, body: &str) -> Result<Content, Error> {
 pub fn represent(
     id: CommandId,
     kind: Kind,
-    content: Content,
+    mut content: Content,
     created_at: DateTime<Utc>,
     standing: Standing,
 ) -> Resource {
     let Standing { status, step, reason, progress, finished_at } = standing;
+    if let Some(amount) = progress.amount.as_ref().and_then(|amount| amount.money()) {
+        content.decide_amount(amount);
+    }
     let partners = resource::partners(progress);
     Resource { id, kind, status, step, reason, content, partners, created_at, finished_at, links: Links::of(kind, id) }
 }

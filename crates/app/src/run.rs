@@ -1,11 +1,13 @@
 //! A claimed run in the hands of its handler: what is known, what happened, and how much time is left.
 
 use crate::engine::Engine;
+use crate::partnership::Partnership;
 use crate::query;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use holdfast_domain::Status;
 use holdfast_domain::content::Content;
 use holdfast_domain::progress::{PartnerProgress, Progress};
+use holdfast_domain::schedule::jittered;
 use holdfast_domain::status::{Outcome, Step};
 use holdfast_domain::trail::{Entry, Happening};
 use holdfast_queue::{Slot, backoff};
@@ -13,6 +15,7 @@ use holdfast_store as store;
 use holdfast_store::wakeups::{Claimed, Hold, Note};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Time kept between the last answer of a partner and the end of the lease, for the write that follows.
 pub const MARGIN: Duration = Duration::from_secs(3);
@@ -50,6 +53,8 @@ pub struct Run<'a> {
     next_try: Option<Instant>,
     /// When the claim was asked for, and its lease began at the earliest.
     started: Instant,
+    /// When `claimed.first_sent_ago` was true.
+    first_sent_from: Instant,
     settle_until: Option<Instant>,
     settle_within: Option<Duration>,
     trail: Vec<Entry>,
@@ -71,6 +76,7 @@ impl<'a> Run<'a> {
             sequence: claimed.sequence,
             next_try: claimed.next_try_in.map(|wait| Instant::now() + wait),
             started,
+            first_sent_from: started,
             settle_until: claimed.settle_within.map(|within| Instant::now() + within),
             settle_within: None,
             trail: Vec::new(),
@@ -122,7 +128,7 @@ impl<'a> Run<'a> {
 
     /// Time since something may first have been sent to a partner.
     pub fn first_sent_ago(&self) -> Duration {
-        self.claimed.first_sent_ago + self.started.elapsed()
+        self.claimed.first_sent_ago + self.first_sent_from.elapsed()
     }
 
     /// Begins to settle, unless that has begun before. Returns whether the time for it is over.
@@ -155,9 +161,47 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Leave to make one request of this partner, while the permit is held: fewer than its limit are under way, and its
+    /// breaker is closed. Else the claim is released for a while, and no try is burnt.
+    pub async fn admit(&mut self, partnership: &Partnership) -> Result<OwnedSemaphorePermit, Stop> {
+        let Partnership { name, circuit, .. } = partnership;
+        let permit = match circuit.request_now() {
+            Some(permit) => permit,
+            None => {
+                let waiting = tokio::time::timeout(HOLD_LIMIT, circuit.request());
+                let waited = self.slot.away(waiting).await;
+                let after = jittered(HOLD_LIMIT, random());
+                waited.map_err(|_| Stop::Wait { after, why: format!("{name} has its limit of requests") })?
+            }
+        };
+        match circuit.admit(Instant::now(), random()) {
+            Ok(()) => Ok(permit),
+            Err(after) => Err(Stop::Wait { after, why: format!("{name} is down, its breaker is open") }),
+        }
+    }
+
+    /// The partner in hand has done its part. Written down at once, and everything that counted for it ends: its
+    /// deadlines, and the doubt of a takeover.
+    pub async fn next_partner(&mut self) -> Result<(), Stop> {
+        self.doubt = false;
+        self.next_try = None;
+        self.settle_until = None;
+        self.settle_within = None;
+        self.status = Status::Processing;
+        let note = Note { next_partner: true, ..self.take_note(Duration::ZERO) };
+        self.write(note).await?;
+        self.claimed.first_sent_ago = Duration::ZERO;
+        self.first_sent_from = Instant::now();
+        Ok(())
+    }
+
     /// Writes down at once what a crash must not forget. The claim stays.
     pub async fn note(&mut self) -> Result<(), Stop> {
         let note = self.take_note(Duration::ZERO);
+        self.write(note).await
+    }
+
+    async fn write(&mut self, note: Note) -> Result<(), Stop> {
         match self.engine.note(note).await {
             Ok(true) => {
                 self.sequence += 1;
@@ -181,6 +225,7 @@ impl<'a> Run<'a> {
             sent: self.sent,
             next_try_in: self.next_try_in(),
             settle_within: self.settle_within.take(),
+            next_partner: false,
             wait,
         }
     }
@@ -190,4 +235,9 @@ impl<'a> Run<'a> {
         self.happened(Happening::Finished { status: outcome.status() });
         std::mem::take(&mut self.trail)
     }
+}
+
+/// For jitter alone.
+pub(crate) fn random() -> u32 {
+    getrandom::u32().unwrap_or_default()
 }

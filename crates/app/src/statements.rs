@@ -7,7 +7,6 @@ use crate::batch::{Batcher, Shared};
 use crate::heartbeat::Life;
 use holdfast_domain::Lane;
 use holdfast_queue::Backoff;
-use holdfast_store::transactions::{self, NewTransaction};
 use holdfast_store::wakeups::{self, Claim, Claimed, Finish, Finished, Hold, Note, Told};
 use holdfast_store::{Error, Pool, Result};
 use std::collections::{HashMap, HashSet};
@@ -24,7 +23,6 @@ pub struct Statements {
     finish: Batcher<Finish, Ending>,
     told: Batcher<Told, bool>,
     tell_again: Batcher<Told, bool>,
-    record: Batcher<NewTransaction, Option<String>>,
 }
 
 /// What the statement that ends a run found.
@@ -54,10 +52,6 @@ impl Statements {
                 |pool, told| async move { wakeups::tell_again(&pool, &refs(&told)).await },
                 |t| t.hold,
             ),
-            record: {
-                let pool = pool.clone();
-                Batcher::start(move |rows| record(pool.clone(), rows))
-            },
         }
     }
 
@@ -83,11 +77,6 @@ impl Statements {
 
     pub async fn tell_again(&self, told: Told) -> std::result::Result<bool, Shared> {
         self.tell_again.call(told).await
-    }
-
-    /// The partner that the row names; `None`: the claim is lost.
-    pub async fn record(&self, row: NewTransaction) -> std::result::Result<Option<String>, Shared> {
-        self.record.call(row).await
     }
 }
 
@@ -144,12 +133,6 @@ async fn held(pool: &Pool, lane: Lane, holds: &[Hold]) -> Result<HashSet<Hold>> 
     Ok(holds.iter().copied().filter(|hold| held.contains(&hold.no)).collect())
 }
 
-async fn record(pool: Pool, rows: Arc<Vec<NewTransaction>>) -> Result<Vec<Option<String>>> {
-    let (recorded, _) = persist(|| transactions::record(&pool, &rows)).await?;
-    let mut partners: HashMap<_, _> = recorded.into_iter().collect();
-    Ok(rows.iter().map(|row| partners.remove(&row.hold)).collect())
-}
-
 async fn note(pool: Pool, notes: Arc<Vec<Note>>) -> Result<Vec<bool>> {
     let rows = refs(&notes);
     let (written, repeated) = persist(|| wakeups::note(&pool, &rows)).await?;
@@ -163,7 +146,7 @@ async fn note(pool: Pool, notes: Arc<Vec<Note>>) -> Result<Vec<bool>> {
 }
 
 /// Repeats a statement while Postgres is unavailable, for a while. Answers also whether it was repeated.
-async fn persist<T, F: Future<Output = Result<T>>>(statement: impl Fn() -> F) -> Result<(T, bool)> {
+pub(crate) async fn persist<T, F: Future<Output = Result<T>>>(statement: impl Fn() -> F) -> Result<(T, bool)> {
     let started = Instant::now();
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
     let mut repeated = false;
@@ -179,6 +162,6 @@ async fn persist<T, F: Future<Output = Result<T>>>(statement: impl Fn() -> F) ->
     }
 }
 
-fn refs<T>(items: &[T]) -> Vec<&T> {
+pub(crate) fn refs<T>(items: &[T]) -> Vec<&T> {
     items.iter().collect()
 }

@@ -5,7 +5,7 @@
 use crate::engine::{Engine, Held};
 use crate::failpoint;
 use crate::query::{self, Standing};
-use crate::run::{MARGIN, Run};
+use crate::run::{MARGIN, Run, random};
 use anyhow::Context as _;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use holdfast_domain::cloud_event::{CloudEvent, callback_id};
@@ -166,7 +166,7 @@ async fn conclude(engine: &Engine, news: &News, id: String, exchange: Exchange<D
         Delivery::Gone => "the endpoint answered 410",
         Delivery::Refused | Delivery::Unreachable(_) => match schedule.get(usize::from(attempt) - 1) {
             Some(wait) => {
-                let wait = schedule::jittered(wait.get(), getrandom::u32().unwrap_or_default());
+                let wait = schedule::jittered(wait.get(), random());
                 return again(engine, news.told(trail, wait)).await;
             }
             None => "the schedule has ended",

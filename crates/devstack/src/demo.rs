@@ -17,17 +17,34 @@ pub async fn show(api_url: &str, inbox_url: &str, api_key: &str) -> anyhow::Resu
     let api = Api { client, url: api_url.to_owned(), key: api_key.to_owned() };
     api.await_ready().await?;
     for kind in Kind::ALL {
-        let body = match kind {
+        let mut body = match kind {
             Kind::Transaction => json!({
                 "amount": "12.50",
                 "currency": "EUR",
                 "description": "a coffee, and another",
-                "callbackUrl": format!("{inbox_url}/callbacks"),
+            }),
+            // Of the transaction that has just been shown.
+            Kind::Refund => json!({
+                "transactionId": key(Kind::Transaction),
+                "amount": "5.00",
+                "reason": "the other was cold",
+            }),
+            Kind::Order => json!({
+                "userId": "user-1",
+                "productName": "a coffee machine",
+                "quantity": 1,
+                "totalPrice": "249.00",
             }),
         };
+        body["callbackUrl"] = format!("{inbox_url}/callbacks").into();
         api.show(kind, &body).await.with_context(|| format!("carry a {kind} through"))?;
     }
     Ok(())
+}
+
+/// The demo's idempotency key for this kind.
+fn key(kind: Kind) -> String {
+    format!("demo-{}-{kind}", std::process::id())
 }
 
 struct Api {
@@ -50,9 +67,8 @@ impl Api {
     }
 
     async fn show(&self, kind: Kind, body: &Value) -> anyhow::Result<()> {
-        let key = format!("demo-{}-{}", std::process::id(), kind);
         let request = self.client.post(format!("{}/api/v1/{}", self.url, kind.plural())).bearer_auth(&self.key);
-        let accepted = request.header("idempotency-key", key).json(body).send().await.context("submit")?;
+        let accepted = request.header("idempotency-key", key(kind)).json(body).send().await.context("submit")?;
         let status = accepted.status();
         let accepted: Value = accepted.json().await.context("read the 202")?;
         let this = accepted["links"]["self"].as_str().with_context(|| format!("{status}: {accepted}"))?.to_owned();

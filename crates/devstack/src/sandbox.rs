@@ -11,7 +11,7 @@ use axum::{Json, Router};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
@@ -85,8 +85,13 @@ pub struct Entry {
 
 #[derive(Default)]
 struct Book {
+    /// By command id; at a partner of a name of its own, by `name/id`.
     entries: HashMap<String, Entry>,
     no_dedupe: bool,
+    /// Partners that answer 503 to everything.
+    down: HashSet<String>,
+    /// Partners that reject every creation.
+    rejecting: HashSet<String>,
     /// Every effect, one line each, so that a restart does not forget what stands.
     journal: Option<File>,
 }
@@ -133,13 +138,37 @@ impl Sandbox {
         self.book().entries.clone()
     }
 
+    /// What a partner of this name knows of a command. The processor has no name.
+    pub fn entry_at(&self, partner: &str, id: &str) -> Option<Entry> {
+        self.entry(&format!("{partner}/{id}"))
+    }
+
+    /// From now on this partner answers 503 to everything, or no longer.
+    pub fn set_down(&self, partner: &str, down: bool) {
+        let mut book = self.book();
+        match down {
+            true => book.down.insert(partner.to_owned()),
+            false => book.down.remove(partner),
+        };
+    }
+
+    /// From now on this partner rejects every creation.
+    pub fn set_rejecting(&self, partner: &str) {
+        self.book().rejecting.insert(partner.to_owned());
+    }
+
+    /// `/{kind}` is the processor, `/at/{partner}/{kind}` a partner of that name with a book of its own.
     pub fn router(&self) -> Router {
         Router::new()
-            .route("/{kind}", post(create))
-            .route("/{kind}/{id}", get(look_up))
+            .route("/{kind}", post(create_at_processor))
+            .route("/{kind}/{id}", get(look_up_at_processor))
+            .route("/at/{partner}/{kind}", post(create_at))
+            .route("/at/{partner}/{kind}/{id}", get(look_up_at))
             .route("/_book", get(book))
             .route("/_book/{id}", get(book_entry))
+            .route("/_book/{partner}/{id}", get(book_entry_at))
             .route("/_dedupe", put(dedupe))
+            .route("/_down/{partner}", put(down))
             .with_state(self.clone())
     }
 
@@ -148,10 +177,32 @@ impl Sandbox {
     }
 }
 
-async fn create(State(sandbox): State<Sandbox>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
+async fn create_at_processor(State(sandbox): State<Sandbox>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
+    create(&sandbox, "", &headers, body).await
+}
+
+async fn create_at(
+    State(sandbox): State<Sandbox>,
+    Path((partner, _kind)): Path<(String, String)>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> Response {
+    create(&sandbox, &partner, &headers, body).await
+}
+
+async fn create(sandbox: &Sandbox, partner: &str, headers: &HeaderMap, body: Value) -> Response {
     let id = body["id"].as_str().unwrap_or_default().to_owned();
     if id.is_empty() || headers.get("idempotency-key").is_none_or(|key| key != id.as_str()) {
         return refuse(StatusCode::BAD_REQUEST, "Idempotency-Key and id must be the same");
+    }
+    let id = key(partner, &id);
+    if sandbox.book().is_down(partner) {
+        sandbox.book().request(&id);
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, "down");
+    }
+    if sandbox.book().rejecting.contains(partner) {
+        sandbox.book().request(&id);
+        return refuse(StatusCode::UNPROCESSABLE_ENTITY, "this partner rejects everything");
     }
     let behaviour = Behaviour::of(body["amount"].as_str().unwrap_or_default());
     let first = sandbox.book().request(&id);
@@ -180,13 +231,36 @@ async fn create(State(sandbox): State<Sandbox>, headers: HeaderMap, Json(body): 
     }
 }
 
-async fn look_up(State(sandbox): State<Sandbox>, Path((_kind, id)): Path<(String, String)>) -> Response {
+async fn look_up_at_processor(State(sandbox): State<Sandbox>, Path((_kind, id)): Path<(String, String)>) -> Response {
+    look_up(&sandbox, "", &id)
+}
+
+async fn look_up_at(
+    State(sandbox): State<Sandbox>,
+    Path((partner, _kind, id)): Path<(String, String, String)>,
+) -> Response {
+    look_up(&sandbox, &partner, &id)
+}
+
+fn look_up(sandbox: &Sandbox, partner: &str, id: &str) -> Response {
+    let id = key(partner, id);
     let mut book = sandbox.book();
+    if book.is_down(partner) {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, "down");
+    }
     if let Some(entry) = book.entries.get_mut(&id) {
         entry.lookups += 1;
         entry.in_doubt = false;
     }
     book.answer(&id, StatusCode::OK)
+}
+
+/// Where the book keeps a command of this partner.
+fn key(partner: &str, id: &str) -> String {
+    match partner {
+        "" => id.to_owned(),
+        partner => format!("{partner}/{id}"),
+    }
 }
 
 async fn book(State(sandbox): State<Sandbox>) -> Json<HashMap<String, Entry>> {
@@ -200,12 +274,25 @@ async fn book_entry(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> R
     }
 }
 
+async fn book_entry_at(State(sandbox): State<Sandbox>, Path((partner, id)): Path<(String, String)>) -> Response {
+    book_entry(State(sandbox), Path(key(&partner, &id))).await
+}
+
+async fn down(State(sandbox): State<Sandbox>, Path(partner): Path<String>, Json(down): Json<bool>) -> StatusCode {
+    sandbox.set_down(&partner, down);
+    StatusCode::NO_CONTENT
+}
+
 async fn dedupe(State(sandbox): State<Sandbox>, Json(dedupe): Json<bool>) -> StatusCode {
     sandbox.set_dedupe(dedupe);
     StatusCode::NO_CONTENT
 }
 
 impl Book {
+    fn is_down(&self, partner: &str) -> bool {
+        self.down.contains(partner)
+    }
+
     /// Counts a creation request. Returns whether it is the first.
     fn request(&mut self, id: &str) -> bool {
         let entry = self.entries.entry(id.to_owned()).or_default();
@@ -243,7 +330,7 @@ impl Book {
         let state = state(entry, created);
         let reason = (state == "failed").then_some("the sandbox fails amounts that end in .09");
         let body = serde_json::json!({
-            "id": format!("sandbox-{}", &id[..8.min(id.len())]),
+            "id": format!("sandbox-{}", id.split('-').next().unwrap_or_default()),
             "status": state,
             "reason": reason,
             "amount": entry.body["amount"],

@@ -1,9 +1,16 @@
 //! The environment that the binaries get.
 
-use std::collections::BTreeMap;
+use holdfast_domain::Kind;
+use std::collections::{BTreeMap, HashMap};
 
 /// For an emulator on the loopback; not a secret.
 pub const SERVER_KEY: &str = "aG9sZGZhc3QgZGV2c3RhY2sga2V5LCBuZXZlciBpbiBwcm9kdWN0aW9u";
+
+/// Who takes part in a refund, each a sandbox of its own.
+pub const REFUND_PARTNERS: [&str; 4] = ["ticketing", "reservations", "ledger", "gateway"];
+
+/// Who fulfils orders.
+pub const ORDER_PARTNER: &str = "warehouse";
 
 pub const REGION: &str = "eu-west-1";
 
@@ -13,13 +20,13 @@ pub struct Surroundings<'a> {
     pub sqs_url: &'a str,
     pub sandbox_url: &'a str,
     pub api_port: u16,
-    /// The queue of transactions.
-    pub transactions: &'a str,
+    /// Queue names by their key in `terraform/queues.json`.
+    pub queues: &'a HashMap<String, String>,
 }
 
 /// Configuration as environment variables. Everything that is not named here has its default.
 pub fn environment(surroundings: &Surroundings<'_>) -> BTreeMap<String, String> {
-    let Surroundings { database_url, sqs_url, sandbox_url, api_port, transactions } = surroundings;
+    let Surroundings { database_url, sqs_url, sandbox_url, api_port, queues } = surroundings;
     let listen = format!("127.0.0.1:{api_port}");
     let pairs = [
         ("DATABASE_URL", *database_url),
@@ -29,8 +36,18 @@ pub fn environment(surroundings: &Surroundings<'_>) -> BTreeMap<String, String> 
         ("AWS_SECRET_ACCESS_KEY", "test"),
         ("HOLDFAST__SERVER_KEY", SERVER_KEY),
         ("HOLDFAST__API__LISTEN", &listen),
-        ("HOLDFAST__QUEUES__TRANSACTIONS", transactions),
-        ("HOLDFAST__PARTNERS__PROCESSOR__BASE_URL", sandbox_url),
+        ("HOLDFAST__PARTNERS__PROCESSOR__BASE_URL", *sandbox_url),
+        ("HOLDFAST__REFUNDS__PARTNERS", &REFUND_PARTNERS.join(",")),
+        ("HOLDFAST__ORDERS__PARTNER", ORDER_PARTNER),
     ];
-    pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let partners = REFUND_PARTNERS.into_iter().chain([ORDER_PARTNER]).map(|partner| {
+        let name = format!("HOLDFAST__PARTNERS__{}__BASE_URL", partner.to_uppercase());
+        (name, format!("{sandbox_url}/at/{partner}"))
+    });
+    let queues = Kind::ALL.into_iter().filter_map(|kind| {
+        let name = format!("HOLDFAST__QUEUES__{}", kind.plural().to_uppercase());
+        Some((name, queues.get(kind.plural())?.clone()))
+    });
+    pairs.into_iter().chain(partners).chain(queues).collect()
 }

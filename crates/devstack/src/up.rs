@@ -178,7 +178,7 @@ impl Around {
             sqs_url: &services.sqs_url,
             sandbox_url: &sandbox_url,
             api_port,
-            transactions: queues.get("transactions").context("terraform/queues.json has transactions")?,
+            queues: &queues,
         });
         let api_url = format!("http://127.0.0.1:{api_port}");
         Ok(Self { environment, api_url, sandbox_url, inbox_url: format!("http://{inbox}") })

@@ -9,15 +9,19 @@ use std::fmt;
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     Transaction,
+    Refund,
+    Order,
 }
 
 impl Kind {
-    pub const ALL: [Self; 1] = [Self::Transaction];
+    pub const ALL: [Self; 3] = [Self::Transaction, Self::Refund, Self::Order];
 
     /// Singular, as in event types and log fields.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Transaction => "transaction",
+            Self::Refund => "refund",
+            Self::Order => "order",
         }
     }
 
@@ -25,6 +29,8 @@ impl Kind {
     pub const fn plural(self) -> &'static str {
         match self {
             Self::Transaction => "transactions",
+            Self::Refund => "refunds",
+            Self::Order => "orders",
         }
     }
 
@@ -32,6 +38,8 @@ impl Kind {
     pub const fn code(self) -> i16 {
         match self {
             Self::Transaction => 1,
+            Self::Refund => 2,
+            Self::Order => 3,
         }
     }
 

@@ -1,7 +1,10 @@
 //! What a client asked for, by kind: the one place where bodies become nouns.
 
 use crate::Kind;
-use crate::json::{Document, Violation};
+use crate::json::{Document, Node, Violation};
+use crate::money::{Currency, Money};
+use crate::order::Order;
+use crate::refund::Refund;
 use crate::transaction::Transaction;
 use serde::Serialize;
 
@@ -10,6 +13,26 @@ use serde::Serialize;
 #[serde(untagged)]
 pub enum Content {
     Transaction(Transaction),
+    Refund(Refund),
+    Order(Order),
+}
+
+/// Writes into a body what our configuration says where the client said nothing, so that a later change of configuration
+/// does not change what was accepted. Returns whether it wrote. The fingerprint is taken before.
+pub fn fill_in(kind: Kind, body: &mut Node, currency: Currency) -> bool {
+    match (kind, body) {
+        (Kind::Transaction | Kind::Refund, _) => false,
+        (Kind::Order, Node::Object(members)) => {
+            let is_currency = |(name, node): &(String, Node)| name == "currency" && *node != Node::Null;
+            if members.iter().any(is_currency) {
+                return false;
+            }
+            members.retain(|(name, _)| name != "currency");
+            members.push(("currency".to_owned(), Node::String(currency.code().to_owned())));
+            true
+        }
+        (Kind::Order, _) => false,
+    }
 }
 
 impl Content {
@@ -18,6 +41,8 @@ impl Content {
         let Document { root, mut violations } = body;
         let content = match kind {
             Kind::Transaction => Transaction::parse(root).map(Self::Transaction),
+            Kind::Refund => Refund::parse(root).map(Self::Refund),
+            Kind::Order => Order::parse(root).map(Self::Order),
         };
         match content {
             Ok(content) if violations.is_empty() => Ok(content),
@@ -36,6 +61,8 @@ impl Content {
     pub fn own_id(&self) -> Option<&str> {
         match self {
             Self::Transaction(transaction) => transaction.transaction_id.as_deref(),
+            Self::Refund(refund) => refund.refund_id.as_deref(),
+            Self::Order(order) => order.order_id.as_deref(),
         }
     }
 
@@ -43,6 +70,16 @@ impl Content {
     pub fn callback_url(&self) -> Option<&str> {
         match self {
             Self::Transaction(transaction) => transaction.callback_url.as_deref(),
+            Self::Refund(refund) => refund.callback_url.as_deref(),
+            Self::Order(order) => order.callback_url.as_deref(),
+        }
+    }
+
+    /// What the run has found out about the amount, where the client left that open.
+    pub fn decide_amount(&mut self, amount: Money) {
+        match self {
+            Self::Refund(refund) => refund.decide_amount(amount),
+            Self::Transaction(_) | Self::Order(_) => {}
         }
     }
 }
@@ -58,5 +95,18 @@ mod tests {
         let violations = Content::parse(Kind::Transaction, json::parse(body).expect("JSON")).expect_err("invalid");
         let pointers: Vec<_> = violations.iter().map(|violation| violation.pointer.as_str()).collect();
         assert_eq!(pointers, ["/amount", "/description", "/colour"]);
+    }
+
+    #[test]
+    fn only_an_order_without_a_currency_gets_the_default() {
+        let euro = Currency::parse("EUR").expect("a currency");
+        let filled = |kind, body: &str| {
+            let mut root = json::parse(body.as_bytes()).expect("JSON").root;
+            fill_in(kind, &mut root, euro).then(|| serde_json::to_string(&root).expect("serialises"))
+        };
+        assert_eq!(filled(Kind::Order, "{}").as_deref(), Some(r#"{"currency":"EUR"}"#));
+        assert_eq!(filled(Kind::Order, r#"{"currency":null,"a":1}"#).as_deref(), Some(r#"{"a":1,"currency":"EUR"}"#));
+        assert_eq!(filled(Kind::Order, r#"{"currency":"USD"}"#), None);
+        assert_eq!(filled(Kind::Transaction, "{}"), None);
     }
 }

@@ -101,6 +101,13 @@ impl Serialize for Money {
     }
 }
 
+/// Whether this is a positive decimal that fits some currency.
+pub fn check_decimal(text: &str) -> Result<(), AmountError> {
+    // The Chilean unit of account has four decimals, more than any other.
+    let finest = Currency::parse("CLF").expect("a currency");
+    Money::parse(text, finest).map(|_| ())
+}
+
 /// `digits × 10^exponent`, with every digit that was written.
 struct Decimal {
     negative: bool,

@@ -1,10 +1,34 @@
 //! What a run knows about each partner. Stored with the wakeup until the end, then with the outcome.
 
+use crate::money::{Currency, Money};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     pub partners: Vec<PartnerProgress>,
+    /// What it is about, where that was found out by the step `record`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub amount: Option<Amount>,
+}
+
+/// Money as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amount {
+    pub minor: i64,
+    pub currency: String,
+}
+
+impl From<Money> for Amount {
+    fn from(money: Money) -> Self {
+        Self { minor: money.minor(), currency: money.currency().code().to_owned() }
+    }
+}
+
+impl Amount {
+    /// `None` if it could not have been stored by us.
+    pub fn money(&self) -> Option<Money> {
+        Money::from_minor(self.minor, Currency::parse(&self.currency)?)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,13 +1,11 @@
 //! A transaction as a client describes it.
 
-use crate::command::is_key;
+use crate::fields::{Fields, amount_text, callback_url, currency, key, object};
 use crate::json::{Node, Violation};
-use crate::money::{Currency, Money};
+use crate::money::Money;
 use serde::Serialize;
-use url::Url;
 
 const MAX_DESCRIPTION_CHARS: usize = 500;
-const MAX_CALLBACK_URL_LEN: usize = 2048;
 
 /// A valid transaction. Serialises as the fields that answers echo, the amount normalised.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,27 +28,16 @@ impl Transaction {
     /// Checks every field and names every wrong one.
     pub fn parse(body: Node) -> Result<Self, Vec<Violation>> {
         let mut fields = Fields::of(body)?;
-        let transaction_id = fields.optional_string("transactionId", |text| match is_key(&text) {
-            true => Ok(text),
-            false => Err("must be 1 to 255 visible ASCII characters".to_owned()),
-        });
+        let transaction_id = fields.optional_string("transactionId", key);
         let currency = fields.required("currency", currency);
         let amount = fields.required("amount", amount_text);
         let description = fields.optional_string("description", |text| match text.chars().count() {
             0..=MAX_DESCRIPTION_CHARS => Ok(text),
             _ => Err(format!("must have at most {MAX_DESCRIPTION_CHARS} characters")),
         });
-        let metadata = fields.optional("metadata", |node| match node {
-            Node::Object(_) => Ok(node),
-            _ => Err("must be an object".to_owned()),
-        });
+        let metadata = fields.optional("metadata", object);
         let callback_url = fields.optional_string("callbackUrl", callback_url);
-        let amount = match (amount, currency) {
-            (Some(text), Some(currency)) => Money::parse(&text, currency)
-                .map_err(|error| fields.violations.push(Violation::new("/amount", error.to_string())))
-                .ok(),
-            _ => None,
-        };
+        let amount = fields.money("amount", amount, currency);
         match (fields.finish(), amount) {
             (Ok(()), Some(amount)) => {
                 let currency = amount.currency().code();
@@ -59,97 +46,6 @@ impl Transaction {
             (Err(violations), _) => Err(violations),
             (Ok(()), None) => unreachable!("a missing amount or currency is a violation"),
         }
-    }
-}
-
-fn currency(node: Node) -> Result<Currency, String> {
-    let Node::String(code) = node else { return Err("must be a string".to_owned()) };
-    Currency::parse(&code).ok_or_else(|| "must be an ISO 4217 code in capital letters, such as EUR".to_owned())
-}
-
-/// The text of the amount; what it is worth depends on the currency.
-fn amount_text(node: Node) -> Result<String, String> {
-    match node {
-        Node::Number(text) => Ok(text),
-        // A JSON number may have an exponent, a decimal string may not.
-        Node::String(text) if !text.contains(['e', 'E']) => Ok(text),
-        Node::String(_) => Err("must be a decimal number such as \"12.50\"".to_owned()),
-        _ => Err("must be a decimal string or a number".to_owned()),
-    }
-}
-
-fn callback_url(text: String) -> Result<String, String> {
-    let url = Url::parse(&text).map_err(|_| "must be an absolute URL")?;
-    let well_formed = matches!(url.scheme(), "http" | "https")
-        && url.has_host()
-        && url.username().is_empty()
-        && url.password().is_none()
-        && url.fragment().is_none()
-        && text.len() <= MAX_CALLBACK_URL_LEN;
-    match well_formed {
-        true => Ok(text),
-        false => {
-            Err("must be an http or https URL without user information or fragment, at most 2048 characters".into())
-        }
-    }
-}
-
-/// Takes fields out of an object one by one and remembers what was wrong. What is left at the end is unknown.
-pub(crate) struct Fields {
-    members: Vec<(String, Node)>,
-    violations: Vec<Violation>,
-}
-
-impl Fields {
-    pub(crate) fn of(body: Node) -> Result<Self, Vec<Violation>> {
-        match body {
-            Node::Object(members) => Ok(Self { members, violations: Vec::new() }),
-            _ => Err(vec![Violation::new("", "must be an object")]),
-        }
-    }
-
-    pub(crate) fn required<T>(&mut self, name: &str, read: impl FnOnce(Node) -> Result<T, String>) -> Option<T> {
-        let value = self.optional(name, Ok);
-        match value {
-            Some(node) => self.read(name, node, read),
-            None => {
-                self.violations.push(Violation::new(format!("/{name}"), "is required"));
-                None
-            }
-        }
-    }
-
-    /// An explicit `null` counts as absent.
-    pub(crate) fn optional<T>(&mut self, name: &str, read: impl FnOnce(Node) -> Result<T, String>) -> Option<T> {
-        let at = self.members.iter().position(|(known, _)| known == name)?;
-        match self.members.swap_remove(at).1 {
-            Node::Null => None,
-            node => self.read(name, node, read),
-        }
-    }
-
-    pub(crate) fn optional_string<T>(
-        &mut self,
-        name: &str,
-        read: impl FnOnce(String) -> Result<T, String>,
-    ) -> Option<T> {
-        self.optional(name, |node| match node {
-            Node::String(text) => read(text),
-            _ => Err("must be a string".to_owned()),
-        })
-    }
-
-    fn read<T>(&mut self, name: &str, node: Node, read: impl FnOnce(Node) -> Result<T, String>) -> Option<T> {
-        read(node).map_err(|detail| self.violations.push(Violation::new(format!("/{name}"), detail))).ok()
-    }
-
-    pub(crate) fn finish(mut self) -> Result<(), Vec<Violation>> {
-        for (name, _) in &self.members {
-            let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-            self.violations.push(Violation::new(pointer, "is not a known field"));
-        }
-        self.violations.sort_by(|a, b| a.pointer.cmp(&b.pointer));
-        if self.violations.is_empty() { Ok(()) } else { Err(self.violations) }
     }
 }
 

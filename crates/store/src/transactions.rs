@@ -1,9 +1,9 @@
 //! The business rows of transactions.
 
 use crate::wakeups::Hold;
-use crate::{Pool, Result};
-use holdfast_domain::money::Money;
-use holdfast_domain::{ClientNo, CommandNo, Token};
+use crate::{Error, Pool, Result};
+use holdfast_domain::money::{Currency, Money};
+use holdfast_domain::{ClientNo, CommandId, CommandNo, Status, Token};
 
 #[derive(Clone, Debug)]
 pub struct NewTransaction {
@@ -54,4 +54,30 @@ pub async fn record(pool: &Pool, transactions: &[NewTransaction]) -> Result<Vec<
     let rows = pool.fetch_all(query).await?;
     let recorded = rows.into_iter().map(|row| (Hold { no: CommandNo(row.no), token: Token(row.token) }, row.partner));
     Ok(recorded.collect())
+}
+
+/// A recorded transaction, for whoever wants to refund it.
+#[derive(Clone, Copy, Debug)]
+pub struct Recorded {
+    pub no: CommandNo,
+    pub currency: Currency,
+    /// `completed` never changes.
+    pub status: Option<Status>,
+}
+
+/// The transaction under this id, if this client has one and it was recorded.
+pub async fn find(pool: &Pool, client: ClientNo, id: CommandId) -> Result<Option<Recorded>> {
+    let query = sqlx::query!(
+        r#"select t.no, t.currency, o.status as "status?"
+             from commands c
+             join transactions t on t.no = c.no
+             left join outcomes o on o.no = c.no
+            where c.id = $1 and c.client = $2"#,
+        id.0,
+        client.0
+    );
+    let Some(row) = pool.fetch_optional(query).await? else { return Ok(None) };
+    let currency = Currency::parse(&row.currency).ok_or(Error::Unreadable { what: "transaction currency" })?;
+    let status = row.status.as_deref().and_then(Status::from_name);
+    Ok(Some(Recorded { no: CommandNo(row.no), currency, status }))
 }

@@ -8,7 +8,7 @@ pub mod stack;
 
 pub use gate::Gate;
 pub use partner::{Line, Loss, Script, losing};
-pub use stack::{Options, Stack, Submission};
+pub use stack::{Options, Stack, Submission, at_partners};
 
 use std::time::{Duration, Instant};
 

@@ -7,8 +7,9 @@ use holdfast_app::config;
 use holdfast_app::credentials::create_client;
 use holdfast_devstack::inbox::{Delivery, Inbox};
 use holdfast_devstack::sandbox::{Entry, Sandbox};
-use holdfast_devstack::settings::{self, REGION, Surroundings};
+use holdfast_devstack::settings::{self, ORDER_PARTNER, REFUND_PARTNERS, REGION, Surroundings};
 use holdfast_devstack::{binaries, queues, server};
+use holdfast_domain::Kind;
 use holdfast_store::Pool;
 use holdfast_store::pool::Limits;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
@@ -123,7 +124,7 @@ impl Stack {
             sqs_url: options.sqs_url.as_deref().unwrap_or(&direct),
             sandbox_url: &sandbox_url,
             api_port,
-            transactions: &queues["transactions"],
+            queues: &queues,
         });
         let faster = [("HOLDFAST__WORKER__RECEIVE_WAIT_MS", "2000"), ("RUST_LOG", "info,aws=warn")];
         environment.extend(faster.map(|(name, value)| (name.to_owned(), value.to_owned())));
@@ -224,18 +225,40 @@ impl Stack {
         self.client.request(method, format!("{}{path}", self.api_url)).bearer_auth(&self.api_key)
     }
 
-    /// Submits as it is.
+    /// Submits a transaction as it is.
     pub async fn post(&self, body: &Value) -> Response {
-        self.request("POST", "/api/v1/transactions").json(body).send().await.expect("an answer")
+        self.post_as(Kind::Transaction, body).await
+    }
+
+    pub async fn post_as(&self, kind: Kind, body: &Value) -> Response {
+        let path = format!("/api/v1/{}", kind.plural());
+        self.request("POST", &path).json(body).send().await.expect("an answer")
+    }
+
+    /// Submits a valid command of this kind with callbacks to the inbox.
+    pub async fn submit_as(&self, kind: Kind, key: &str, amount: &str) -> Submission {
+        let mut body = match kind {
+            Kind::Transaction => json!({ "transactionId": key, "amount": amount, "currency": "EUR" }),
+            Kind::Refund => {
+                json!({ "refundId": key, "originalReference": "a sale", "amount": amount, "currency": "EUR" })
+            }
+            Kind::Order => json!({
+                "orderId": key, "userId": "u", "productName": "tea", "quantity": 1, "totalPrice": amount,
+            }),
+        };
+        body["callbackUrl"] = format!("{}/callbacks", self.inbox_url).into();
+        Self::submission(self.post_as(kind, &body).await).await
+    }
+
+    /// A refund of this transaction.
+    pub async fn refund(&self, key: &str, transaction: &str, amount: Option<&str>) -> Submission {
+        let body = json!({ "refundId": key, "transactionId": transaction, "amount": amount });
+        Self::submission(self.post_as(Kind::Refund, &body).await).await
     }
 
     /// Submits a valid transaction with callbacks to the inbox.
     pub async fn submit(&self, key: &str, amount: &str) -> Submission {
-        let callback_url = format!("{}/callbacks", self.inbox_url);
-        self.submit_body(&json!({
-            "transactionId": key, "amount": amount, "currency": "EUR", "callbackUrl": callback_url,
-        }))
-        .await
+        self.submit_as(Kind::Transaction, key, amount).await
     }
 
     /// As a client does that takes a 503 at its word.
@@ -307,6 +330,11 @@ impl Stack {
         self.sandbox.entry(&submission.id).unwrap_or_default()
     }
 
+    /// What the book of each partner says that takes part in this kind.
+    pub fn at_partners(&self, kind: Kind, submission: &Submission) -> Vec<Entry> {
+        at_partners(&self.sandbox, kind, submission)
+    }
+
     /// What the client was told.
     pub fn told(&self, submission: &Submission) -> Vec<Delivery> {
         self.inbox.about(&submission.id)
@@ -329,15 +357,25 @@ impl Stack {
         url.socket_addrs(|| Some(5432)).expect("an address")[0]
     }
 
-    /// Sends a raw message to the queue of transactions.
-    pub async fn send_message(&self, body: &str) {
-        let url = self.queue_url("transactions").await;
+    /// Sends a raw message to the queue of this kind.
+    pub async fn send_message(&self, kind: Kind, body: &str) {
+        let url = self.queue_url(kind.plural()).await;
         self.sqs.send_message().queue_url(url).message_body(body).send().await.expect("send");
     }
 
     pub async fn queue_url(&self, key: &str) -> String {
         let answer = self.sqs.get_queue_url().queue_name(&self.queues[key]).send().await.expect("the queue exists");
         answer.queue_url.expect("a queue has a URL")
+    }
+}
+
+/// The same at a sandbox of the test's own.
+pub fn at_partners(sandbox: &Sandbox, kind: Kind, submission: &Submission) -> Vec<Entry> {
+    let at = |partner: &str| sandbox.entry_at(partner, &submission.id).unwrap_or_default();
+    match kind {
+        Kind::Transaction => vec![sandbox.entry(&submission.id).unwrap_or_default()],
+        Kind::Refund => REFUND_PARTNERS.into_iter().map(at).collect(),
+        Kind::Order => vec![at(ORDER_PARTNER)],
     }
 }
 

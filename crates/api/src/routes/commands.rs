@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use holdfast_app::accept::Receipt;
 use holdfast_app::query::{self, Found, View};
 use holdfast_app::{StoreError, pause};
-use holdfast_domain::content::Content;
+use holdfast_domain::content::{self, Content};
 use holdfast_domain::resource::{Links, milliseconds};
 use holdfast_domain::{ClientNo, Command, CommandId, Kind, Status, json};
 use http::header::{CACHE_CONTROL, ETAG, LOCATION, RETRY_AFTER};
@@ -69,8 +69,12 @@ async fn submit(
 
 /// Turns a request into a command, or says everything that is wrong with it.
 fn read(kind: Kind, state: &State, client: ClientNo, headers: &HeaderMap, body: &[u8]) -> Result<Command, Problem> {
-    let document = json::parse(body).map_err(|error| Problem::Unparseable(error.to_string()))?;
+    let mut document = json::parse(body).map_err(|error| Problem::Unparseable(error.to_string()))?;
     let fingerprint = document.root.fingerprint();
+    let body = match content::fill_in(kind, &mut document.root, state.app.config.orders.default_currency()) {
+        true => serde_json::to_string(&document.root).expect("what was parsed serialises"),
+        false => String::from_utf8(body.to_vec()).map_err(|_| Problem::Unparseable("body is not UTF-8".to_owned()))?,
+    };
     let header_key = headers::idempotency_key(headers)?;
     let content = Content::parse(kind, document).map_err(Problem::InvalidContent)?;
     let (key, header_key) = match (content.own_id(), header_key) {
@@ -85,7 +89,7 @@ fn read(kind: Kind, state: &State, client: ClientNo, headers: &HeaderMap, body: 
         key,
         header_key,
         fingerprint,
-        body: String::from_utf8(body.to_vec()).map_err(|_| Problem::Unparseable("body is not UTF-8".to_owned()))?,
+        body,
         traceparent: headers::traceparent(headers),
     })
 }

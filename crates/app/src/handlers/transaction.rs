@@ -1,5 +1,6 @@
 //! A transaction: record → submit to the processor → settle.
 
+use super::not_recorded;
 use crate::failpoint;
 use crate::run::{Run, Stop};
 use crate::steps::{Request, settle, submit};
@@ -53,10 +54,8 @@ async fn record(run: &mut Run<'_>, transaction: &Transaction) -> Result<String, 
         amount: transaction.amount,
         partner: run.engine.app.config.transactions.partner.clone(),
     };
-    let recorded = run.engine.record(row).await;
-    let recorded =
-        recorded.map_err(|error| Stop::Fault(anyhow::Error::new(error).context("record the transaction")))?;
-    let processor = recorded.ok_or(Stop::Lost)?;
+    let recorded = run.engine.records.transactions.call(row).await;
+    let processor = recorded.map_err(not_recorded)?.ok_or(Stop::Lost)?;
     run.happened(Happening::Recorded);
     failpoint::hit("recorded");
     Ok(processor)

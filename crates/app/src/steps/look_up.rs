@@ -3,12 +3,13 @@
 use super::Request;
 use super::submit::accepted;
 use crate::partnership::Partnership;
-use crate::run::{Run, Stop};
+use crate::run::{Run, Stop, random};
 use holdfast_domain::progress::PartnerState;
 use holdfast_domain::status::{Outcome, Reason};
 use holdfast_domain::trail::{Answer, Happening};
 use holdfast_partners::Exchange;
 use holdfast_partners::generic::LookedUp;
+use std::time::Instant;
 
 /// Resolves the state `Unknown`, or waits until it can.
 pub(super) async fn look_up<F>(
@@ -36,10 +37,14 @@ pub(super) async fn look_up<F>(
 }
 
 /// One lookup, if the claim lasts long enough.
-pub(super) async fn ask(run: &Run<'_>, partnership: &Partnership) -> Result<Exchange<LookedUp>, Stop> {
+pub(super) async fn ask(run: &mut Run<'_>, partnership: &Partnership) -> Result<Exchange<LookedUp>, Stop> {
+    let _permit = run.admit(partnership).await?;
     run.must_have(partnership.partner.lookup_timeout())?;
     let claimed = &run.claimed;
-    Ok(partnership.partner.lookup(claimed.kind, claimed.id, claimed.traceparent.as_deref()).await)
+    let exchange = partnership.partner.lookup(claimed.kind, claimed.id, claimed.traceparent.as_deref()).await;
+    let answered = !matches!(exchange.outcome, LookedUp::Failed(_));
+    partnership.circuit.report(answered, Instant::now(), random());
+    Ok(exchange)
 }
 
 /// Nothing of ours is there; not yet, perhaps, while a lost request is younger than the delay between tries.

@@ -4,13 +4,14 @@ use super::Request;
 use super::look_up::look_up;
 use crate::failpoint;
 use crate::partnership::Partnership;
-use crate::run::{Run, Stop};
+use crate::run::{Run, Stop, random};
 use holdfast_domain::progress::PartnerState;
 use holdfast_domain::status::{Outcome, Reason, Step};
 use holdfast_domain::trail::{Answer, Happening};
 use holdfast_partners::Exchange;
 use holdfast_partners::generic::{Created, Creation, Remote, RemoteStatus};
 use serde::Serialize;
+use std::time::Instant;
 
 /// Returns when the partner has it. While anything is unknown, the next act is a lookup, never a creation.
 pub async fn submit<F: Serialize + Sync>(
@@ -58,7 +59,7 @@ async fn create<F: Serialize + Sync>(
     partnership: &Partnership,
     request: &Request<'_, F>,
 ) -> Result<(), Stop> {
-    let Partnership { name, terms, partner } = partnership;
+    let Partnership { name, terms, partner, circuit } = partnership;
     let sent_before = run.partner(name).tries > 0 || run.partner(name).was_unknown;
     if sent_before && run.first_sent_ago() > terms.key_lifetime_ms.get() {
         let detail = format!("{name} may have forgotten our key, another creation could be a second one");
@@ -67,13 +68,18 @@ async fn create<F: Serialize + Sync>(
     if let Some(wait) = run.next_try_in() {
         return Err(Stop::Wait { after: wait, why: format!("next try at {name}") });
     }
+    let permit = run.admit(partnership).await?;
     run.must_have(partner.create_timeout())?;
     failpoint::hit("before_create");
     run.sending();
     let (kind, id) = (run.claimed.kind, run.claimed.id);
     let creation = Creation { id, reference: request.reference, fields: &request.fields };
     let exchange = partner.create(kind, &creation, run.claimed.traceparent.as_deref()).await;
+    drop(permit);
     failpoint::hit("after_create");
+    // A refusal and a conflict are answers too.
+    let answered = exchange.http_status.is_some_and(|status| status < 500 && !matches!(status, 408 | 425 | 429));
+    circuit.report(answered, Instant::now(), random());
     let attempt = run.partner(name).tries + 1;
     run.partner(name).tries = attempt;
     let answer = describe(&exchange);

@@ -36,6 +36,9 @@ pub struct Note {
     pub next_try_in: Option<Duration>,
     /// How long settling may take from now, where it has just begun. The first such deadline stands.
     pub settle_within: Option<Duration>,
+    /// The partner in hand is done with: the times above, and since when something was sent, begin anew for the next.
+    /// Only for [`note`].
+    pub next_partner: bool,
     /// Until when nobody needs to look. Ignored by [`note`].
     pub wait: Duration,
 }
@@ -55,6 +58,7 @@ struct Columns {
     next_try_s: Vec<Option<f64>>,
     settle_s: Vec<Option<f64>>,
     wait_s: Vec<f64>,
+    next_partner: Vec<bool>,
 }
 
 impl Columns {
@@ -73,6 +77,7 @@ impl Columns {
             columns.next_try_s.push(note.next_try_in.map(|wait| wait.as_secs_f64()));
             columns.settle_s.push(note.settle_within.map(|wait| wait.as_secs_f64()));
             columns.wait_s.push(note.wait.as_secs_f64());
+            columns.next_partner.push(note.next_partner);
         }
         columns
     }
@@ -86,8 +91,8 @@ pub async fn note(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
         r#"with d as (
              select *
                from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::bool[],
-                           $8::float8[], $9::float8[], $10::int[])
-                 as d(no, token, status, step, progress, trail, sent, next_try_s, settle_s, sequence)
+                           $8::float8[], $9::float8[], $10::int[], $11::bool[])
+                 as d(no, token, status, step, progress, trail, sent, next_try_s, settle_s, sequence, next_partner)
            ),
            l as materialized (
              select no from wakeups where no = any($1) and lane = 0 order by no for update
@@ -99,7 +104,9 @@ pub async fn note(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
                     progress = d.progress,
                     sent = w.sent or d.sent,
                     next_try_at = holdfast_now() + make_interval(secs => d.next_try_s),
-                    settle_deadline = coalesce(w.settle_deadline, holdfast_now() + make_interval(secs => d.settle_s)),
+                    settle_deadline = case when not d.next_partner
+                      then coalesce(w.settle_deadline, holdfast_now() + make_interval(secs => d.settle_s)) end,
+                    first_sent_at = case when d.next_partner then holdfast_now() else w.first_sent_at end,
                     sequence = w.sequence + 1
                from d join l using (no)
               where w.no = d.no and w.lane = 0 and w.token = d.token and w.sequence = d.sequence
@@ -120,6 +127,7 @@ pub async fn note(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
         &columns.next_try_s as &[Option<f64>],
         &columns.settle_s as &[Option<f64>],
         &columns.sequences,
+        &columns.next_partner,
     );
     let rows = pool.fetch_all(query).await?;
     Ok(rows.into_iter().map(|row| Hold { no: CommandNo(row.no), token: Token(row.token) }).collect())
@@ -237,6 +245,7 @@ impl<'a> Ends<'a> {
 
 /// Ends runs: the wakeup of the lane `run` goes, the outcome stands, and what the client must be told is owed by the lane
 /// `tell`, in one statement. Not returned: the claim was lost, or the answer to the same statement was.
+#[expect(clippy::too_many_lines, reason = "it is one statement: half of it would be half an end")]
 pub async fn finish(pool: &Pool, worker: WorkerId, lease: Duration, finishes: &[&Finish]) -> Result<Vec<Finished>> {
     let columns = Ends::of(finishes);
     let query = sqlx::query!(
@@ -262,6 +271,23 @@ pub async fn finish(pool: &Pool, worker: WorkerId, lease: Duration, finishes: &[
            ),
            e as (
              insert into events (no, sequence, data) select no, sequence, trail from g
+           ),
+           -- A refund that failed gives back what it had reserved; one that needs attention does not (PROTOCOL 19).
+           f as materialized (
+             select r.transaction as no, sum(r.amount)::bigint as amount
+               from g
+               join refunds r on r.no = g.no
+              where g.kind = 2 and g.status = 'failed'
+              group by r.transaction
+           ),
+           fl as materialized (
+             select t.no from transactions t where t.no in (select no from f) order by t.no for update
+           ),
+           fr as (
+             update transactions t
+                set refunded = t.refunded - f.amount
+               from f join fl using (no)
+              where t.no = f.no
            ),
            t as (
              insert into wakeups as w (no, lane, kind, due_at, sequence, token, worker, lease_until)
