@@ -96,3 +96,38 @@ async fn nobody_is_told_where_there_is_no_endpoint() {
     assert_eq!(stack.settled(&submission).await["status"], "completed");
     assert!(stack.told(&submission).is_empty());
 }
+
+#[tokio::test]
+async fn a_client_is_told_that_its_command_is_pending_and_then_of_the_end() {
+    let stack = Stack::start().await;
+    let submission = stack.submit("p", "1.02").await;
+    let settled = stack.settled(&submission).await;
+    assert_eq!(settled["status"], "completed");
+    let (pending, end) = (stack.told_pending(&submission), stack.told(&submission));
+    assert_eq!((pending.len(), end.len()), (1, 1));
+    let sequence = |delivery: &holdfast_devstack::inbox::Delivery| {
+        let event: Value = serde_json::from_str(&delivery.body).expect("JSON");
+        event["sequence"].as_str().expect("text").parse::<i32>().expect("a number")
+    };
+    assert!(sequence(&pending[0]) < sequence(&end[0]));
+    let event: Value = serde_json::from_str(&pending[0].body).expect("JSON");
+    assert_eq!((&event["type"], &event["data"]["status"]), (&json!("transaction.pending"), &json!("pending")));
+    let trail = stack.trail(&submission).await;
+    let attempts: Vec<_> = trail.iter().filter(|event| event["type"] == "callback_attempted").collect();
+    assert_eq!(attempts.len(), 2, "{trail:?}");
+}
+
+#[tokio::test]
+async fn a_pending_state_that_could_not_be_told_is_superseded_by_the_end() {
+    let stack = Stack::start().await;
+    // Each event's first attempt fails: that of the pending state is not repeated once the end is known.
+    let callback_url = format!("{}/flaky/1", stack.inbox_url);
+    let body = json!({ "transactionId": "p", "amount": "1.02", "currency": "EUR", "callbackUrl": callback_url });
+    let submission = stack.submit_body(&body).await;
+    assert_eq!(stack.settled_in_time(&submission).await["status"], "completed");
+    let statuses = |deliveries: Vec<holdfast_devstack::inbox::Delivery>| {
+        deliveries.iter().map(|delivery| delivery.status).collect::<Vec<_>>()
+    };
+    assert_eq!(statuses(stack.told_pending(&submission)), [500]);
+    assert_eq!(statuses(stack.told(&submission)), [500, 200]);
+}

@@ -64,6 +64,7 @@ fn note(no: CommandNo, token: i64, nudge: i32, wait: Duration) -> Note {
         next_try_in: None,
         settle_within: None,
         next_partner: false,
+        tell: false,
         wait,
     }
 }
@@ -212,7 +213,7 @@ async fn a_later_state_is_not_lost_to_an_earlier_telling() {
     assert!(finished[0].telling);
     sqlx::query("update wakeups set nudge = nudge + 1").execute(pool.connections()).await.expect("a later state");
     let hold = Hold { no, token: Token(1) };
-    let told = Told { hold, nudge: 0, trail: Vec::new(), wait: LEASE, attempted: true };
+    let told = Told { hold, nudge: 0, sequence: 1, attempt: 1, trail: Vec::new(), wait: LEASE };
     assert!(wakeups::told(&pool, &[&told]).await.expect("told").is_empty());
     assert_eq!(wakeups::tell_again(&pool, &[&told]).await.expect("again").len(), 1);
     let tell = Claim { no, lane: Lane::Tell, token: Token(2) };

@@ -195,6 +195,14 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// The partner has not decided in the first moments: the client is told, while the run goes on.
+    pub async fn is_pending(&mut self) -> Result<(), Stop> {
+        self.status = Status::Pending;
+        let tell = self.content.callback_url().is_some() || self.claimed.client_callback_url.is_some();
+        let note = Note { tell, ..self.take_note(Duration::ZERO) };
+        self.write(note).await
+    }
+
     /// Writes down at once what a crash must not forget. The claim stays.
     pub async fn note(&mut self) -> Result<(), Stop> {
         let note = self.take_note(Duration::ZERO);
@@ -226,6 +234,7 @@ impl<'a> Run<'a> {
             next_try_in: self.next_try_in(),
             settle_within: self.settle_within.take(),
             next_partner: false,
+            tell: false,
             wait,
         }
     }

@@ -11,12 +11,12 @@ use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use holdfast_domain::cloud_event::{CloudEvent, callback_id};
 use holdfast_domain::resource::Resource;
 use holdfast_domain::trail::{Answer, Entry, Happening};
-use holdfast_domain::{ClientNo, WorkerId, schedule};
+use holdfast_domain::{ClientNo, Status, WorkerId, schedule};
 use holdfast_partners::Exchange;
 use holdfast_partners::callback::{Callback, Delivery};
 use holdfast_queue::Slot;
 use holdfast_store::clients::{self, CallbackEndpoint};
-use holdfast_store::outcomes;
+use holdfast_store::commands;
 use holdfast_store::wakeups::{Finish, Finished, Hold, Told};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -90,21 +90,29 @@ pub async fn settle(engine: &Engine, debt: Debt, slot: Slot) -> anyhow::Result<(
     settled
 }
 
-/// The state of now. `None`: there is no end to tell, the debt is void.
+/// The state of now. `None`: the client need not be told of it, the debt is void.
 async fn read(engine: &Engine, held: Held) -> anyhow::Result<Option<News>> {
     let Held { claimed, started } = held;
     let hold = Hold { no: claimed.no, token: claimed.token };
-    let Some(ended) = outcomes::get(&engine.app.pool, claimed.no).await.context("read the outcome")? else {
-        give_up(engine, Told { hold, nudge: claimed.nudge, trail: Vec::new(), wait: Duration::ZERO, attempted: false })
-            .await?;
-        return Ok(None);
+    let current = commands::current(&engine.app.pool, claimed.client, claimed.kind, claimed.id).await;
+    let current = current.context("read the state")?.context("the command of a wakeup exists")?;
+    let sequence = match current.status {
+        Status::Completed | Status::Failed | Status::Cancelled | Status::NeedsAttention => current.sequence,
+        // The run goes on and counts; what is owed is the state of this sequence.
+        Status::Pending => claimed.sequence,
+        Status::Accepted | Status::Processing => {
+            let (nudge, sequence) = (claimed.nudge, claimed.sequence);
+            give_up(engine, Told { hold, nudge, sequence, attempt: 0, trail: Vec::new(), wait: Duration::ZERO })
+                .await?;
+            return Ok(None);
+        }
     };
     let standing = Standing {
-        status: ended.status,
-        step: None,
-        reason: ended.reason,
-        progress: ended.progress,
-        finished_at: Some(ended.finished_at),
+        status: current.status,
+        step: current.step,
+        reason: current.reason,
+        progress: current.progress,
+        finished_at: current.finished_at,
     };
     let content = query::read(claimed.kind, &claimed.body).context("read the command")?;
     Ok(Some(News {
@@ -114,7 +122,7 @@ async fn read(engine: &Engine, held: Held) -> anyhow::Result<Option<News>> {
         client: claimed.client,
         worker: claimed.worker,
         resource: query::represent(claimed.id, claimed.kind, content, claimed.created_at, standing),
-        sequence: ended.sequence,
+        sequence,
         default_url: claimed.client_callback_url,
         traceparent: claimed.traceparent,
         claimed_at: claimed.claimed_at,
@@ -126,12 +134,12 @@ async fn attempt(engine: &Engine, news: &News) -> anyhow::Result<()> {
     let url = news.resource.content.callback_url().or(news.default_url.as_deref());
     let endpoint = endpoint(engine, news.client).await?;
     let (Some(url), Some(endpoint)) = (url.and_then(|url| Url::parse(url).ok()), endpoint) else {
-        return give_up(engine, news.told(Vec::new(), Duration::ZERO)).await;
+        return give_up(engine, news.untold()).await;
     };
     if news.started.elapsed() + engine.deliverer.timeout() + MARGIN > engine.lease()
         || engine.was_declared_dead(news.worker)
     {
-        return again(engine, Told { attempted: false, ..news.told(Vec::new(), Duration::ZERO) }).await;
+        return again(engine, news.untold()).await;
     }
     let id = callback_id(news.resource.id, news.resource.status, news.sequence);
     let body = body(news, &id).context("write the callback")?;
@@ -157,7 +165,7 @@ fn body(news: &News, id: &str) -> serde_json::Result<Vec<u8>> {
 /// What the attempt means for the debt.
 async fn conclude(engine: &Engine, news: &News, id: String, exchange: Exchange<Delivery>) -> anyhow::Result<()> {
     let status = news.resource.status;
-    let attempt = news.tries as u16 + 1;
+    let attempt = news.attempt() as u16;
     let answer = describe(&exchange);
     let mut trail = vec![news.entry(Happening::CallbackAttempted { callback_id: id.clone(), attempt, status, answer })];
     let schedule = &engine.app.config.callbacks.schedule_ms;
@@ -214,7 +222,17 @@ impl News {
     }
 
     fn told(&self, trail: Vec<Entry>, wait: Duration) -> Told {
-        Told { hold: self.hold, nudge: self.nudge, trail, wait, attempted: true }
+        let Self { hold, nudge, sequence, .. } = *self;
+        Told { hold, nudge, sequence, attempt: self.attempt(), trail, wait }
+    }
+
+    /// No attempt was made.
+    fn untold(&self) -> Told {
+        Told { attempt: 0, ..self.told(Vec::new(), Duration::ZERO) }
+    }
+
+    const fn attempt(&self) -> i16 {
+        self.tries.saturating_add(1)
     }
 }
 

@@ -20,6 +20,9 @@ pub struct Delivery {
     pub body: String,
     /// The CloudEvents subject: the command's id.
     pub subject: String,
+    /// The event's type.
+    #[serde(rename = "type")]
+    pub kind: String,
 }
 
 /// What arrived. Clones share it.
@@ -52,8 +55,9 @@ impl Inbox {
         let headers = headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
         let body = String::from_utf8_lossy(body).into_owned();
         let event: Value = serde_json::from_str(&body).unwrap_or_default();
-        let subject = event["subject"].as_str().unwrap_or_default().to_owned();
-        self.deliveries().push(Delivery { status: status.as_u16(), headers, body, subject });
+        let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+        let (subject, kind) = (text("subject"), text("type"));
+        self.deliveries().push(Delivery { status: status.as_u16(), headers, body, subject, kind });
         status
     }
 }

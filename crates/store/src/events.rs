@@ -1,4 +1,5 @@
-//! The audit trail. Appended by the statements in `wakeups`, under the row's lock; read here.
+//! The audit trail. Its order is that of time: what is told about an earlier state may come after the run's next write.
+//! Appended by the statements in `wakeups`, under the row's lock; read here.
 
 use crate::{Pool, Result};
 use chrono::{DateTime, Utc};
@@ -11,6 +12,8 @@ use sqlx::types::Json;
 #[derive(Clone, Debug)]
 pub struct Appended {
     pub sequence: i32,
+    /// Of telling the client the state of that sequence; 0 is the run's own write.
+    pub attempt: i16,
     pub at: DateTime<Utc>,
     pub entries: Vec<Entry>,
 }
@@ -18,9 +21,15 @@ pub struct Appended {
 /// The whole trail of a command, oldest first.
 pub async fn of(pool: &Pool, no: CommandNo) -> Result<Vec<Appended>> {
     let query = sqlx::query!(
-        r#"select sequence, at, data as "data: Json<Vec<Entry>>" from events where no = $1 order by sequence"#,
+        r#"select sequence, attempt, at, data as "data: Json<Vec<Entry>>"
+             from events
+            where no = $1
+            order by at, sequence, attempt"#,
         no.0
     );
     let rows = pool.fetch_all(query).await?;
-    Ok(rows.into_iter().map(|row| Appended { sequence: row.sequence, at: row.at, entries: row.data.0 }).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| Appended { sequence: row.sequence, attempt: row.attempt, at: row.at, entries: row.data.0 })
+        .collect())
 }

@@ -10,7 +10,6 @@ pub mod dead_letters;
 pub mod error;
 pub mod events;
 pub mod orders;
-pub mod outcomes;
 pub mod pool;
 pub mod refunds;
 pub mod schema;

@@ -66,6 +66,13 @@ pub struct Submission {
     pub this: String,
 }
 
+impl Submission {
+    fn kind(&self) -> Kind {
+        let of_path = |kind: &Kind| self.this.contains(&format!("/{}/", kind.plural()));
+        Kind::ALL.into_iter().find(of_path).expect("a path of some kind")
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "the services are named in the environment")]
 fn service(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests with `make test`"))
@@ -335,9 +342,18 @@ impl Stack {
         at_partners(&self.sandbox, kind, submission)
     }
 
-    /// What the client was told.
+    /// What the client was told of the end.
     pub fn told(&self, submission: &Submission) -> Vec<Delivery> {
-        self.inbox.about(&submission.id)
+        let mut deliveries = self.inbox.about(&submission.id);
+        deliveries.retain(|delivery| delivery.kind != format!("{}.pending", submission.kind()));
+        deliveries
+    }
+
+    /// What the client was told while it was not yet decided.
+    pub fn told_pending(&self, submission: &Submission) -> Vec<Delivery> {
+        let mut deliveries = self.inbox.about(&submission.id);
+        deliveries.retain(|delivery| delivery.kind == format!("{}.pending", submission.kind()));
+        deliveries
     }
 
     /// What a binary has logged.

@@ -6,7 +6,6 @@ use super::submit::accepted;
 use crate::failpoint;
 use crate::partnership::Partnership;
 use crate::run::{Run, Stop};
-use holdfast_domain::Status;
 use holdfast_domain::progress::PartnerState;
 use holdfast_domain::status::{Outcome, Reason, Step};
 use holdfast_domain::trail::Happening;
@@ -69,8 +68,7 @@ async fn wait(run: &mut Run<'_>, partnership: &Partnership) -> Result<(), Stop> 
     let Partnership { name, terms, .. } = partnership;
     let polls = run.partner(name).polls;
     if polls == POLLS_UNTIL_PENDING {
-        run.status = Status::Pending;
-        run.note().await?;
+        run.is_pending().await?;
     }
     run.rest(terms.polling().wait_after(polls), &format!("{name} is pending")).await
 }

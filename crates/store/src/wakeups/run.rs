@@ -39,6 +39,8 @@ pub struct Note {
     /// The partner in hand is done with: the times above, and since when something was sent, begin anew for the next.
     /// Only for [`note`].
     pub next_partner: bool,
+    /// The client must be told of this status now, beside the run. Only for [`note`].
+    pub tell: bool,
     /// Until when nobody needs to look. Ignored by [`note`].
     pub wait: Duration,
 }
@@ -59,6 +61,7 @@ struct Columns {
     settle_s: Vec<Option<f64>>,
     wait_s: Vec<f64>,
     next_partner: Vec<bool>,
+    tells: Vec<bool>,
 }
 
 impl Columns {
@@ -78,6 +81,7 @@ impl Columns {
             columns.settle_s.push(note.settle_within.map(|wait| wait.as_secs_f64()));
             columns.wait_s.push(note.wait.as_secs_f64());
             columns.next_partner.push(note.next_partner);
+            columns.tells.push(note.tell);
         }
         columns
     }
@@ -91,8 +95,9 @@ pub async fn note(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
         r#"with d as (
              select *
                from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::bool[],
-                           $8::float8[], $9::float8[], $10::int[], $11::bool[])
-                 as d(no, token, status, step, progress, trail, sent, next_try_s, settle_s, sequence, next_partner)
+                           $8::float8[], $9::float8[], $10::int[], $11::bool[], $12::bool[])
+                 as d(no, token, status, step, progress, trail, sent, next_try_s, settle_s, sequence, next_partner,
+                      tell)
            ),
            l as materialized (
              select no from wakeups where no = any($1) and lane = 0 order by no for update
@@ -110,11 +115,20 @@ pub async fn note(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
                     sequence = w.sequence + 1
                from d join l using (no)
               where w.no = d.no and w.lane = 0 and w.token = d.token and w.sequence = d.sequence
-             returning w.no, w.token, w.sequence
+             returning w.no, w.kind, w.token, w.sequence, d.tell
            ),
            e as (
              insert into events (no, sequence, data)
              select g.no, g.sequence, d.trail from g join d using (no, token)
+           ),
+           t as (
+             insert into wakeups as w (no, lane, kind, due_at, sequence)
+             select no, 1, kind, holdfast_now(), sequence from g where tell order by no
+                 -- An earlier state is still owed: whoever sees to it tells this one.
+                 on conflict (no, lane) do update
+                set nudge = w.nudge + 1, tries = 0, sequence = excluded.sequence,
+                    run_at = least(w.run_at, holdfast_now()),
+                    due_at = case when w.token is null then holdfast_now() else w.due_at end
            )
            select no as "no!", token as "token!" from g"#,
         &columns.nos,
@@ -128,6 +142,7 @@ pub async fn note(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
         &columns.settle_s as &[Option<f64>],
         &columns.sequences,
         &columns.next_partner,
+        &columns.tells,
     );
     let rows = pool.fetch_all(query).await?;
     Ok(rows.into_iter().map(|row| Hold { no: CommandNo(row.no), token: Token(row.token) }).collect())

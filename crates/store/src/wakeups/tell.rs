@@ -14,19 +14,22 @@ pub struct Told {
     pub hold: Hold,
     /// Seen at the claim. A later state that came since is not told yet.
     pub nudge: i32,
+    /// The state that was told, and which attempt it was: where the trail has its place. None was made: 0.
+    pub sequence: i32,
+    pub attempt: i16,
     pub trail: Vec<Entry>,
     /// Until the next attempt; only for [`tell_again`].
     pub wait: Duration,
-    /// An attempt was made: it counts; only for [`tell_again`].
-    pub attempted: bool,
 }
 
 /// Ends the debt, unless a later state came since the claim. Not returned: a later state is owed, or the claim was lost.
 pub async fn told(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
-    let (nos, tokens, nudges, trails) = columns(told);
+    let columns = Columns::of(told);
     let query = sqlx::query!(
         r#"with d as (
-             select * from unnest($1::bigint[], $2::bigint[], $3::int[], $4::jsonb[]) as d(no, token, nudge, trail)
+             select *
+               from unnest($1::bigint[], $2::bigint[], $3::int[], $4::jsonb[], $5::int[], $6::smallint[])
+                 as d(no, token, nudge, trail, sequence, attempt)
            ),
            l as materialized (
              select no from wakeups where no = any($1) and lane = 1 order by no for update
@@ -35,16 +38,19 @@ pub async fn told(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
              delete from wakeups w
               using d join l using (no)
               where w.no = d.no and w.lane = 1 and w.token = d.token and w.nudge = d.nudge
-             returning w.no, w.token, w.sequence + 1 as sequence, d.trail
+             returning w.no, w.token, d.sequence, d.attempt, d.trail
            ),
            e as (
-             insert into events (no, sequence, data) select no, sequence, trail from g
+             insert into events (no, sequence, attempt, data)
+             select no, sequence, attempt, trail from g where attempt > 0
            )
            select no as "no!", token as "token!" from g"#,
-        &nos,
-        &tokens,
-        &nudges,
-        &trails as &[Json<&[Entry]>],
+        &columns.nos,
+        &columns.tokens,
+        &columns.nudges,
+        &columns.trails as &[Json<&[Entry]>],
+        &columns.sequences,
+        &columns.attempts,
     );
     let rows = pool.fetch_all(query).await?;
     Ok(rows.into_iter().map(|row| Hold { no: CommandNo(row.no), token: Token(row.token) }).collect())
@@ -52,14 +58,14 @@ pub async fn told(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
 
 /// Releases the claim, and counts the attempt if one was made. A later state that came since is due at once, with a schedule of its own.
 pub async fn tell_again(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
-    let (nos, tokens, nudges, trails) = columns(told);
-    let attempted: Vec<bool> = told.iter().map(|told| told.attempted).collect();
+    let columns = Columns::of(told);
     let waits: Vec<f64> = told.iter().map(|told| told.wait.as_secs_f64()).collect();
     let query = sqlx::query!(
         r#"with d as (
              select *
-               from unnest($1::bigint[], $2::bigint[], $3::int[], $4::jsonb[], $5::float8[], $6::bool[])
-                 as d(no, token, nudge, trail, wait_s, attempted)
+               from unnest($1::bigint[], $2::bigint[], $3::int[], $4::jsonb[], $5::int[], $6::smallint[],
+                           $7::float8[])
+                 as d(no, token, nudge, trail, sequence, attempt, wait_s)
            ),
            l as materialized (
              select no from wakeups where no = any($1) and lane = 1 order by no for update
@@ -71,35 +77,52 @@ pub async fn tell_again(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
                     lease_until = null,
                     dirty = 0,
                     publishes = 0,
-                    tries = case when w.nudge = d.nudge then least(w.tries + d.attempted::int, 1000) else 0 end,
-                    sequence = w.sequence + 1,
+                    tries = case when w.nudge = d.nudge then greatest(w.tries, d.attempt) else 0 end,
                     due_at = holdfast_now() + make_interval(secs => case when w.nudge = d.nudge then d.wait_s else 0 end),
                     run_at = holdfast_now() + make_interval(secs => case when w.nudge = d.nudge then d.wait_s else 0 end)
                from d join l using (no)
               where w.no = d.no and w.lane = 1 and w.token = d.token
-             returning w.no, d.token, w.sequence, d.trail
+             returning w.no, d.token, d.sequence, d.attempt, d.trail
            ),
            e as (
-             insert into events (no, sequence, data) select no, sequence, trail from g
+             insert into events (no, sequence, attempt, data)
+             select no, sequence, attempt, trail from g where attempt > 0
            )
            select no as "no!", token as "token!" from g"#,
-        &nos,
-        &tokens,
-        &nudges,
-        &trails as &[Json<&[Entry]>],
+        &columns.nos,
+        &columns.tokens,
+        &columns.nudges,
+        &columns.trails as &[Json<&[Entry]>],
+        &columns.sequences,
+        &columns.attempts,
         &waits,
-        &attempted,
     );
     let rows = pool.fetch_all(query).await?;
     Ok(rows.into_iter().map(|row| Hold { no: CommandNo(row.no), token: Token(row.token) }).collect())
 }
 
-type Columns<'a> = (Vec<i64>, Vec<i64>, Vec<i32>, Vec<Json<&'a [Entry]>>);
+/// The attempts as columns, for `unnest`.
+#[derive(Default)]
+struct Columns<'a> {
+    nos: Vec<i64>,
+    tokens: Vec<i64>,
+    nudges: Vec<i32>,
+    trails: Vec<Json<&'a [Entry]>>,
+    sequences: Vec<i32>,
+    attempts: Vec<i16>,
+}
 
-fn columns<'a>(told: &[&'a Told]) -> Columns<'a> {
-    let nos = told.iter().map(|told| told.hold.no.0).collect();
-    let tokens = told.iter().map(|told| told.hold.token.0).collect();
-    let nudges = told.iter().map(|told| told.nudge).collect();
-    let trails = told.iter().map(|told| Json(told.trail.as_slice())).collect();
-    (nos, tokens, nudges, trails)
+impl<'a> Columns<'a> {
+    fn of(told: &[&'a Told]) -> Self {
+        let mut columns = Self::default();
+        for told in told {
+            columns.nos.push(told.hold.no.0);
+            columns.tokens.push(told.hold.token.0);
+            columns.nudges.push(told.nudge);
+            columns.trails.push(Json(told.trail.as_slice()));
+            columns.sequences.push(told.sequence);
+            columns.attempts.push(told.attempt);
+        }
+        columns
+    }
 }
