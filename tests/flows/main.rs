@@ -10,4 +10,5 @@ mod outages;
 mod query;
 mod refunds;
 mod store;
+mod webhooks;
 mod worker;

@@ -72,6 +72,7 @@ fn note(no: CommandNo, token: i64, nudge: i32, wait: Duration) -> Note {
 fn finish(no: CommandNo, token: i64, claim_tell: bool) -> Finish {
     Finish {
         hold: Hold { no, token: Token(token) },
+        nudge: 0,
         outcome: Outcome::Completed,
         progress: Progress::default(),
         trail: Vec::new(),
@@ -211,14 +212,22 @@ async fn a_later_state_is_not_lost_to_an_earlier_telling() {
     claim(&pool, ME, no, 1).await.expect("claimed");
     let finished = wakeups::finish(&pool, ME, LEASE, &[&finish(no, 1, true)]).await.expect("finish");
     assert!(finished[0].telling);
-    sqlx::query("update wakeups set nudge = nudge + 1").execute(pool.connections()).await.expect("a later state");
+    sqlx::query("update wakeups set sequence = 2").execute(pool.connections()).await.expect("a later state");
     let hold = Hold { no, token: Token(1) };
-    let told = Told { hold, nudge: 0, sequence: 1, attempt: 1, trail: Vec::new(), wait: LEASE };
+    let told = Told { hold, sequence: 1, attempt: 1, trail: Vec::new(), wait: LEASE };
     assert!(wakeups::told(&pool, &[&told]).await.expect("told").is_empty());
     assert_eq!(wakeups::tell_again(&pool, &[&told]).await.expect("again").len(), 1);
     let tell = Claim { no, lane: Lane::Tell, token: Token(2) };
     let claimed = wakeups::claim(&pool, ME, LEASE, &[tell]).await.expect("claim");
     assert_eq!((claimed.len(), claimed[0].tries), (1, 0), "due at once, with a schedule of its own");
+    // Claimed for the earlier state, told the later one: it counts for that, and then nothing is owed.
+    let told = Told { hold: Hold { no, token: Token(2) }, sequence: 2, ..told };
+    assert_eq!(wakeups::tell_again(&pool, &[&told]).await.expect("again").len(), 1);
+    advance(pool.connections(), LEASE * 2).await;
+    let claimed = wakeups::claim(&pool, ME, LEASE, &[Claim { token: Token(3), ..tell }]).await.expect("claim");
+    assert_eq!((claimed.len(), claimed[0].tries), (1, 1));
+    let told = Told { hold: Hold { no, token: Token(3) }, attempt: 2, ..told };
+    assert_eq!(wakeups::told(&pool, &[&told]).await.expect("told").len(), 1);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Every error that a client can get, as an RFC 9457 problem. The only file that knows HTTP statuses of errors.
 
 use axum::response::{IntoResponse, Response};
-use holdfast_app::accept;
+use holdfast_app::{accept, webhook};
 use holdfast_domain::Violation;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -20,6 +20,8 @@ pub enum Problem {
     InvalidContent(Vec<Violation>),
     KeyReused,
     Unauthorized,
+    /// A webhook whose signature does not verify, or whose time has passed.
+    NotAuthentic,
     NotFound,
     MethodNotAllowed,
     PayloadTooLarge,
@@ -58,6 +60,9 @@ impl Problem {
                 "Idempotency key was used with other content",
             ),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "API key is missing or not valid"),
+            Self::NotAuthentic => {
+                (StatusCode::UNAUTHORIZED, "webhook-not-authentic", "Signature is missing, not valid, or too old")
+            }
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is nothing here"),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method is not allowed here")
@@ -80,6 +85,7 @@ impl Problem {
             Self::Unavailable => "The request may or may not have taken effect. Repeat it with the same key",
             Self::InvalidContent(_)
             | Self::Unauthorized
+            | Self::NotAuthentic
             | Self::NotFound
             | Self::MethodNotAllowed
             | Self::PayloadTooLarge
@@ -104,6 +110,9 @@ impl IntoResponse for Problem {
             Self::Unauthorized => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"holdfast\""));
             }
+            Self::NotAuthentic => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Signature"));
+            }
             Self::Unavailable => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
             }
@@ -125,6 +134,17 @@ impl From<accept::Error> for Problem {
                 tracing::error!(error = &**cause as &dyn std::error::Error, "could not accept a command");
                 Self::Internal
             }
+        }
+    }
+}
+
+impl From<webhook::Error> for Problem {
+    fn from(error: webhook::Error) -> Self {
+        match error {
+            webhook::Error::UnknownPartner => Self::NotFound,
+            webhook::Error::NotAuthentic => Self::NotAuthentic,
+            webhook::Error::Unreadable(detail) => Self::Unparseable(detail),
+            webhook::Error::Store(error) => error.into(),
         }
     }
 }

@@ -24,7 +24,7 @@ async fn main() -> anyhow::Result<()> {
     telemetry::init("info");
     let app = App::new(config::load(&arguments.config)?, "holdfast-api").await?;
     let stop = shutdown::on_signal()?;
-    let state = State::start(app, stop.clone());
+    let state = State::start(app, stop.clone())?;
     let server = Server::bind(state).await.context("listen")?;
     server.run(stop).await
 }

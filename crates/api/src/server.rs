@@ -6,7 +6,7 @@ use crate::state::State;
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::serve::ListenerExt as _;
 use holdfast_app::SchemaError;
 use holdfast_domain::Kind;
@@ -32,6 +32,7 @@ pub fn router(state: State) -> Router {
     });
     Router::new()
         .merge(kinds)
+        .route("/api/v1/webhooks/{partner}", post(routes::webhooks::receive))
         .route("/livez", get(routes::health::livez))
         .route("/readyz", get(routes::health::readyz))
         .fallback(async || Problem::NotFound)

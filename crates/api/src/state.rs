@@ -3,6 +3,7 @@
 use holdfast_app::accept::Acceptor;
 use holdfast_app::keys::Keys;
 use holdfast_app::watch::Watch;
+use holdfast_app::webhook::Webhooks;
 use holdfast_app::{App, relay};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,7 @@ pub struct State {
     pub acceptor: Acceptor,
     pub keys: Keys,
     pub watch: Watch,
+    pub webhooks: Webhooks,
     pub stop: CancellationToken,
     /// What must end before the process may.
     pub tasks: TaskTracker,
@@ -23,9 +25,10 @@ pub struct State {
 
 impl State {
     /// Starts what works behind the requests. Must be called within the runtime.
-    pub fn start(app: App, stop: CancellationToken) -> Self {
+    pub fn start(app: App, stop: CancellationToken) -> anyhow::Result<Self> {
         let tasks = TaskTracker::new();
-        Self {
+        Ok(Self {
+            webhooks: Webhooks::new(&app)?,
             acceptor: Acceptor::start(&app, &tasks),
             keys: Keys::new(app.clone()),
             watch: Watch::start(app.clone(), stop.clone()),
@@ -33,7 +36,7 @@ impl State {
             app,
             stop,
             tasks,
-        }
+        })
     }
 
     /// Whether the schema is known to be ours. Nothing is accepted before.

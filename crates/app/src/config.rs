@@ -248,6 +248,17 @@ pub struct Partner {
     /// A status that is not final after this long needs attention.
     #[serde(default = "ms::<900_000>")]
     pub settle_within_ms: Millis,
+    /// Of its webhooks: `whsec_…`, or any text where `webhook_header` is set. Without one it sends none.
+    pub webhook_secret: Option<SecretString>,
+    /// Valid too, while it changes over to the other.
+    pub webhook_previous_secret: Option<SecretString>,
+    /// The header of its signature, where it does not follow Standard Webhooks.
+    pub webhook_header: Option<String>,
+    /// The header of its timestamp, which is signed before the body, as `timestamp.body`.
+    pub webhook_timestamp_header: Option<String>,
+    /// How far the timestamp of a webhook may be from now.
+    #[serde(default = "ms::<300_000>")]
+    pub webhook_tolerance_ms: Millis,
     /// Requests under way at once, per process.
     #[serde(default = "sixty_four")]
     pub concurrency: usize,

@@ -148,6 +148,7 @@ impl Engine {
         let room = if tell { self.tell_slots.take_up_to(1).pop() } else { None };
         let finish = Finish {
             hold: run.hold(),
+            nudge: run.claimed.nudge,
             trail: run.take_trail(&outcome),
             progress: run.progress.clone(),
             outcome,
@@ -157,6 +158,14 @@ impl Engine {
         let started = Instant::now();
         let ending = self.statements.finish(finish.clone()).await.context("write the end")?;
         failpoint::hit("finished");
+        if let (Ending::Lost, Outcome::NeedsAttention(_)) = (ending, &finish.outcome) {
+            // Unless the claim is lost, a webhook came in the last moment: look at that before anybody is troubled.
+            let mut trail = finish.trail;
+            let _did_not_finish = trail.pop();
+            let note = Note { trail, ..run.take_note(Duration::ZERO) };
+            let _written: bool = self.statements.wait(note).await.context("look again")?;
+            return Ok(());
+        }
         let debt = match (ending, room) {
             (Ending::Written(finished), Some(slot)) if finished.telling => {
                 Some((Debt::of_finished(&run, finish, finished, started), slot))

@@ -1,6 +1,6 @@
 //! The use cases: what the binaries do, without how they are reached.
 //!
-//! `accept`, `query`, `watch` and `keys` serve the API; `engine`, `dispatch`, `handlers` and `tell` are the worker, `statements` its batched writes;
+//! `accept`, `query`, `watch`, `webhook` and `keys` serve the API; `engine`, `dispatch`, `handlers` and `tell` are the worker, `statements` its batched writes;
 //! `relay` and `publish` serve both. Only this crate joins the store, the queue and the partners.
 
 pub mod accept;
@@ -26,6 +26,7 @@ pub mod steps;
 pub mod telemetry;
 pub mod tell;
 pub mod watch;
+pub mod webhook;
 
 pub use holdfast_queue::backoff::sleep as pause;
 pub use holdfast_store::Error as StoreError;

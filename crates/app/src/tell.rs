@@ -33,7 +33,6 @@ pub enum Debt {
 /// What is to be told, under which claim.
 pub struct News {
     hold: Hold,
-    nudge: i32,
     tries: i16,
     client: ClientNo,
     worker: WorkerId,
@@ -62,7 +61,6 @@ impl Debt {
         let content = (*run.content).clone();
         Self::Finished(Box::new(News {
             hold: finished.hold,
-            nudge: 0,
             tries: 0,
             client: claimed.client,
             worker,
@@ -101,9 +99,8 @@ async fn read(engine: &Engine, held: Held) -> anyhow::Result<Option<News>> {
         // The run goes on and counts; what is owed is the state of this sequence.
         Status::Pending => claimed.sequence,
         Status::Accepted | Status::Processing => {
-            let (nudge, sequence) = (claimed.nudge, claimed.sequence);
-            give_up(engine, Told { hold, nudge, sequence, attempt: 0, trail: Vec::new(), wait: Duration::ZERO })
-                .await?;
+            let sequence = claimed.sequence;
+            give_up(engine, Told { hold, sequence, attempt: 0, trail: Vec::new(), wait: Duration::ZERO }).await?;
             return Ok(None);
         }
     };
@@ -117,8 +114,8 @@ async fn read(engine: &Engine, held: Held) -> anyhow::Result<Option<News>> {
     let content = query::read(claimed.kind, &claimed.body).context("read the command")?;
     Ok(Some(News {
         hold,
-        nudge: claimed.nudge,
-        tries: claimed.tries,
+        // Those of an earlier state are no tries of this one.
+        tries: if sequence == claimed.sequence { claimed.tries } else { 0 },
         client: claimed.client,
         worker: claimed.worker,
         resource: query::represent(claimed.id, claimed.kind, content, claimed.created_at, standing),
@@ -222,8 +219,8 @@ impl News {
     }
 
     fn told(&self, trail: Vec<Entry>, wait: Duration) -> Told {
-        let Self { hold, nudge, sequence, .. } = *self;
-        Told { hold, nudge, sequence, attempt: self.attempt(), trail, wait }
+        let Self { hold, sequence, .. } = *self;
+        Told { hold, sequence, attempt: self.attempt(), trail, wait }
     }
 
     /// No attempt was made.

@@ -11,6 +11,7 @@ pub mod server;
 pub mod settings;
 pub mod sqs;
 pub mod up;
+pub mod webhooks;
 
 /// What the developer in front of the terminal should read.
 #[expect(clippy::print_stdout, reason = "a command line tool prints its result")]

@@ -4,6 +4,7 @@
 //! creation *request*, and each that came while the outcome of an earlier one was unknown to the caller: a partner that
 //! dedupes would hide those.
 
+use crate::webhooks::Webhooks;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -24,6 +25,9 @@ const SLOW: Duration = Duration::from_secs(3);
 /// How long `….02` stays pending.
 const SHORTLY: Duration = Duration::from_secs(1);
 
+/// How long after the creation `….07` sends its webhook.
+const WEBHOOK_AFTER: Duration = Duration::from_secs(2);
+
 /// What an amount asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Behaviour {
@@ -39,6 +43,8 @@ enum Behaviour {
     LostRequestOnce,
     /// 422.
     Reject,
+    /// 201, pending until a webhook says completed.
+    CompleteByWebhook,
     /// 201 after three seconds.
     Slow,
     /// 201, pending; then failed.
@@ -55,6 +61,7 @@ impl Behaviour {
             Some("04") => Self::LostAnswer,
             Some("05") => Self::LostRequestOnce,
             Some("06") => Self::Reject,
+            Some("07") => Self::CompleteByWebhook,
             Some("08") => Self::Slow,
             Some("09") => Self::FailShortly,
             Some("13") => Self::Unavailable,
@@ -81,6 +88,9 @@ pub struct Entry {
     in_doubt: bool,
     #[serde(skip)]
     created: Option<Instant>,
+    /// The webhook has been sent.
+    #[serde(skip)]
+    notified: bool,
 }
 
 #[derive(Default)]
@@ -92,6 +102,7 @@ struct Book {
     down: HashSet<String>,
     /// Partners that reject every creation.
     rejecting: HashSet<String>,
+    webhooks: Option<Webhooks>,
     /// Every effect, one line each, so that a restart does not forget what stands.
     journal: Option<File>,
 }
@@ -127,6 +138,11 @@ impl Sandbox {
     pub fn has_decided(&self, id: &str) -> bool {
         let decided = |entry: Entry| Some(state(&entry, entry.created?) != "pending");
         self.entry(id).and_then(decided).unwrap_or(false)
+    }
+
+    /// From now on webhooks go to `{url}/{partner}`, signed with this secret.
+    pub fn send_webhooks(&self, url: &str, secret: &[u8]) {
+        self.book().webhooks = Some(Webhooks::new(url, secret));
     }
 
     pub fn entry(&self, id: &str) -> Option<Entry> {
@@ -224,10 +240,26 @@ async fn create(sandbox: &Sandbox, partner: &str, headers: &HeaderMap, body: Val
             holdfast_queue::backoff::sleep(SLOW).await;
             sandbox.book().answer(&id, StatusCode::CREATED)
         }
+        Behaviour::CompleteByWebhook => {
+            let command = body["id"].as_str().unwrap_or_default().to_owned();
+            sandbox.book().take_effect(&id, body);
+            tokio::spawn(notify(sandbox.clone(), partner.to_owned(), command));
+            sandbox.book().answer(&id, StatusCode::CREATED)
+        }
         _ => {
             sandbox.book().take_effect(&id, body);
             sandbox.book().answer(&id, StatusCode::CREATED)
         }
+    }
+}
+
+/// Says by webhook, a while later, what no lookup has said before.
+async fn notify(sandbox: Sandbox, partner: String, command: String) {
+    holdfast_queue::backoff::sleep(WEBHOOK_AFTER).await;
+    let Some(webhooks) = sandbox.book().webhooks.clone() else { return };
+    webhooks.completed(if partner.is_empty() { "processor" } else { &partner }, &command).await;
+    if let Some(entry) = sandbox.book().entries.get_mut(&key(&partner, &command)) {
+        entry.notified = true;
     }
 }
 
@@ -344,6 +376,7 @@ impl Book {
 /// Where what was created at that time stands now.
 fn state(entry: &Entry, created: Instant) -> &'static str {
     match Behaviour::of(entry.body["amount"].as_str().unwrap_or_default()) {
+        Behaviour::CompleteByWebhook if !entry.notified => "pending",
         Behaviour::CompleteShortly | Behaviour::FailShortly if created.elapsed() < SHORTLY => "pending",
         Behaviour::FailShortly => "failed",
         _ => "completed",

@@ -1,10 +1,14 @@
 //! The environment that the binaries get.
 
 use holdfast_domain::Kind;
+use holdfast_partners::signature::show_secret;
 use std::collections::{BTreeMap, HashMap};
 
 /// For an emulator on the loopback; not a secret.
 pub const SERVER_KEY: &str = "aG9sZGZhc3QgZGV2c3RhY2sga2V5LCBuZXZlciBpbiBwcm9kdWN0aW9u";
+
+/// What the sandbox signs its webhooks with. For the loopback; not a secret.
+pub const WEBHOOK_SECRET: &[u8; 32] = b"holdfast sandbox webhook secret.";
 
 /// Who takes part in a refund, each a sandbox of its own.
 pub const REFUND_PARTNERS: [&str; 4] = ["ticketing", "reservations", "ledger", "gateway"];
@@ -45,9 +49,13 @@ pub fn environment(surroundings: &Surroundings<'_>) -> BTreeMap<String, String> 
         let name = format!("HOLDFAST__PARTNERS__{}__BASE_URL", partner.to_uppercase());
         (name, format!("{sandbox_url}/at/{partner}"))
     });
+    let secrets = REFUND_PARTNERS.into_iter().chain([ORDER_PARTNER, "processor"]).map(|partner| {
+        let name = format!("HOLDFAST__PARTNERS__{}__WEBHOOK_SECRET", partner.to_uppercase());
+        (name, show_secret(WEBHOOK_SECRET))
+    });
     let queues = Kind::ALL.into_iter().filter_map(|kind| {
         let name = format!("HOLDFAST__QUEUES__{}", kind.plural().to_uppercase());
         Some((name, queues.get(kind.plural())?.clone()))
     });
-    pairs.into_iter().chain(partners).chain(queues).collect()
+    pairs.into_iter().chain(partners).chain(secrets).chain(queues).collect()
 }

@@ -3,7 +3,7 @@
 use crate::inbox::Inbox;
 use crate::postgres::Postgres;
 use crate::sandbox::Sandbox;
-use crate::settings::{self, REGION, Surroundings};
+use crate::settings::{self, REGION, Surroundings, WEBHOOK_SECRET};
 use crate::{binaries, demo, queues, say, server, sqs};
 use anyhow::{Context as _, ensure};
 use holdfast_queue::backoff;
@@ -169,10 +169,12 @@ impl Around {
         let sqs = queues::client(&services.sqs_url, REGION).await;
         let queues = queues::create(&sqs, "").await?;
         let sandbox = Sandbox::open(Some(home.join(SANDBOX))).context("open the sandbox's journal")?;
+        let api_port = server::free_port(API_PORT).await?;
+        let api_url = format!("http://127.0.0.1:{api_port}");
+        sandbox.send_webhooks(&format!("{api_url}/api/v1/webhooks"), WEBHOOK_SECRET);
         let sandbox = server::serve(server::bind(SANDBOX_PORT).await?, sandbox.router(), stop.clone())?;
         let inbox = server::serve(server::bind(INBOX_PORT).await?, Inbox::default().router(), stop.clone())?;
         let sandbox_url = format!("http://{sandbox}");
-        let api_port = server::free_port(API_PORT).await?;
         let environment = settings::environment(&Surroundings {
             database_url: &services.database_url,
             sqs_url: &services.sqs_url,
@@ -180,7 +182,6 @@ impl Around {
             api_port,
             queues: &queues,
         });
-        let api_url = format!("http://127.0.0.1:{api_port}");
         Ok(Self { environment, api_url, sandbox_url, inbox_url: format!("http://{inbox}") })
     }
 }

@@ -38,6 +38,13 @@ pub enum Happening {
         #[serde(flatten)]
         answer: Answer,
     },
+    /// A webhook of the partner's said how it ended.
+    Notified {
+        partner: String,
+        event_id: String,
+        outcome: Status,
+        received_at: DateTime<Utc>,
+    },
     Waiting {
         for_ms: u64,
         why: String,

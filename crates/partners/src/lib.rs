@@ -6,5 +6,6 @@ mod exchange;
 pub mod generic;
 pub mod http_client;
 pub mod signature;
+pub mod webhook;
 
 pub use exchange::Exchange;

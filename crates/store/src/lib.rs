@@ -10,6 +10,7 @@ pub mod dead_letters;
 pub mod error;
 pub mod events;
 pub mod orders;
+pub mod partner_updates;
 pub mod pool;
 pub mod refunds;
 pub mod schema;

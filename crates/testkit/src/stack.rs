@@ -7,7 +7,8 @@ use holdfast_app::config;
 use holdfast_app::credentials::create_client;
 use holdfast_devstack::inbox::{Delivery, Inbox};
 use holdfast_devstack::sandbox::{Entry, Sandbox};
-use holdfast_devstack::settings::{self, ORDER_PARTNER, REFUND_PARTNERS, REGION, Surroundings};
+use holdfast_devstack::settings::{self, ORDER_PARTNER, REFUND_PARTNERS, REGION, Surroundings, WEBHOOK_SECRET};
+use holdfast_devstack::webhooks::Webhooks;
 use holdfast_devstack::{binaries, queues, server};
 use holdfast_domain::Kind;
 use holdfast_store::Pool;
@@ -45,6 +46,8 @@ pub struct Stack {
     pub inbox_url: String,
     pub pool: PgPool,
     pub sandbox: Sandbox,
+    /// As the partners send them.
+    pub webhooks: Webhooks,
     pub inbox: Inbox,
     pub sqs: SqsClient,
     /// Queue names by their key in `terraform/queues.json`.
@@ -121,6 +124,9 @@ impl Stack {
         let sqs = queues::client(&direct, REGION).await;
         let queues = queues::create(&sqs, &format!("{name}-")).await.expect("create the queues");
         let api_port = port().await;
+        let api_url = format!("http://127.0.0.1:{api_port}");
+        let webhooks_url = format!("{api_url}/api/v1/webhooks");
+        sandbox.send_webhooks(&webhooks_url, WEBHOOK_SECRET);
         let direct_database_url = database_url.clone();
         let database_url = match options.database_address {
             Some(address) => redirected(&database_url, address),
@@ -141,7 +147,8 @@ impl Stack {
         let client = create_client(&app, "test", None).await.expect("create a client").expect("the name is free");
         let logs = logs(&name);
         let mut stack = Self {
-            api_url: format!("http://127.0.0.1:{api_port}"),
+            api_url,
+            webhooks: Webhooks::new(&webhooks_url, WEBHOOK_SECRET),
             api_key: client.api_key,
             callback_secret: client.callback_secret,
             inbox_url,
@@ -312,14 +319,7 @@ impl Stack {
     pub async fn settled_in_time(&self, submission: &Submission) -> Value {
         let what = format!("{} is settled and told (logs: {})", submission.id, self.logs.display());
         eventually(&what, || async {
-            let owed = sqlx::query_as::<_, (i64, bool)>(
-                "select count(*), coalesce(bool_and(token is null and due_at > holdfast_now() + interval '1 s'), false)
-                   from wakeups join commands using (no) where id = $1::uuid",
-            );
-            let (owed, idle) = owed.bind(&submission.id).fetch_one(&self.pool).await.ok()?;
-            if owed > 0 && idle {
-                self.advance(Duration::from_secs(30)).await;
-            }
+            let owed = clock::advance_if_idle(&self.pool, &submission.id, Duration::from_secs(30)).await.ok()?;
             (owed == 0).then_some(())
         })
         .await;

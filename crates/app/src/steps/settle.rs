@@ -6,10 +6,12 @@ use super::submit::accepted;
 use crate::failpoint;
 use crate::partnership::Partnership;
 use crate::run::{Run, Stop};
+use holdfast_domain::Status;
 use holdfast_domain::progress::PartnerState;
 use holdfast_domain::status::{Outcome, Reason, Step};
 use holdfast_domain::trail::Happening;
 use holdfast_partners::generic::LookedUp;
+use holdfast_store::partner_updates::{self, Update};
 
 /// Polls after this many mean: the first wait has passed without a status, and the client sees `pending`.
 const POLLS_UNTIL_PENDING: u16 = 2;
@@ -22,6 +24,7 @@ pub async fn settle<F: Sync>(
 ) -> Result<Outcome, Stop> {
     let Partnership { name, terms, .. } = partnership;
     run.step = Step::Settle;
+    hear(run, name).await?;
     let mut over = false;
     loop {
         let progress = run.partner(name);
@@ -47,6 +50,21 @@ pub async fn settle<F: Sync>(
             wait(run, partnership).await?;
         }
     }
+}
+
+/// Takes the partner's word, if it has sent a final one by webhook. Looked for only where somebody has knocked.
+async fn hear(run: &mut Run<'_>, name: &str) -> Result<(), Stop> {
+    if run.claimed.nudge == 0 || run.partner(name).state != PartnerState::Accepted {
+        return Ok(());
+    }
+    let word = partner_updates::final_word(&run.engine.app.pool, name, run.claimed.id).await;
+    let word = word.map_err(|error| Stop::Fault(anyhow::Error::new(error).context("read the partner's updates")))?;
+    let Some(Update { event_id, status, reason, received_at }) = word else { return Ok(()) };
+    let progress = run.partner(name);
+    progress.state = if status == Status::Completed { PartnerState::Completed } else { PartnerState::Failed };
+    progress.detail = reason;
+    run.happened(Happening::Notified { partner: name.to_owned(), event_id, outcome: status, received_at });
+    Ok(())
 }
 
 /// Asks once. Returns whether the answer was final.

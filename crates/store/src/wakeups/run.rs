@@ -207,6 +207,8 @@ pub async fn wait(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
 #[derive(Clone, Debug)]
 pub struct Finish {
     pub hold: Hold,
+    /// Seen at the claim. Who would be parked looks again instead if somebody has knocked since.
+    pub nudge: i32,
     pub outcome: Outcome,
     pub progress: Progress,
     pub trail: Vec<Entry>,
@@ -231,6 +233,7 @@ struct Ends<'a> {
     nos: Vec<i64>,
     tokens: Vec<i64>,
     statuses: Vec<&'static str>,
+    nudges: Vec<i32>,
     reasons: Vec<Option<&'a str>>,
     details: Vec<Option<&'a str>>,
     progress: Vec<Json<&'a Progress>>,
@@ -246,6 +249,7 @@ impl<'a> Ends<'a> {
             let reason = finish.outcome.reason();
             columns.nos.push(finish.hold.no.0);
             columns.tokens.push(finish.hold.token.0);
+            columns.nudges.push(finish.nudge);
             columns.statuses.push(finish.outcome.status().name());
             columns.reasons.push(reason.map(|reason| reason.code.as_str()));
             columns.details.push(reason.map(|reason| reason.detail.as_str()));
@@ -267,8 +271,8 @@ pub async fn finish(pool: &Pool, worker: WorkerId, lease: Duration, finishes: &[
         r#"with d as (
              select *
                from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[],
-                           $8::bool[], $9::bool[])
-                 as d(no, token, status, reason, detail, progress, trail, tell, claim)
+                           $8::bool[], $9::bool[], $12::int[])
+                 as d(no, token, status, reason, detail, progress, trail, tell, claim, nudge)
            ),
            l as materialized (
              select no from wakeups where no = any($1) and lane = 0 order by no for update
@@ -277,6 +281,7 @@ pub async fn finish(pool: &Pool, worker: WorkerId, lease: Duration, finishes: &[
              delete from wakeups w
               using d join l using (no)
               where w.no = d.no and w.lane = 0 and w.token = d.token
+                and (d.status <> 'needs_attention' or w.nudge = d.nudge)
              returning w.no, w.kind, w.sequence + 1 as sequence, d.token, d.status, d.reason, d.detail, d.progress,
                        d.trail, d.tell, d.claim
            ),
@@ -335,6 +340,7 @@ pub async fn finish(pool: &Pool, worker: WorkerId, lease: Duration, finishes: &[
         &columns.claims,
         worker.0,
         lease.as_secs_f64(),
+        &columns.nudges,
     );
     let rows = pool.fetch_all(query).await?;
     let finished = rows.into_iter().map(|row| Finished {

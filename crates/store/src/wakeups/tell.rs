@@ -12,8 +12,6 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Told {
     pub hold: Hold,
-    /// Seen at the claim. A later state that came since is not told yet.
-    pub nudge: i32,
     /// The state that was told, and which attempt it was: where the trail has its place. None was made: 0.
     pub sequence: i32,
     pub attempt: i16,
@@ -22,14 +20,14 @@ pub struct Told {
     pub wait: Duration,
 }
 
-/// Ends the debt, unless a later state came since the claim. Not returned: a later state is owed, or the claim was lost.
+/// Ends the debt, unless a later state than the one that was told is owed. Not returned: that, or the claim was lost.
 pub async fn told(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
     let columns = Columns::of(told);
     let query = sqlx::query!(
         r#"with d as (
              select *
-               from unnest($1::bigint[], $2::bigint[], $3::int[], $4::jsonb[], $5::int[], $6::smallint[])
-                 as d(no, token, nudge, trail, sequence, attempt)
+               from unnest($1::bigint[], $2::bigint[], $3::jsonb[], $4::int[], $5::smallint[])
+                 as d(no, token, trail, sequence, attempt)
            ),
            l as materialized (
              select no from wakeups where no = any($1) and lane = 1 order by no for update
@@ -37,7 +35,7 @@ pub async fn told(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
            g as (
              delete from wakeups w
               using d join l using (no)
-              where w.no = d.no and w.lane = 1 and w.token = d.token and w.nudge = d.nudge
+              where w.no = d.no and w.lane = 1 and w.token = d.token and w.sequence = d.sequence
              returning w.no, w.token, d.sequence, d.attempt, d.trail
            ),
            e as (
@@ -47,7 +45,6 @@ pub async fn told(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
            select no as "no!", token as "token!" from g"#,
         &columns.nos,
         &columns.tokens,
-        &columns.nudges,
         &columns.trails as &[Json<&[Entry]>],
         &columns.sequences,
         &columns.attempts,
@@ -63,9 +60,9 @@ pub async fn tell_again(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
     let query = sqlx::query!(
         r#"with d as (
              select *
-               from unnest($1::bigint[], $2::bigint[], $3::int[], $4::jsonb[], $5::int[], $6::smallint[],
-                           $7::float8[])
-                 as d(no, token, nudge, trail, sequence, attempt, wait_s)
+               from unnest($1::bigint[], $2::bigint[], $3::jsonb[], $4::int[], $5::smallint[],
+                           $6::float8[])
+                 as d(no, token, trail, sequence, attempt, wait_s)
            ),
            l as materialized (
              select no from wakeups where no = any($1) and lane = 1 order by no for update
@@ -77,9 +74,9 @@ pub async fn tell_again(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
                     lease_until = null,
                     dirty = 0,
                     publishes = 0,
-                    tries = case when w.nudge = d.nudge then greatest(w.tries, d.attempt) else 0 end,
-                    due_at = holdfast_now() + make_interval(secs => case when w.nudge = d.nudge then d.wait_s else 0 end),
-                    run_at = holdfast_now() + make_interval(secs => case when w.nudge = d.nudge then d.wait_s else 0 end)
+                    tries = case when w.sequence = d.sequence then greatest(w.tries, d.attempt) else 0 end,
+                    due_at = holdfast_now() + make_interval(secs => case when w.sequence = d.sequence then d.wait_s else 0 end),
+                    run_at = holdfast_now() + make_interval(secs => case when w.sequence = d.sequence then d.wait_s else 0 end)
                from d join l using (no)
               where w.no = d.no and w.lane = 1 and w.token = d.token
              returning w.no, d.token, d.sequence, d.attempt, d.trail
@@ -91,7 +88,6 @@ pub async fn tell_again(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
            select no as "no!", token as "token!" from g"#,
         &columns.nos,
         &columns.tokens,
-        &columns.nudges,
         &columns.trails as &[Json<&[Entry]>],
         &columns.sequences,
         &columns.attempts,
@@ -106,7 +102,6 @@ pub async fn tell_again(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
 struct Columns<'a> {
     nos: Vec<i64>,
     tokens: Vec<i64>,
-    nudges: Vec<i32>,
     trails: Vec<Json<&'a [Entry]>>,
     sequences: Vec<i32>,
     attempts: Vec<i16>,
@@ -118,7 +113,6 @@ impl<'a> Columns<'a> {
         for told in told {
             columns.nos.push(told.hold.no.0);
             columns.tokens.push(told.hold.token.0);
-            columns.nudges.push(told.nudge);
             columns.trails.push(Json(told.trail.as_slice()));
             columns.sequences.push(told.sequence);
             columns.attempts.push(told.attempt);

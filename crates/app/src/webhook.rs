@@ -1,0 +1,123 @@
+//! What a partner tells us by itself: verified, stored, and the run that waits for it nudged, before it gets its 200.
+
+use crate::App;
+use crate::config;
+use anyhow::Context as _;
+use holdfast_domain::{CommandId, CommandNo, Kind, Lane, Status, message};
+use holdfast_partners::generic::RemoteStatus;
+use holdfast_partners::webhook::{self, Settings, Verifier};
+use holdfast_queue::{Outgoing, Sent};
+use holdfast_store::partner_updates::{self, NewUpdate};
+use http::HeaderMap;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The partners that send webhooks.
+#[derive(Clone)]
+pub struct Webhooks {
+    app: App,
+    senders: Arc<BTreeMap<String, Sender>>,
+}
+
+struct Sender {
+    verifier: Verifier,
+    tolerance: Duration,
+}
+
+/// A run that should look at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Nudged {
+    no: CommandNo,
+    id: CommandId,
+    kind: Kind,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("there is no such partner, or it sends no webhooks")]
+    UnknownPartner,
+    #[error("the signature is not valid, or its time has passed")]
+    NotAuthentic,
+    #[error("the body cannot be read: {0}")]
+    Unreadable(String),
+    #[error("the update could not be stored")]
+    Store(#[from] holdfast_store::Error),
+}
+
+impl Webhooks {
+    pub fn new(app: &App) -> anyhow::Result<Self> {
+        let mut senders = BTreeMap::new();
+        for (name, terms) in &app.config.partners {
+            if let Some(sender) = Sender::new(terms).with_context(|| format!("read partners.{name}"))? {
+                senders.insert(name.clone(), sender);
+            }
+        }
+        Ok(Self { app: app.clone(), senders: Arc::new(senders) })
+    }
+
+    /// Stores what an authentic webhook says, once. Answers the run that should hear of it.
+    pub async fn receive(&self, partner: &str, headers: &HeaderMap, body: &[u8]) -> Result<Option<Nudged>, Error> {
+        let sender = self.senders.get(partner).ok_or(Error::UnknownPartner)?;
+        let envelope = sender.verifier.verify(headers, body).ok_or(Error::NotAuthentic)?;
+        let update = webhook::read(body).map_err(Error::Unreadable)?;
+        let event_id = envelope.event_id.or(update.event_id);
+        let event_id = event_id.filter(|id| (1..=255).contains(&id.len()));
+        let event_id = event_id.ok_or_else(|| Error::Unreadable("it names no event".to_owned()))?;
+        let stored = partner_updates::store(
+            &self.app.pool,
+            NewUpdate {
+                partner,
+                event_id: &event_id,
+                command: update.id,
+                status: status(update.status),
+                reason: update.reason.as_deref(),
+                timestamp: envelope.timestamp,
+                tolerance: sender.tolerance,
+            },
+        )
+        .await?;
+        if !stored.in_time {
+            return Err(Error::NotAuthentic);
+        }
+        let Some((no, kind)) = stored.command else { return Ok(None) };
+        // Asked again for a repeated one too: whoever stored it first may have died before this.
+        let nudged = stored.nudged || partner_updates::reopen(&self.app.pool, no).await?;
+        if stored.is_new && !nudged && update.status != RemoteStatus::Pending {
+            tracing::warn!(command.id = %update.id, partner, "webhook about a command that has ended, kept");
+        }
+        Ok(nudged.then_some(Nudged { no, id: update.id, kind }))
+    }
+
+    /// Tells a worker. If that fails, the row is due all the same.
+    pub async fn publish(&self, nudged: Nudged) {
+        let Nudged { no, id, kind } = nudged;
+        let message = message::nudge(no, id, kind, Lane::Run);
+        let body = serde_json::to_string(&message).expect("a message always serialises");
+        let sent = self.app.queues.of(kind).send(&[Outgoing { body, traceparent: None }]).await;
+        if sent.contains(&Sent::Failed) {
+            tracing::debug!(command.id = %id, "could not publish a nudge, the relay will");
+        }
+    }
+}
+
+impl Sender {
+    /// `None`: this partner sends none.
+    fn new(terms: &config::Partner) -> anyhow::Result<Option<Self>> {
+        let Some(secret) = &terms.webhook_secret else { return Ok(None) };
+        let verifier = Verifier::new(&Settings {
+            secrets: [secret].into_iter().chain(&terms.webhook_previous_secret).collect(),
+            header: terms.webhook_header.as_deref(),
+            timestamp_header: terms.webhook_timestamp_header.as_deref(),
+        })?;
+        Ok(Some(Self { verifier, tolerance: terms.webhook_tolerance_ms.get() }))
+    }
+}
+
+const fn status(remote: RemoteStatus) -> Status {
+    match remote {
+        RemoteStatus::Pending => Status::Pending,
+        RemoteStatus::Completed => Status::Completed,
+        RemoteStatus::Failed => Status::Failed,
+    }
+}

@@ -1,0 +1,211 @@
+//! Webhooks from partners: is this really from them, and what does it say?
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use holdfast_domain::CommandId;
+use http::HeaderMap;
+use http::header::{HeaderName, InvalidHeaderName};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use sha2::Sha256;
+
+use crate::exchange::tame;
+use crate::generic::RemoteStatus;
+
+/// How a partner signs.
+#[derive(Clone, Debug)]
+enum Scheme {
+    /// Standard Webhooks 1.0: `webhook-id`, `webhook-timestamp`, `webhook-signature`.
+    Standard,
+    /// HMAC-SHA256 in hex, alone or after `sha256=`, over the body, or over `timestamp.body` if it sends a timestamp.
+    Header { signature: HeaderName, timestamp: Option<HeaderName> },
+}
+
+pub struct Settings<'a> {
+    /// All that are valid now: an old one beside the new one while the partner changes over.
+    pub secrets: Vec<&'a SecretString>,
+    /// The header of the signature, where the partner does not follow Standard Webhooks.
+    pub header: Option<&'a str>,
+    pub timestamp_header: Option<&'a str>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidSettings {
+    #[error("webhook_secret must be whsec_ and base64, for Standard Webhooks")]
+    Secret,
+    #[error("webhook_header or webhook_timestamp_header is no header name")]
+    Header(#[from] InvalidHeaderName),
+}
+
+#[derive(Clone)]
+pub struct Verifier {
+    scheme: Scheme,
+    secrets: Vec<Vec<u8>>,
+}
+
+/// What an authentic webhook's headers say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    pub event_id: Option<String>,
+    /// Seconds since the epoch, covered by the signature.
+    pub timestamp: Option<i64>,
+}
+
+/// What it says about a command of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Update {
+    /// The command's id.
+    pub id: CommandId,
+    pub status: RemoteStatus,
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Where the headers do not name the event.
+    #[serde(default)]
+    pub event_id: Option<String>,
+}
+
+impl Verifier {
+    pub fn new(settings: &Settings<'_>) -> Result<Self, InvalidSettings> {
+        let scheme = match settings.header {
+            None => Scheme::Standard,
+            Some(header) => Scheme::Header {
+                signature: HeaderName::from_bytes(header.as_bytes())?,
+                timestamp: settings.timestamp_header.map(str::as_bytes).map(HeaderName::from_bytes).transpose()?,
+            },
+        };
+        let secret = |secret: &&SecretString| match scheme {
+            Scheme::Standard => {
+                let text = secret.expose_secret().strip_prefix("whsec_");
+                text.and_then(|text| STANDARD.decode(text).ok()).ok_or(InvalidSettings::Secret)
+            }
+            Scheme::Header { .. } => Ok(secret.expose_secret().as_bytes().to_vec()),
+        };
+        let secrets = settings.secrets.iter().map(secret).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { scheme, secrets })
+    }
+
+    /// Checks the signature over the raw bytes. `None`: not authentic. Whether the timestamp is a present one, the caller
+    /// must see to.
+    pub fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Option<Envelope> {
+        let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        match &self.scheme {
+            Scheme::Standard => {
+                let name = HeaderName::from_static;
+                let (id, at) = (text(&name("webhook-id"))?, text(&name("webhook-timestamp"))?);
+                let signed = [format!("{id}.{at}.").as_bytes(), body].concat();
+                let signatures = text(&name("webhook-signature"))?.split(' ');
+                let signatures =
+                    signatures.filter_map(|signature| STANDARD.decode(signature.strip_prefix("v1,")?).ok());
+                self.is_signed(&signed, signatures)
+                    .then(|| Some(Envelope { event_id: Some(id.to_owned()), timestamp: Some(at.parse().ok()?) }))?
+            }
+            Scheme::Header { signature, timestamp } => {
+                let signature = text(signature)?;
+                let signature = hex(signature.strip_prefix("sha256=").unwrap_or(signature))?;
+                let at = match timestamp {
+                    Some(name) => Some(text(name)?),
+                    None => None,
+                };
+                let signed = match at {
+                    Some(at) => [format!("{at}.").as_bytes(), body].concat(),
+                    None => body.to_vec(),
+                };
+                let timestamp = match at {
+                    Some(at) => Some(at.parse().ok()?),
+                    None => None,
+                };
+                self.is_signed(&signed, [signature]).then_some(Envelope { event_id: None, timestamp })
+            }
+        }
+    }
+
+    fn is_signed(&self, signed: &[u8], signatures: impl IntoIterator<Item = Vec<u8>>) -> bool {
+        // A handful of signatures at most: an attacker must not make us compute thousands.
+        signatures.into_iter().take(8).any(|signature| {
+            self.secrets.iter().any(|secret| {
+                let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("hmac takes keys of any length");
+                mac.update(signed);
+                mac.verify_slice(&signature).is_ok()
+            })
+        })
+    }
+}
+
+/// Reads the body. The error says what is wrong, without repeating it.
+pub fn read(body: &[u8]) -> Result<Update, String> {
+    let update: Update = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    Ok(Update { reason: update.reason.as_deref().map(tame), ..update })
+}
+
+fn hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes();
+    if !digits.len().is_multiple_of(2) || !text.is_ascii() {
+        return None;
+    }
+    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signature::{show_secret, sign};
+
+    fn headers<const N: usize>(pairs: [(&'static str, String); N]) -> HeaderMap {
+        pairs
+            .into_iter()
+            .map(|(name, value)| (HeaderName::from_static(name), value.parse().expect("a value")))
+            .collect()
+    }
+
+    fn standard(secret: &[u8]) -> Verifier {
+        let (current, previous) = (show_secret(secret).into(), show_secret(&[1; 32]).into());
+        let settings = Settings { secrets: vec![&previous, &current], header: None, timestamp_header: None };
+        Verifier::new(&settings).expect("valid settings")
+    }
+
+    #[test]
+    fn a_standard_webhook_is_verified_with_any_valid_secret_and_nothing_else() {
+        let (secret, body) = ([7; 32], br#"{"a":1}"#);
+        let signed = |signature: String| {
+            headers([
+                ("webhook-id", "evt_1".to_owned()),
+                ("webhook-timestamp", "1700000000".to_owned()),
+                ("webhook-signature", signature),
+            ])
+        };
+        let good = sign(&secret, "evt_1", 1_700_000_000, body);
+        let envelope = Envelope { event_id: Some("evt_1".to_owned()), timestamp: Some(1_700_000_000) };
+        let verifier = standard(&secret);
+        assert_eq!(verifier.verify(&signed(good.clone()), body), Some(envelope.clone()));
+        assert_eq!(verifier.verify(&signed(format!("v1a,x v1,AAAA {good}")), body), Some(envelope));
+        assert_eq!(verifier.verify(&signed(good.clone()), br#"{"a":2}"#), None);
+        assert_eq!(verifier.verify(&signed(sign(&secret, "evt_2", 1_700_000_000, body)), body), None);
+        assert_eq!(verifier.verify(&signed(sign(&secret, "evt_1", 1_700_000_001, body)), body), None);
+        assert_eq!(standard(&[8; 32]).verify(&signed(good), body), None);
+        assert_eq!(verifier.verify(&HeaderMap::new(), body), None);
+    }
+
+    #[test]
+    fn a_header_of_the_partners_own_is_verified() {
+        let secret = "a secret".to_owned().into();
+        let verifier = |timestamp_header| {
+            Verifier::new(&Settings { secrets: vec![&secret], header: Some("x-signature"), timestamp_header })
+                .expect("valid settings")
+        };
+        let mac = |signed: &str| {
+            let mut mac = Hmac::<Sha256>::new_from_slice(b"a secret").expect("a key");
+            mac.update(signed.as_bytes());
+            mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        };
+        let plain = headers([("x-signature", format!("sha256={}", mac("{}")))]);
+        assert_eq!(verifier(None).verify(&plain, b"{}"), Some(Envelope { event_id: None, timestamp: None }));
+        assert_eq!(verifier(None).verify(&plain, b"{ }"), None);
+        assert_eq!(verifier(Some("x-time")).verify(&plain, b"{}"), None);
+        let timed = headers([("x-signature", mac("17.{}")), ("x-time", "17".to_owned())]);
+        assert_eq!(verifier(Some("x-time")).verify(&timed, b"{}").and_then(|envelope| envelope.timestamp), Some(17));
+        let moved = headers([("x-signature", mac("17.{}")), ("x-time", "18".to_owned())]);
+        assert_eq!(verifier(Some("x-time")).verify(&moved, b"{}"), None);
+    }
+}

@@ -1,0 +1,125 @@
+//! What partners said by webhook.
+
+use crate::commands::kind;
+use crate::{Pool, Result};
+use chrono::{DateTime, Utc};
+use holdfast_domain::{CommandId, CommandNo, Kind, Status};
+use std::time::Duration;
+
+/// A verified webhook.
+#[derive(Clone, Debug)]
+pub struct NewUpdate<'a> {
+    pub partner: &'a str,
+    pub event_id: &'a str,
+    pub command: CommandId,
+    /// `pending`, `completed` or `failed`.
+    pub status: Status,
+    pub reason: Option<&'a str>,
+    /// When the partner signed it, in seconds since the epoch, and how far that may be from now.
+    pub timestamp: Option<i64>,
+    pub tolerance: Duration,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Stored {
+    /// Its timestamp is a present one; else nothing was stored.
+    pub in_time: bool,
+    /// It had not been stored before.
+    pub is_new: bool,
+    /// The command, if it is there.
+    pub command: Option<(CommandNo, Kind)>,
+    /// Its run is under way and will look.
+    pub nudged: bool,
+}
+
+/// Stores an update and nudges the run that waits for it, in one statement (PROTOCOL 6). The nudge waits for the row's
+/// lock, shortens no lease, and lets no creation happen earlier.
+pub async fn store(pool: &Pool, update: NewUpdate<'_>) -> Result<Stored> {
+    let query = sqlx::query!(
+        r#"with t as (
+             select $6::float8 is null
+                    or abs(extract(epoch from holdfast_now())::float8 - $6::float8) <= $7::float8 as in_time
+           ),
+           u as (
+             insert into partner_updates (partner, event_id, command_id, status, reason)
+             select $1, $2, $3, $4, $5 from t where in_time
+                 on conflict (partner, event_id) do nothing
+             returning command_id
+           ),
+           w as (
+             update wakeups w
+                set nudge = w.nudge + 1,
+                    run_at = least(w.run_at, holdfast_now()),
+                    due_at = case when w.token is null then holdfast_now() else w.due_at end
+               from commands c
+               join u on u.command_id = c.id
+              where w.no = c.no and w.lane = 0
+             returning w.no
+           )
+           select t.in_time as "in_time!", exists(select from u) as "is_new!", exists(select from w) as "nudged!",
+                  c.no as "no?", c.kind as "kind?"
+             from t
+             left join commands c on c.id = $3"#,
+        update.partner,
+        update.event_id,
+        update.command.0,
+        update.status.name(),
+        update.reason,
+        update.timestamp.map(|timestamp| timestamp as f64),
+        update.tolerance.as_secs_f64(),
+    );
+    let row = pool.fetch_one(query).await?;
+    let command = match (row.no, row.kind) {
+        (Some(no), Some(code)) => Some((CommandNo(no), kind(code)?)),
+        _ => None,
+    };
+    Ok(Stored { in_time: row.in_time, is_new: row.is_new, command, nudged: row.nudged })
+}
+
+/// Takes a command up again that was parked because nobody knew how it ended, and about which a partner has now said so
+/// (PROTOCOL 20). A statement of its own: an end that was being written when the update came is seen only now. Answers
+/// whether there was one.
+pub async fn reopen(pool: &Pool, no: CommandNo) -> Result<bool> {
+    let query = sqlx::query!(
+        r#"with o as (
+             delete from outcomes o
+              using commands c
+              where o.no = $1 and c.no = o.no and o.status = 'needs_attention'
+                and o.reason in ('settlement_timeout', 'outcome_unknown', 'key_lifetime_over')
+                and exists (select from partner_updates u where u.command_id = c.id and u.status <> 'pending')
+             returning o.no, c.kind, o.progress, o.sequence
+           )
+           insert into wakeups (no, lane, kind, status, step, sent, progress, sequence, nudge, due_at)
+           select no, 0, kind, 'processing', 'settle', true, progress, sequence, 1, holdfast_now() from o
+               on conflict (no, lane) do nothing
+           returning no"#,
+        no.0
+    );
+    Ok(pool.fetch_optional(query).await?.is_some())
+}
+
+/// What one partner said about a command.
+#[derive(Clone, Debug)]
+pub struct Update {
+    pub event_id: String,
+    pub status: Status,
+    pub reason: Option<String>,
+    pub received_at: DateTime<Utc>,
+}
+
+/// The first final word of this partner about this command. Those that contradict it come later and change nothing.
+pub async fn final_word(pool: &Pool, partner: &str, command: CommandId) -> Result<Option<Update>> {
+    let query = sqlx::query!(
+        "select event_id, status, reason, received_at
+           from partner_updates
+          where command_id = $2 and partner = $1 and status <> 'pending'
+          order by received_at, event_id
+          limit 1",
+        partner,
+        command.0
+    );
+    let Some(row) = pool.fetch_optional(query).await? else { return Ok(None) };
+    let status = crate::commands::status(Some(row.status))?;
+    Ok(Some(Update { event_id: row.event_id, status, reason: row.reason, received_at: row.received_at }))
+}
