@@ -203,7 +203,7 @@ async fn only_a_key_of_ours_opens_the_door() {
 async fn unknown_paths_and_methods_are_problems_too() {
     let stack = Stack::with(Options::default()).await;
     let wrong_method = stack.request("DELETE", "/api/v1/transactions").send().await.expect("an answer");
-    assert_eq!(wrong_method.headers()["allow"], "POST");
+    assert_eq!(wrong_method.headers()["allow"], "POST,GET,HEAD");
     assert_eq!(problem(wrong_method).await.0, 405);
     for path in ["/", "/api/v1/unicorns", "/api/v1/transactions/not-an-id/"] {
         assert_eq!(problem(stack.request("GET", path).send().await.expect("an answer")).await.0, 404, "{path}");

@@ -2,9 +2,11 @@
 
 mod accept;
 mod callbacks;
+mod cancel;
 mod every_kind;
 mod handlers;
 mod kills;
+mod lists;
 mod orders;
 mod outages;
 mod query;

@@ -73,6 +73,8 @@ fn finish(no: CommandNo, token: i64, claim_tell: bool) -> Finish {
     Finish {
         hold: Hold { no, token: Token(token) },
         nudge: 0,
+        client: ClientNo(1),
+        created_at: chrono::DateTime::UNIX_EPOCH,
         outcome: Outcome::Completed,
         progress: Progress::default(),
         trail: Vec::new(),

@@ -19,6 +19,10 @@ pub enum Problem {
     /// Every wrong field at once.
     InvalidContent(Vec<Violation>),
     KeyReused,
+    /// A parameter of the query, and what is wrong with it.
+    InvalidQuery(String),
+    /// Why it can no longer be cancelled.
+    NotCancellable(String),
     Unauthorized,
     /// A webhook whose signature does not verify, or whose time has passed.
     NotAuthentic,
@@ -59,6 +63,8 @@ impl Problem {
                 "idempotency-key-reused",
                 "Idempotency key was used with other content",
             ),
+            Self::InvalidQuery(_) => (StatusCode::BAD_REQUEST, "invalid-query", "Query is not valid"),
+            Self::NotCancellable(_) => (StatusCode::CONFLICT, "not-cancellable", "It cannot be cancelled"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "API key is missing or not valid"),
             Self::NotAuthentic => {
                 (StatusCode::UNAUTHORIZED, "webhook-not-authentic", "Signature is missing, not valid, or too old")
@@ -78,7 +84,9 @@ impl Problem {
 
     fn detail(&self) -> Option<String> {
         let text = match self {
-            Self::Unparseable(detail) => return Some(detail.clone()),
+            Self::Unparseable(detail) | Self::InvalidQuery(detail) | Self::NotCancellable(detail) => {
+                return Some(detail.clone());
+            }
             Self::KeyMissing => "Send the body's own id (such as transactionId) or an Idempotency-Key header",
             Self::KeyMalformed => "An Idempotency-Key has 1 to 255 visible ASCII characters, bare or in double quotes",
             Self::KeyReused => "The first content stands. Use another key for another command",

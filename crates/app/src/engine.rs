@@ -149,6 +149,8 @@ impl Engine {
         let finish = Finish {
             hold: run.hold(),
             nudge: run.claimed.nudge,
+            client: run.claimed.client,
+            created_at: run.claimed.created_at,
             trail: run.take_trail(&outcome),
             progress: run.progress.clone(),
             outcome,

@@ -7,9 +7,12 @@ use holdfast_domain::progress::Progress;
 use holdfast_domain::resource::{self, Links, Resource};
 use holdfast_domain::status::{Reason, Step};
 use holdfast_domain::{ClientNo, CommandId, CommandNo, Kind, Status, json};
-use holdfast_store::commands::{self, Version};
+use holdfast_store::commands::{self, Current, Version};
+use holdfast_store::lists::{self, Listed};
 use holdfast_store::{Error, events};
 use serde::Serialize;
+
+pub use holdfast_store::lists::{Place, Wanted};
 use serde_json::Value;
 
 /// What stands under an id that a client asked for.
@@ -32,16 +35,26 @@ pub async fn find(app: &App, client: ClientNo, kind: Kind, id: CommandId) -> Res
         return Ok(Found::Nothing);
     }
     let Some(current) = commands::current(&app.pool, client, kind, id).await? else { return Ok(Found::IssuedOnly) };
-    let version = Version { sequence: current.sequence, status: current.status };
-    let standing = Standing {
-        status: current.status,
-        step: current.step,
-        reason: current.reason,
-        progress: current.progress,
-        finished_at: current.finished_at,
-    };
-    let resource = represent(id, kind, read(kind, &current.body)?, current.created_at, standing);
-    Ok(Found::Command(Box::new(View { no: current.no, version, resource })))
+    Ok(Found::Command(Box::new(view(id, current)?)))
+}
+
+fn view(id: CommandId, current: Current) -> Result<View, Error> {
+    let Current { no, kind, body, created_at, status, step, reason, progress, sequence, finished_at } = current;
+    let standing = Standing { status, step, reason, progress, finished_at };
+    let resource = represent(id, kind, read(kind, &body)?, created_at, standing);
+    Ok(View { no, version: Version { sequence, status }, resource })
+}
+
+/// One page of a client's commands, newest first, and the place where the next one begins, if there is one.
+pub async fn list(app: &App, wanted: Wanted) -> Result<(Vec<Resource>, Option<Place>), Error> {
+    // One more than is shown tells whether there are more.
+    let mut listed = lists::page(&app.pool, Wanted { limit: wanted.limit + 1, ..wanted }).await?;
+    let more = listed.len() as i64 > wanted.limit;
+    listed.truncate(wanted.limit as usize);
+    let place = |last: &Listed| Place { created_at: last.current.created_at, no: last.current.no };
+    let next = listed.last().filter(|_| more).map(place);
+    let resources = listed.into_iter().map(|listed| Ok(view(listed.id, listed.current)?.resource));
+    Ok((resources.collect::<Result<_, Error>>()?, next))
 }
 
 /// The part of a representation that changes.

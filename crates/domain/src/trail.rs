@@ -52,6 +52,8 @@ pub enum Happening {
     Finished {
         status: Status,
     },
+    /// By its client, before anything was sent.
+    Cancelled,
     CallbackAttempted {
         callback_id: String,
         attempt: u16,

@@ -9,6 +9,7 @@ pub mod commands;
 pub mod dead_letters;
 pub mod error;
 pub mod events;
+pub mod lists;
 pub mod orders;
 pub mod partner_updates;
 pub mod pool;

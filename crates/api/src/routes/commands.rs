@@ -2,6 +2,7 @@
 
 use crate::error::Problem;
 use crate::headers::{self, Caller};
+use crate::routes::lists;
 use crate::state::State;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{self, Path};
@@ -11,6 +12,7 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use holdfast_app::accept::Receipt;
+use holdfast_app::cancel::{self, Cancelled};
 use holdfast_app::query::{self, Found, View};
 use holdfast_app::{StoreError, pause};
 use holdfast_domain::content::{self, Content};
@@ -30,7 +32,9 @@ type Shared = extract::State<State>;
 pub(crate) fn router(kind: Kind) -> Router<State> {
     Router::new()
         .route("/", post(move |state, caller, headers, body| submit(kind, state, caller, headers, body)))
+        .route("/", get(move |state, caller, query| lists::list(kind, state, caller, query)))
         .route("/{id}", get(move |state, caller, id, headers| show(kind, state, caller, id, headers)))
+        .route("/{id}/cancel", post(move |state, caller, id| cancel(kind, state, caller, id)))
         .route("/{id}/events", get(move |state, caller, id| events(kind, state, caller, id)))
 }
 
@@ -171,6 +175,23 @@ fn issued(kind: Kind, id: CommandId) -> Response {
 /// Changes with every write and every change of status, and only then.
 fn etag(view: &View) -> String {
     format!("W/\"{}-{}\"", view.version.sequence, view.version.status)
+}
+
+/// Ends a command of which nothing was sent yet; again and again if need be.
+async fn cancel(
+    kind: Kind,
+    extract::State(state): Shared,
+    Caller(client): Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    match cancel::cancel(&state.app, client, kind, command_id(&id)?).await? {
+        Cancelled::Done(view) => {
+            let etag = etag(&view);
+            Ok(represent(*view, etag, false, None))
+        }
+        Cancelled::Refused(why) => Err(Problem::NotCancellable(why)),
+        Cancelled::Nothing => Err(Problem::NotFound),
+    }
 }
 
 /// The audit trail.

@@ -2,4 +2,5 @@
 
 pub(crate) mod commands;
 pub(crate) mod health;
+pub(crate) mod lists;
 pub(crate) mod webhooks;

@@ -4,11 +4,13 @@
 //! Postgres re-checks only the locked row after a wait. `commands` is joined for reading and never locked. All
 //! multi-row writes lock first, rows of the lane `run` before those of `tell`, each by number.
 
+mod cancel;
 mod claim;
 mod relay;
 mod run;
 mod tell;
 
+pub use cancel::{Refused, cancel, why_not};
 pub use claim::{Claim, Claimed, claim, claim_due, claimed_under, held};
 pub use relay::{Marked, Overdue, mark_published, take_overdue};
 pub use run::{Finish, Finished, Hold, Note, finish, note, wait};

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use holdfast_domain::progress::Progress;
 use holdfast_domain::status::{Outcome, Step};
 use holdfast_domain::trail::Entry;
-use holdfast_domain::{CommandNo, Status, Token, WorkerId};
+use holdfast_domain::{ClientNo, CommandNo, Status, Token, WorkerId};
 
 use sqlx::types::Json;
 use std::time::Duration;
@@ -209,6 +209,9 @@ pub struct Finish {
     pub hold: Hold,
     /// Seen at the claim. Who would be parked looks again instead if somebody has knocked since.
     pub nudge: i32,
+    /// Copied into the outcome, for lists.
+    pub client: ClientNo,
+    pub created_at: DateTime<Utc>,
     pub outcome: Outcome,
     pub progress: Progress,
     pub trail: Vec<Entry>,
@@ -234,6 +237,8 @@ struct Ends<'a> {
     tokens: Vec<i64>,
     statuses: Vec<&'static str>,
     nudges: Vec<i32>,
+    clients: Vec<i32>,
+    created: Vec<DateTime<Utc>>,
     reasons: Vec<Option<&'a str>>,
     details: Vec<Option<&'a str>>,
     progress: Vec<Json<&'a Progress>>,
@@ -250,6 +255,8 @@ impl<'a> Ends<'a> {
             columns.nos.push(finish.hold.no.0);
             columns.tokens.push(finish.hold.token.0);
             columns.nudges.push(finish.nudge);
+            columns.clients.push(finish.client.0);
+            columns.created.push(finish.created_at);
             columns.statuses.push(finish.outcome.status().name());
             columns.reasons.push(reason.map(|reason| reason.code.as_str()));
             columns.details.push(reason.map(|reason| reason.detail.as_str()));
@@ -271,8 +278,9 @@ pub async fn finish(pool: &Pool, worker: WorkerId, lease: Duration, finishes: &[
         r#"with d as (
              select *
                from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[],
-                           $8::bool[], $9::bool[], $12::int[])
-                 as d(no, token, status, reason, detail, progress, trail, tell, claim, nudge)
+                           $8::bool[], $9::bool[], $12::int[], $13::int[], $14::timestamptz[])
+                 as d(no, token, status, reason, detail, progress, trail, tell, claim, nudge, client,
+                      created_at)
            ),
            l as materialized (
              select no from wakeups where no = any($1) and lane = 0 order by no for update
@@ -283,11 +291,11 @@ pub async fn finish(pool: &Pool, worker: WorkerId, lease: Duration, finishes: &[
               where w.no = d.no and w.lane = 0 and w.token = d.token
                 and (d.status <> 'needs_attention' or w.nudge = d.nudge)
              returning w.no, w.kind, w.sequence + 1 as sequence, d.token, d.status, d.reason, d.detail, d.progress,
-                       d.trail, d.tell, d.claim
+                       d.trail, d.tell, d.claim, d.client, d.created_at
            ),
            o as (
-             insert into outcomes (no, status, reason, detail, progress, sequence)
-             select no, status, reason, detail, progress, sequence from g
+             insert into outcomes (no, status, reason, detail, progress, sequence, client, kind, created_at)
+             select no, status, reason, detail, progress, sequence, client, kind, created_at from g
            ),
            e as (
              insert into events (no, sequence, data) select no, sequence, trail from g
@@ -341,6 +349,8 @@ pub async fn finish(pool: &Pool, worker: WorkerId, lease: Duration, finishes: &[
         worker.0,
         lease.as_secs_f64(),
         &columns.nudges,
+        &columns.clients,
+        &columns.created,
     );
     let rows = pool.fetch_all(query).await?;
     let finished = rows.into_iter().map(|row| Finished {
