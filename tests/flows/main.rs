@@ -3,6 +3,7 @@
 mod accept;
 mod callbacks;
 mod cancel;
+mod clients;
 mod every_kind;
 mod handlers;
 mod kills;

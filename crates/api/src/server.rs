@@ -32,6 +32,7 @@ pub fn router(state: State) -> Router {
     });
     Router::new()
         .merge(kinds)
+        .nest("/api/v1/callback-endpoint", routes::endpoint::router())
         .route("/api/v1/webhooks/{partner}", post(routes::webhooks::receive))
         .route("/livez", get(routes::health::livez))
         .route("/readyz", get(routes::health::readyz))

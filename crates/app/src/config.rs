@@ -194,13 +194,19 @@ pub struct Callbacks {
     pub timeout_ms: Millis,
     /// The wait after each failed attempt, ± 20 %. One attempt more than there are waits. In the environment: `5000,300000`.
     pub schedule_ms: Vec<Millis>,
+    /// How long an old secret signs beside the new one.
+    pub secret_overlap_ms: Millis,
 }
 
 impl Default for Callbacks {
     fn default() -> Self {
         // 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h, 12 h, 12 h, 24 h: eleven attempts over 75 h.
         let schedule_s = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000, 43_200, 43_200, 86_400];
-        Self { timeout_ms: Millis(10_000), schedule_ms: schedule_s.map(|s| Millis(s * 1_000)).to_vec() }
+        Self {
+            timeout_ms: Millis(10_000),
+            schedule_ms: schedule_s.map(|s| Millis(s * 1_000)).to_vec(),
+            secret_overlap_ms: Millis(86_400_000),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use holdfast_domain::ClientNo;
 use holdfast_domain::api_key::ApiKey;
 use holdfast_partners::signature;
 use holdfast_store::clients::{self, NewClient};
+use std::time::Duration;
 use url::Url;
 
 /// Shown once.
@@ -32,7 +33,16 @@ pub async fn create_client(app: &App, name: &str, callback_url: Option<&str>) ->
     Ok(client.map(|client| Created { client, api_key, callback_secret }))
 }
 
-fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
+/// A further API key for the client of this name. Those that it has are valid for `overlap` more. `None`: no such client.
+pub async fn rotate_key(app: &App, name: &str, overlap: Duration) -> anyhow::Result<Option<String>> {
+    let api_key = ApiKey::format(random()?, random()?);
+    let key_id = ApiKey::parse(&api_key).context("read the new key")?.key_id;
+    let hash = app.server_key.api_key_hash(&api_key);
+    let rotated = clients::rotate_key(&app.pool, name, key_id, &hash, overlap).await.context("store the new key")?;
+    Ok(rotated.then_some(api_key))
+}
+
+pub(crate) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).context("draw random bytes")?;
     Ok(bytes)

@@ -1,6 +1,6 @@
 //! The use cases: what the binaries do, without how they are reached.
 //!
-//! `accept`, `cancel`, `query`, `watch`, `webhook` and `keys` serve the API; `engine`, `dispatch`, `handlers` and `tell` are the worker, `statements` its batched writes;
+//! `accept`, `cancel`, `endpoint`, `query`, `watch`, `webhook` and `keys` serve the API; `engine`, `dispatch`, `handlers` and `tell` are the worker, `statements` its batched writes;
 //! `relay` and `publish` serve both. Only this crate joins the store, the queue and the partners.
 
 pub mod accept;
@@ -10,6 +10,7 @@ pub mod circuit;
 pub mod config;
 pub mod credentials;
 pub mod dispatch;
+pub mod endpoint;
 pub mod engine;
 pub mod failpoint;
 pub mod handlers;

@@ -143,7 +143,9 @@ async fn attempt(engine: &Engine, news: &News) -> anyhow::Result<()> {
     let timestamp = news.now().timestamp();
     let traceparent = news.traceparent.as_deref();
     failpoint::hit("before_callback");
-    let callback = Callback { url: &url, secret: &endpoint.secret, id: &id, timestamp, body, traceparent };
+    let secrets = [Some(&endpoint.secret), endpoint.previous_secret.as_ref()].into_iter().flatten();
+    let secrets = secrets.map(Vec::as_slice).collect();
+    let callback = Callback { url: &url, secrets, id: &id, timestamp, body, traceparent };
     let exchange = engine.deliverer.deliver(callback).await;
     failpoint::hit("after_callback");
     conclude(engine, news, id, exchange).await

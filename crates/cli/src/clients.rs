@@ -5,6 +5,7 @@ use anyhow::{Context as _, ensure};
 use clap::Subcommand;
 use holdfast_app::{App, credentials};
 use holdfast_store::clients;
+use std::time::Duration;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -16,6 +17,17 @@ pub(crate) enum Command {
         #[arg(long)]
         callback_url: Option<String>,
     },
+    /// Prints a new API key, once. The old ones expire after the overlap.
+    Rotate {
+        name: String,
+        /// How long the old keys are still valid, in seconds.
+        #[arg(long, default_value_t = 86_400)]
+        overlap_s: u64,
+    },
+    /// Refuses all keys of a client, within 5 s. What it has submitted goes on, and it is told.
+    Disable { name: String },
+    /// Takes that back.
+    Enable { name: String },
     /// Lists all clients with the ids of their keys.
     List,
 }
@@ -23,6 +35,9 @@ pub(crate) enum Command {
 pub(crate) async fn run(app: &App, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Create { name, callback_url } => create(app, &name, callback_url.as_deref()).await,
+        Command::Rotate { name, overlap_s } => rotate(app, &name, Duration::from_secs(overlap_s)).await,
+        Command::Disable { name } => set_disabled(app, &name, true).await,
+        Command::Enable { name } => set_disabled(app, &name, false).await,
         Command::List => list(app).await,
     }
 }
@@ -38,6 +53,20 @@ async fn create(app: &App, name: &str, callback_url: Option<&str>) -> anyhow::Re
         "callbackSecret": created.callback_secret,
     });
     say(serde_json::to_string_pretty(&shown)?);
+    Ok(())
+}
+
+async fn rotate(app: &App, name: &str, overlap: Duration) -> anyhow::Result<()> {
+    let api_key = credentials::rotate_key(app, name, overlap).await?;
+    let api_key = api_key.with_context(|| format!("there is no client named {name}"))?;
+    say(serde_json::to_string_pretty(&serde_json::json!({ "name": name, "apiKey": api_key }))?);
+    Ok(())
+}
+
+async fn set_disabled(app: &App, name: &str, disabled: bool) -> anyhow::Result<()> {
+    let found = clients::set_disabled(&app.pool, name, disabled).await.context("change the client")?;
+    ensure!(found, "there is no client named {name}");
+    say(format_args!("{name} is {}", if disabled { "disabled" } else { "active" }));
     Ok(())
 }
 

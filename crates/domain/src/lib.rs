@@ -4,6 +4,7 @@ pub mod api_key;
 pub mod cloud_event;
 pub mod command;
 pub mod content;
+pub mod endpoint;
 mod fields;
 pub mod ids;
 pub mod json;

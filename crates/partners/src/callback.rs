@@ -10,7 +10,8 @@ use url::Url;
 #[derive(Debug)]
 pub struct Callback<'a> {
     pub url: &'a Url,
-    pub secret: &'a [u8],
+    /// All that are valid now, the newest first: each of them signs.
+    pub secrets: Vec<&'a [u8]>,
     /// The CloudEvents id, the same on every retry.
     pub id: &'a str,
     /// Seconds since the epoch.
@@ -49,15 +50,15 @@ impl Deliverer {
     }
 
     pub async fn deliver(&self, callback: Callback<'_>) -> Exchange<Delivery> {
-        let Callback { url, secret, id, timestamp, body, traceparent } = callback;
-        let signature = signature::sign(secret, id, timestamp, &body);
+        let Callback { url, secrets, id, timestamp, body, traceparent } = callback;
+        let signatures: Vec<_> = secrets.iter().map(|secret| signature::sign(secret, id, timestamp, &body)).collect();
         let mut request = self
             .client
             .post(url.clone())
             .header("content-type", cloud_event::CONTENT_TYPE)
             .header("webhook-id", id)
             .header("webhook-timestamp", timestamp)
-            .header("webhook-signature", signature)
+            .header("webhook-signature", signatures.join(" "))
             .body(body);
         if let Some(traceparent) = traceparent {
             request = request.header("traceparent", traceparent);

@@ -3,6 +3,7 @@
 use crate::{Pool, Result};
 use chrono::{DateTime, Utc};
 use holdfast_domain::ClientNo;
+use std::time::Duration;
 
 /// Who an API key belongs to.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub struct Owner {
 pub struct CallbackEndpoint {
     pub callback_url: Option<String>,
     pub secret: Vec<u8>,
+    /// The one before, while it is still valid.
+    pub previous_secret: Option<Vec<u8>>,
 }
 
 pub struct Listed {
@@ -77,7 +80,7 @@ pub async fn list(pool: &Pool) -> Result<Vec<Listed>> {
 
 pub async fn owner_of_key(pool: &Pool, key_id: &str) -> Result<Option<Owner>> {
     let query = sqlx::query!(
-        r#"select k.client, k.hash, c.disabled_at is not null as "disabled!"
+        r#"select k.client, k.hash, c.disabled_at is not null or coalesce(k.expires_at <= holdfast_now(), false) as "disabled!"
              from api_keys k
              join clients c on c.no = k.client
             where k.key_id = $1"#,
@@ -88,7 +91,72 @@ pub async fn owner_of_key(pool: &Pool, key_id: &str) -> Result<Option<Owner>> {
 }
 
 pub async fn callback_endpoint(pool: &Pool, client: ClientNo) -> Result<Option<CallbackEndpoint>> {
-    let query = sqlx::query!("select callback_url, callback_secret from clients where no = $1", client.0);
+    let query = sqlx::query!(
+        "select callback_url, callback_secret,
+                case when callback_previous_until > holdfast_now() then callback_previous_secret end as previous
+           from clients
+          where no = $1",
+        client.0
+    );
     let row = pool.fetch_optional(query).await?;
-    Ok(row.map(|row| CallbackEndpoint { callback_url: row.callback_url, secret: row.callback_secret }))
+    Ok(row.map(|row| CallbackEndpoint {
+        callback_url: row.callback_url,
+        secret: row.callback_secret,
+        previous_secret: row.previous,
+    }))
+}
+
+pub async fn set_callback_url(pool: &Pool, client: ClientNo, url: Option<&str>) -> Result<()> {
+    pool.execute(sqlx::query!("update clients set callback_url = $2 where no = $1", client.0, url)).await?;
+    Ok(())
+}
+
+/// From now on callbacks are signed with this secret, and for `overlap` with the one before too.
+pub async fn rotate_callback_secret(pool: &Pool, client: ClientNo, secret: &[u8], overlap: Duration) -> Result<()> {
+    let query = sqlx::query!(
+        "update clients
+            set callback_secret = $2,
+                callback_previous_secret = callback_secret,
+                callback_previous_until = holdfast_now() + make_interval(secs => $3)
+          where no = $1",
+        client.0,
+        secret,
+        overlap.as_secs_f64()
+    );
+    pool.execute(query).await?;
+    Ok(())
+}
+
+/// Gives the client of this name another key; those that it has expire after `overlap`, if not before. Answers whether
+/// there is such a client.
+pub async fn rotate_key(pool: &Pool, name: &str, key_id: &str, hash: &[u8], overlap: Duration) -> Result<bool> {
+    let query = sqlx::query!(
+        "with c as (
+           select no from clients where name = $1
+         ),
+         old as (
+           update api_keys k
+              set expires_at = least(k.expires_at, holdfast_now() + make_interval(secs => $4))
+             from c
+            where k.client = c.no
+         )
+         insert into api_keys (key_id, client, hash) select $2, no, $3 from c
+         returning client",
+        name,
+        key_id,
+        hash,
+        overlap.as_secs_f64()
+    );
+    Ok(pool.fetch_optional(query).await?.is_some())
+}
+
+/// Refuses all of this client's keys from now on, or takes that back. What it has submitted goes on. Answers whether there
+/// is such a client.
+pub async fn set_disabled(pool: &Pool, name: &str, disabled: bool) -> Result<bool> {
+    let query = sqlx::query!(
+        "update clients set disabled_at = case when $2 then coalesce(disabled_at, holdfast_now()) end where name = $1",
+        name,
+        disabled
+    );
+    Ok(pool.execute(query).await?.rows_affected() == 1)
 }

@@ -1,0 +1,65 @@
+//! `/api/v1/callback-endpoint`: where this client is told, and the secret that says it is us.
+
+use crate::error::Problem;
+use crate::headers::{self, Caller};
+use crate::state::State;
+use axum::extract::rejection::BytesRejection;
+use axum::routing::{get, post};
+use axum::{Json, Router, extract};
+use bytes::Bytes;
+use holdfast_app::endpoint;
+use holdfast_domain::endpoint::Endpoint;
+use holdfast_domain::json;
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+
+type Shared = extract::State<State>;
+
+pub(crate) fn router() -> Router<State> {
+    Router::new().route("/", get(show).put(set).delete(remove)).route("/rotate-secret", post(rotate_secret))
+}
+
+#[derive(Serialize)]
+struct Shown {
+    url: String,
+    /// `whsec_…`, when the endpoint is new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+}
+
+async fn show(extract::State(state): Shared, Caller(client): Caller) -> Result<Json<Shown>, Problem> {
+    let url = endpoint::get(&state.app, client).await?.ok_or(Problem::NotFound)?;
+    Ok(Json(Shown { url, secret: None }))
+}
+
+async fn set(
+    extract::State(state): Shared,
+    Caller(client): Caller,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Shown>, Problem> {
+    if !headers::is_json(&headers) {
+        return Err(Problem::UnsupportedMediaType);
+    }
+    let body = body.map_err(|_| Problem::PayloadTooLarge)?;
+    let document = json::parse(&body).map_err(|error| Problem::Unparseable(error.to_string()))?;
+    let Endpoint { url } = Endpoint::parse(document).map_err(Problem::InvalidContent)?;
+    let secret = endpoint::put(&state.app, client, &url).await?;
+    Ok(Json(Shown { url, secret }))
+}
+
+async fn remove(extract::State(state): Shared, Caller(client): Caller) -> Result<StatusCode, Problem> {
+    endpoint::delete(&state.app, client).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn rotate_secret(
+    extract::State(state): Shared,
+    Caller(client): Caller,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let secret = endpoint::rotate_secret(&state.app, client).await.map_err(|error| {
+        tracing::error!(error = format!("{error:#}"), "could not rotate a secret");
+        Problem::Unavailable
+    })?;
+    Ok(Json(serde_json::json!({ "secret": secret })))
+}

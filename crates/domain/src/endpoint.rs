@@ -1,0 +1,23 @@
+//! Where a client wants to be told, as it describes it.
+
+use crate::fields::{Fields, callback_url};
+use crate::json::{Document, Violation};
+
+/// A client's standing callback endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    pub url: String,
+}
+
+impl Endpoint {
+    /// Checks every field and names every wrong one.
+    pub fn parse(body: Document) -> Result<Self, Vec<Violation>> {
+        if !body.violations.is_empty() {
+            return Err(body.violations);
+        }
+        let mut fields = Fields::of(body.root)?;
+        let url = fields.required_string("url", callback_url);
+        fields.finish()?;
+        Ok(Self { url: url.expect("a missing one is a violation") })
+    }
+}

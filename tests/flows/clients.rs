@@ -1,0 +1,92 @@
+//! Clients: their endpoint, their secrets, their keys.
+
+use holdfast_app::credentials::rotate_key;
+use holdfast_store::clients;
+use holdfast_testkit::{Options, Stack, eventually};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use standardwebhooks::Webhook;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+const ENDPOINT: &str = "/api/v1/callback-endpoint";
+
+async fn ask(stack: &Stack, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
+    let answer = stack.request(method, path).json(&body).send().await.expect("an answer");
+    (answer.status(), answer.json().await.unwrap_or_default())
+}
+
+#[tokio::test]
+async fn a_client_sets_its_endpoint_and_is_told_there() {
+    let stack = Stack::start().await;
+    assert_eq!(ask(&stack, "GET", ENDPOINT, Value::Null).await.0, StatusCode::NOT_FOUND);
+    let url = format!("{}/callbacks", stack.inbox_url);
+    let (status, shown) = ask(&stack, "PUT", ENDPOINT, json!({ "url": url })).await;
+    assert_eq!((status, shown["secret"].as_str()), (StatusCode::OK, Some(stack.callback_secret.as_str())));
+    let (_, shown) = ask(&stack, "PUT", ENDPOINT, json!({ "url": url })).await;
+    assert_eq!(shown, json!({ "url": url }), "the secret is shown once");
+    assert_eq!(ask(&stack, "GET", ENDPOINT, Value::Null).await, (StatusCode::OK, json!({ "url": url })));
+    let body = json!({ "transactionId": "t", "amount": "1.00", "currency": "EUR" });
+    let submission = stack.submit_body(&body).await;
+    stack.settled(&submission).await;
+    assert_eq!(stack.told(&submission).len(), 1);
+    assert_eq!(ask(&stack, "DELETE", ENDPOINT, Value::Null).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(ask(&stack, "GET", ENDPOINT, Value::Null).await.0, StatusCode::NOT_FOUND);
+    for wrong in [json!({}), json!({ "url": "ftp://x" }), json!({ "url": "http://x", "colour": 1 })] {
+        assert_eq!(ask(&stack, "PUT", ENDPOINT, wrong).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+}
+
+#[tokio::test]
+async fn while_a_secret_is_exchanged_both_verify() {
+    let mut stack = Stack::with(Options::default()).await;
+    let (status, rotated) = ask(&stack, "POST", &format!("{ENDPOINT}/rotate-secret"), Value::Null).await;
+    assert_eq!(status, StatusCode::OK);
+    let (old, new) = (stack.callback_secret.clone(), rotated["secret"].as_str().expect("text").to_owned());
+    assert_ne!(old, new);
+    stack.start_worker();
+    let verifies = async |key: &str| {
+        let submission = stack.submit(key, "1.00").await;
+        stack.settled(&submission).await;
+        let told = stack.told(&submission).remove(0);
+        let headers: http::HeaderMap = (&told.headers).try_into().expect("headers");
+        let verifies = |secret: &str| {
+            // The times are the database's, which is moved: only the signature is looked at.
+            let (id, at) = (&told.headers["webhook-id"], told.headers["webhook-timestamp"].parse().expect("a number"));
+            let signature = Webhook::new(secret).expect("a secret").sign(id, at, told.body.as_bytes());
+            headers["webhook-signature"].to_str().expect("text").contains(&signature.expect("signs"))
+        };
+        (verifies(&old), verifies(&new))
+    };
+    assert_eq!(verifies("overlap").await, (true, true));
+    stack.advance(Duration::from_secs(86_401)).await;
+    // An endpoint is remembered for seconds, by the clock that cannot be moved.
+    eventually("the old one is gone", async || (verifies(&another_key()).await == (false, true)).then_some(())).await;
+}
+
+fn another_key() -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    format!("later-{}", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+#[tokio::test]
+async fn an_old_key_is_valid_during_its_overlap_and_a_disabled_clients_never() {
+    let stack = Stack::with(Options::default()).await;
+    let status = async |key: &str| {
+        let answer = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let answer = answer.get(format!("{}/api/v1/orders", stack.api_url)).bearer_auth(key).send().await;
+        answer.expect("an answer").status()
+    };
+    let new = rotate_key(&stack.app, "test", Duration::from_secs(60)).await.expect("rotates").expect("a client");
+    assert_eq!((status(&stack.api_key).await, status(&new).await), (StatusCode::OK, StatusCode::OK));
+    stack.advance(Duration::from_secs(61)).await;
+    let refused = async |key: &str| {
+        eventually("it is refused", async || (status(key).await == StatusCode::UNAUTHORIZED).then_some(())).await;
+    };
+    refused(&stack.api_key).await;
+    assert_eq!(status(&new).await, StatusCode::OK);
+    assert!(clients::set_disabled(&stack.app.pool, "test", true).await.expect("disables"));
+    refused(&new).await;
+    assert!(!clients::set_disabled(&stack.app.pool, "nobody", true).await.expect("looks"));
+    assert!(rotate_key(&stack.app, "nobody", Duration::ZERO).await.expect("looks").is_none());
+}
