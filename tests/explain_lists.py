@@ -76,6 +76,8 @@ def main() -> None:
             # As a driver's prepared statement after its first executions: one plan for all values.
             plan = psql(
                 URL,
+                # Off as in our own connections.
+                "set jit = off;\n"
                 "set plan_cache_mode = force_generic_plan;\n"
                 f"prepare list as {query(mark)};\n"
                 f"explain (analyze, costs off, summary on) execute list({arguments.format(rows=rows, half=rows // 2)});",

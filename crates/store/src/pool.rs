@@ -33,7 +33,8 @@ impl Pool {
         let statement_timeout_ms = limits.statement_timeout.as_millis().to_string();
         let options = PgConnectOptions::from_str(database_url)?
             .application_name(application_name)
-            .options([("statement_timeout", statement_timeout_ms.as_str())]);
+            // Every statement here takes microseconds; compiling one would take milliseconds.
+            .options([("statement_timeout", statement_timeout_ms.as_str()), ("jit", "off")]);
         let connections = PgPoolOptions::new()
             .max_connections(limits.connections)
             .acquire_timeout(limits.acquire_timeout)
