@@ -113,6 +113,22 @@ async fn a_late_webhook_takes_up_what_was_parked() {
 }
 
 #[tokio::test]
+async fn what_a_webhook_takes_up_again_does_not_get_a_new_lifetime_of_its_key() {
+    let script = Script::new([Line::Create(503, "")]);
+    let environment = vec![("HOLDFAST__PARTNERS__PROCESSOR__KEY_LIFETIME_MS", "60000".to_owned())];
+    let mut stack = Stack::with(Options { partner: Some(script.router()), environment, ..Options::default() }).await;
+    stack.start_worker();
+    let submission = stack.submit("t", "1.00").await;
+    assert_eq!(stack.settled_in_time(&submission).await["reason"]["code"], "key_lifetime_over");
+    let now = database_time(&stack).await;
+    assert_eq!(deliver(&stack, "evt_1", now, &completed(&submission.id)).await, StatusCode::OK);
+    eventually("it was looked at and parked again", || async { (stack.told(&submission).len() == 2).then_some(()) })
+        .await;
+    assert_eq!(stack.settled(&submission).await["reason"]["code"], "key_lifetime_over");
+    assert_eq!(script.asked(), ["create"], "another creation could be a second one");
+}
+
+#[tokio::test]
 async fn what_is_not_authentic_is_refused_and_changes_nothing() {
     let stack = undecided(&[]).await;
     let submission = stack.submit("t", "1.00").await;

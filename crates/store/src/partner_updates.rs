@@ -88,10 +88,11 @@ pub async fn reopen(pool: &Pool, no: CommandNo) -> Result<bool> {
               where o.no = $1 and c.no = o.no and o.status = 'needs_attention'
                 and o.reason in ('settlement_timeout', 'outcome_unknown', 'key_lifetime_over')
                 and exists (select from partner_updates u where u.command_id = c.id and u.status <> 'pending')
-             returning o.no, c.kind, o.progress, o.sequence
+             returning o.no, c.kind, c.created_at, o.progress, o.sequence
            )
-           insert into wakeups (no, lane, kind, status, step, sent, progress, sequence, nudge, due_at)
-           select no, 0, kind, 'processing', 'settle', true, progress, sequence, 1, holdfast_now() from o
+           insert into wakeups (no, lane, kind, status, step, sent, first_sent_at, progress, sequence, nudge, due_at)
+           -- When something was first sent is no longer known, but not before this: a key's lifetime must not begin anew.
+           select no, 0, kind, 'processing', 'settle', true, created_at, progress, sequence, 1, holdfast_now() from o
                on conflict (no, lane) do nothing
            returning no"#,
         no.0
