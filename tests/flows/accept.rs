@@ -224,7 +224,7 @@ async fn without_postgres_nothing_is_promised() {
     // Warms the key cache: a client that was never seen could not even be recognised.
     stack.submit("before", "1.00").await;
     let sql = format!("alter database \"{name}\" with allow_connections false");
-    let admin = holdfast_testkit::stack::admin().await;
+    let admin = holdfast_testkit::admin().await;
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&admin).await.expect("close the database");
     let end = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1";
     sqlx::query(end).bind(&name).execute(&admin).await.expect("end the connections");

@@ -7,7 +7,7 @@ use holdfast_store::commands::{self, Accepted};
 use holdfast_store::wakeups::{self, Claim, Claimed, Finish, Hold, Marked, Note, Told};
 use holdfast_store::{Pool, clients, workers};
 use holdfast_testkit::clock::advance;
-use holdfast_testkit::stack::database_alone;
+use holdfast_testkit::database_alone;
 use std::time::Duration;
 use uuid::Uuid;
 

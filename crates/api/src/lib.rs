@@ -1,5 +1,6 @@
 //! holdfast-api: accepts commands over HTTP, and says where they stand.
 
+mod body;
 pub mod error;
 mod headers;
 mod routes;

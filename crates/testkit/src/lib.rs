@@ -4,11 +4,15 @@
 pub mod clock;
 pub mod gate;
 pub mod partner;
+mod requests;
 pub mod stack;
+mod surroundings;
 
 pub use gate::Gate;
 pub use partner::{Line, Loss, Script, losing};
-pub use stack::{Options, Stack, Submission, at_partners};
+pub use requests::{Submission, at_partners};
+pub use stack::{Options, Stack};
+pub use surroundings::{admin, database_alone};
 
 use std::time::{Duration, Instant};
 

@@ -1,15 +1,14 @@
 //! `/api/v1/{kind}s`: submit a command, see where it stands, see what happened.
 
+use crate::body::{self, JsonBytes};
 use crate::error::Problem;
 use crate::headers::{self, Caller};
 use crate::routes::lists;
 use crate::state::State;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{self, Path};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use holdfast_app::accept::Receipt;
 use holdfast_app::cancel::{self, Cancelled};
@@ -17,7 +16,7 @@ use holdfast_app::query::{self, Found, View};
 use holdfast_app::{StoreError, pause};
 use holdfast_domain::content::{self, Content};
 use holdfast_domain::resource::{Links, milliseconds};
-use holdfast_domain::{ClientNo, Command, CommandId, Kind, Status, json};
+use holdfast_domain::{ClientNo, Command, CommandId, Kind, Status};
 use http::header::{CACHE_CONTROL, ETAG, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
@@ -54,15 +53,8 @@ async fn submit(
     extract::State(state): Shared,
     Caller(client): Caller,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    if !headers::is_json(&headers) {
-        return Err(Problem::UnsupportedMediaType);
-    }
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::PayloadTooLarge,
-        _ => Problem::Unparseable("body could not be read".to_owned()),
-    })?;
     if !state.is_ready() {
         return Err(Problem::Unavailable);
     }
@@ -73,7 +65,7 @@ async fn submit(
 
 /// Turns a request into a command, or says everything that is wrong with it.
 fn read(kind: Kind, state: &State, client: ClientNo, headers: &HeaderMap, body: &[u8]) -> Result<Command, Problem> {
-    let mut document = json::parse(body).map_err(|error| Problem::Unparseable(error.to_string()))?;
+    let mut document = body::parse(body)?;
     let fingerprint = document.root.fingerprint();
     let body = match content::fill_in(kind, &mut document.root, state.app.config.orders.default_currency()) {
         true => serde_json::to_string(&document.root).expect("what was parsed serialises"),

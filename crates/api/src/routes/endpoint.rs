@@ -1,16 +1,14 @@
 //! `/api/v1/callback-endpoint`: where this client is told, and the secret that says it is us.
 
+use crate::body::{self, JsonBytes};
 use crate::error::Problem;
-use crate::headers::{self, Caller};
+use crate::headers::Caller;
 use crate::state::State;
-use axum::extract::rejection::BytesRejection;
 use axum::routing::{get, post};
 use axum::{Json, Router, extract};
-use bytes::Bytes;
 use holdfast_app::endpoint;
 use holdfast_domain::endpoint::Endpoint;
-use holdfast_domain::json;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
 
 type Shared = extract::State<State>;
@@ -35,15 +33,9 @@ async fn show(extract::State(state): Shared, Caller(client): Caller) -> Result<J
 async fn set(
     extract::State(state): Shared,
     Caller(client): Caller,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    JsonBytes(body): JsonBytes,
 ) -> Result<Json<Shown>, Problem> {
-    if !headers::is_json(&headers) {
-        return Err(Problem::UnsupportedMediaType);
-    }
-    let body = body.map_err(|_| Problem::PayloadTooLarge)?;
-    let document = json::parse(&body).map_err(|error| Problem::Unparseable(error.to_string()))?;
-    let Endpoint { url } = Endpoint::parse(document).map_err(Problem::InvalidContent)?;
+    let Endpoint { url } = Endpoint::parse(body::parse(&body)?).map_err(Problem::InvalidContent)?;
     let secret = endpoint::put(&state.app, client, &url).await?;
     Ok(Json(Shown { url, secret }))
 }

@@ -1,0 +1,68 @@
+//! What we stand on: Postgres and SQS.
+
+use super::Millis;
+use holdfast_domain::Kind;
+use holdfast_store::pool::Limits;
+use serde::Deserialize;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// Connections per process.
+    pub connections: u32,
+    /// How long a request waits for a connection before Postgres counts as down.
+    pub acquire_timeout_ms: Millis,
+    /// Postgres itself ends a statement that takes longer.
+    pub statement_timeout_ms: Millis,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self { connections: 10, acquire_timeout_ms: Millis(2_000), statement_timeout_ms: Millis(5_000) }
+    }
+}
+
+impl Database {
+    pub const fn limits(&self) -> Limits {
+        Limits {
+            connections: self.connections,
+            acquire_timeout: self.acquire_timeout_ms.get(),
+            statement_timeout: self.statement_timeout_ms.get(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sqs {
+    /// Also `AWS_REGION`.
+    pub region: Option<String>,
+    /// Another address than AWS's own. Also `AWS_ENDPOINT_URL_SQS`.
+    pub endpoint_url: Option<String>,
+}
+
+/// Names of the queues; `terraform/queues.json` describes them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueueNames {
+    pub transactions: String,
+    pub refunds: String,
+    pub orders: String,
+}
+
+impl Default for QueueNames {
+    fn default() -> Self {
+        let name = |kind: Kind| format!("holdfast-{}", kind.plural());
+        Self { transactions: name(Kind::Transaction), refunds: name(Kind::Refund), orders: name(Kind::Order) }
+    }
+}
+
+impl QueueNames {
+    pub fn of(&self, kind: Kind) -> &str {
+        match kind {
+            Kind::Transaction => &self.transactions,
+            Kind::Refund => &self.refunds,
+            Kind::Order => &self.orders,
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The one typed configuration of all binaries: `holdfast.toml`, overridden by the environment.
+//!
+//! Every key can be set as `HOLDFAST__SECTION__KEY`. Names that are standard elsewhere work too: `DATABASE_URL`,
+//! `AWS_REGION`, `AWS_ENDPOINT_URL_SQS`, `RUST_LOG`; AWS credentials come from the SDK's own chain. An unknown key is an
+//! error, because a misspelt timeout is an outage later.
+
+mod infrastructure;
+mod kinds;
+mod partner;
+mod process;
+
+pub use infrastructure::{Database, QueueNames, Sqs};
+pub use kinds::{Orders, Refunds, Transactions};
+pub use partner::Partner;
+pub use process::{Api, Callbacks, Worker};
+
+use anyhow::Context as _;
+use holdfast_domain::Kind;
+use holdfast_domain::money::Currency;
+use secrecy::SecretString;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+/// A duration in milliseconds.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(transparent)]
+pub struct Millis(u64);
+
+impl Millis {
+    pub const fn get(self) -> Duration {
+        Duration::from_millis(self.0)
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `postgres://…`. Also `DATABASE_URL`.
+    pub database_url: SecretString,
+    /// 32 bytes or more in base64. Command ids are computed with it: never rotate it, never lose it.
+    pub server_key: SecretString,
+    #[serde(default)]
+    pub database: Database,
+    #[serde(default)]
+    pub sqs: Sqs,
+    #[serde(default)]
+    pub queues: QueueNames,
+    #[serde(default)]
+    pub api: Api,
+    #[serde(default)]
+    pub worker: Worker,
+    #[serde(default)]
+    pub callbacks: Callbacks,
+    /// Third parties by name.
+    #[serde(default)]
+    pub partners: BTreeMap<String, Partner>,
+    /// Which partner takes transactions.
+    #[serde(default)]
+    pub transactions: Transactions,
+    #[serde(default)]
+    pub refunds: Refunds,
+    #[serde(default)]
+    pub orders: Orders,
+}
+
+/// Reads `file` if it exists, then the environment.
+#[expect(clippy::disallowed_methods, reason = "this is the home of reading the environment")]
+pub fn load(file: &Path) -> anyhow::Result<Config> {
+    let source = config::File::from(file).format(config::FileFormat::Toml).required(false);
+    let builder = config::Config::builder().add_source(source);
+    read(builder, std::env::vars().collect()).with_context(|| format!("read configuration ({})", file.display()))
+}
+
+/// Reads an environment alone, as a child process would get it.
+pub fn from_pairs(environment: BTreeMap<String, String>) -> anyhow::Result<Config> {
+    read(config::Config::builder(), environment)
+}
+
+fn read(
+    builder: config::ConfigBuilder<config::builder::DefaultState>,
+    environment: BTreeMap<String, String>,
+) -> anyhow::Result<Config> {
+    let standard = |name: &str| environment.get(name).filter(|value| !value.is_empty()).cloned();
+    let builder = builder
+        .set_override_option("database_url", standard("DATABASE_URL"))?
+        .set_override_option("sqs.region", standard("AWS_REGION"))?
+        .set_override_option("sqs.endpoint_url", standard("AWS_ENDPOINT_URL_SQS"))?;
+    let own = config::Environment::with_prefix("HOLDFAST")
+        .prefix_separator("__")
+        .separator("__")
+        .try_parsing(true)
+        .ignore_empty(true);
+    let own = own.list_separator(",").with_list_parse_key("callbacks.schedule_ms");
+    let own = own.with_list_parse_key("refunds.partners");
+    let builder = builder.add_source(own.source(Some(environment.into_iter().collect())));
+    let config: Config = builder.build()?.try_deserialize()?;
+    config.validate()?;
+    Ok(config)
+}
+
+impl Config {
+    fn validate(&self) -> anyhow::Result<()> {
+        let worker = &self.worker;
+        anyhow::ensure!(worker.run_slots > 0 && worker.tell_slots > 0, "worker slots must not be zero");
+        anyhow::ensure!(
+            worker.receive_wait_ms.get() <= Duration::from_secs(20),
+            "worker.receive_wait_ms is over 20000"
+        );
+        anyhow::ensure!(self.database.connections > 1, "database.connections must be at least 2");
+        let consumed = 10 * worker.pollers * Kind::ALL.len();
+        anyhow::ensure!(
+            worker.run_slots > consumed,
+            "worker.run_slots must be over {consumed}: idle receives hold ten each, and the relay needs some too"
+        );
+        anyhow::ensure!(
+            self.callbacks.timeout_ms.get() + crate::run::MARGIN < worker.lease_ms.get(),
+            "callbacks.timeout_ms: an attempt may take longer than worker.lease_ms allows"
+        );
+        for (name, partner) in &self.partners {
+            let longest = partner.create_timeout_ms.get().max(partner.lookup_timeout_ms.get());
+            anyhow::ensure!(
+                longest + crate::run::MARGIN < worker.lease_ms.get(),
+                "partners.{name}: a request may take longer than worker.lease_ms allows"
+            );
+            anyhow::ensure!(partner.tries > 0, "partners.{name}.tries must not be zero");
+            anyhow::ensure!(partner.concurrency > 0, "partners.{name}.concurrency must not be zero");
+            anyhow::ensure!(!name.contains(','), "partners.{name}: a name must not contain a comma");
+        }
+        let Refunds { partners } = &self.refunds;
+        anyhow::ensure!(!partners.is_empty(), "refunds.partners must not be empty");
+        let distinct: std::collections::BTreeSet<_> = partners.iter().collect();
+        anyhow::ensure!(distinct.len() == partners.len(), "refunds.partners names one twice");
+        anyhow::ensure!(
+            Currency::parse(&self.orders.currency).is_some(),
+            "orders.currency must be an ISO 4217 code such as EUR"
+        );
+        Ok(())
+    }
+
+    /// Every partner that some kind needs is configured. Only who calls them must know them.
+    pub fn validate_partners(&self) -> anyhow::Result<()> {
+        let mut needed = vec![("transactions.partner", &self.transactions.partner)];
+        needed.extend(self.refunds.partners.iter().map(|name| ("refunds.partners", name)));
+        needed.extend(self.orders.partner.iter().map(|name| ("orders.partner", name)));
+        for (key, name) in needed {
+            anyhow::ensure!(self.partners.contains_key(name), "{key}: there is no partners.{name}");
+        }
+        Ok(())
+    }
+}

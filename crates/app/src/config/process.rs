@@ -1,0 +1,94 @@
+//! How API and worker behave.
+
+use super::Millis;
+use serde::Deserialize;
+use std::net::SocketAddr;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Api {
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// A new command that no worker has claimed after this long is looked at by the relay.
+    pub publish_within_ms: Millis,
+    /// How often the state of all commands that somebody waits for is read.
+    pub wait_poll_ms: Millis,
+    /// After SIGTERM, how long requests under way may take.
+    pub grace_ms: Millis,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            publish_within_ms: Millis(2_000),
+            wait_poll_ms: Millis(25),
+            grace_ms: Millis(20_000),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Worker {
+    /// Commands worked on at once. Those that wait for a partner's decision do not count.
+    pub run_slots: usize,
+    /// Callbacks delivered at once.
+    pub tell_slots: usize,
+    /// Receives under way at once, per queue.
+    pub pollers: usize,
+    /// How long a receive waits for messages, at most 20 s.
+    pub receive_wait_ms: Millis,
+    /// How long a claim stands. Below the queue's visibility timeout plus what a redelivery may cost.
+    pub lease_ms: Millis,
+    /// How often due wakeups are looked for.
+    pub relay_interval_ms: Millis,
+    /// Wakeups overdue by this much are published, whoever they are for.
+    pub overdue_ms: Millis,
+    /// How often the worker proves that it is alive.
+    pub heartbeat_ms: Millis,
+    /// A worker silent for this long is declared dead, and what it had claimed becomes due.
+    pub silence_ms: Millis,
+    /// After SIGTERM, how long handlers may take.
+    pub grace_ms: Millis,
+}
+
+impl Default for Worker {
+    fn default() -> Self {
+        Self {
+            run_slots: 256,
+            tell_slots: 128,
+            pollers: 2,
+            receive_wait_ms: Millis(20_000),
+            lease_ms: Millis(30_000),
+            relay_interval_ms: Millis(250),
+            overdue_ms: Millis(5_000),
+            heartbeat_ms: Millis(1_000),
+            silence_ms: Millis(4_000),
+            grace_ms: Millis(60_000),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Callbacks {
+    /// Total deadline of an attempt, the answer's body included.
+    pub timeout_ms: Millis,
+    /// The wait after each failed attempt, ± 20 %. One attempt more than there are waits. In the environment: `5000,300000`.
+    pub schedule_ms: Vec<Millis>,
+    /// How long an old secret signs beside the new one.
+    pub secret_overlap_ms: Millis,
+}
+
+impl Default for Callbacks {
+    fn default() -> Self {
+        // 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h, 12 h, 12 h, 24 h: eleven attempts over 75 h.
+        let schedule_s = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000, 43_200, 43_200, 86_400];
+        Self {
+            timeout_ms: Millis(10_000),
+            schedule_ms: schedule_s.map(|s| Millis(s * 1_000)).to_vec(),
+            secret_overlap_ms: Millis(86_400_000),
+        }
+    }
+}
