@@ -114,7 +114,7 @@ async fn what_was_claimed_as_due_is_found_by_token_when_the_answer_was_lost() {
     let no = accepted(&pool).await.no;
     advance(pool.connections(), SOON).await;
     let tokens = [Token(1), Token(2)];
-    let claimed = wakeups::claim_due(&pool, ME, LEASE, Lane::Run, &Kind::ALL, &tokens).await.expect("claim");
+    let claimed = wakeups::claim_due(&pool, ME, LEASE, wakeups::Due::Run, &Kind::ALL, &tokens).await.expect("claim");
     assert_eq!(claimed.len(), 1);
     let found = wakeups::claimed_under(&pool, &tokens).await.expect("ask");
     assert_eq!(found.iter().map(|claim| claim.no).collect::<Vec<_>>(), [no]);
@@ -216,7 +216,7 @@ async fn a_later_state_is_not_lost_to_an_earlier_telling() {
     assert!(finished[0].telling);
     sqlx::query("update wakeups set sequence = 2").execute(pool.connections()).await.expect("a later state");
     let hold = Hold { no, token: Token(1) };
-    let told = Told { hold, sequence: 1, attempt: 1, trail: Vec::new(), wait: LEASE };
+    let told = Told { hold, sequence: 1, attempt: 1, tries: 1, trail: Vec::new(), wait: LEASE };
     assert!(wakeups::told(&pool, &[&told]).await.expect("told").is_empty());
     assert_eq!(wakeups::tell_again(&pool, &[&told]).await.expect("again").len(), 1);
     let tell = Claim { no, lane: Lane::Tell, token: Token(2) };
@@ -228,7 +228,7 @@ async fn a_later_state_is_not_lost_to_an_earlier_telling() {
     advance(pool.connections(), LEASE * 2).await;
     let claimed = wakeups::claim(&pool, ME, LEASE, &[Claim { token: Token(3), ..tell }]).await.expect("claim");
     assert_eq!((claimed.len(), claimed[0].tries), (1, 1));
-    let told = Told { hold: Hold { no, token: Token(3) }, attempt: 2, ..told };
+    let told = Told { hold: Hold { no, token: Token(3) }, attempt: 2, tries: 2, ..told };
     assert_eq!(wakeups::told(&pool, &[&told]).await.expect("told").len(), 1);
 }
 

@@ -23,6 +23,8 @@ pub enum Problem {
     InvalidQuery(String),
     /// Why it can no longer be cancelled.
     NotCancellable(String),
+    /// Why this callback cannot be sent again.
+    NotResendable(String),
     Unauthorized,
     /// A webhook whose signature does not verify, or whose time has passed.
     NotAuthentic,
@@ -65,6 +67,7 @@ impl Problem {
             ),
             Self::InvalidQuery(_) => (StatusCode::BAD_REQUEST, "invalid-query", "Query is not valid"),
             Self::NotCancellable(_) => (StatusCode::CONFLICT, "not-cancellable", "It cannot be cancelled"),
+            Self::NotResendable(_) => (StatusCode::CONFLICT, "not-resendable", "It cannot be sent again"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "API key is missing or not valid"),
             Self::NotAuthentic => {
                 (StatusCode::UNAUTHORIZED, "webhook-not-authentic", "Signature is missing, not valid, or too old")
@@ -84,7 +87,10 @@ impl Problem {
 
     fn detail(&self) -> Option<String> {
         let text = match self {
-            Self::Unparseable(detail) | Self::InvalidQuery(detail) | Self::NotCancellable(detail) => {
+            Self::Unparseable(detail)
+            | Self::InvalidQuery(detail)
+            | Self::NotCancellable(detail)
+            | Self::NotResendable(detail) => {
                 return Some(detail.clone());
             }
             Self::KeyMissing => "Send the body's own id (such as transactionId) or an Idempotency-Key header",

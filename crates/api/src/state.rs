@@ -1,6 +1,7 @@
 //! What every request handler has.
 
 use holdfast_app::accept::Acceptor;
+use holdfast_app::endpoint::{self, Deliverer};
 use holdfast_app::keys::Keys;
 use holdfast_app::watch::Watch;
 use holdfast_app::webhook::Webhooks;
@@ -17,6 +18,8 @@ pub struct State {
     pub keys: Keys,
     pub watch: Watch,
     pub webhooks: Webhooks,
+    /// For tests of clients' endpoints.
+    pub deliverer: Deliverer,
     pub stop: CancellationToken,
     /// What must end before the process may.
     pub tasks: TaskTracker,
@@ -29,6 +32,7 @@ impl State {
         let tasks = TaskTracker::new();
         Ok(Self {
             webhooks: Webhooks::new(&app)?,
+            deliverer: endpoint::deliverer(&app)?,
             acceptor: Acceptor::start(&app, &tasks),
             keys: Keys::new(app.clone()),
             watch: Watch::start(app.clone(), stop.clone()),

@@ -1,10 +1,10 @@
 //! Cancelling a command that has done nothing yet. The row decides, not what we saw before.
 
-use crate::App;
 use crate::query::{self, Found, View};
+use crate::{App, endpoint};
 use holdfast_domain::{ClientNo, CommandId, Kind, Status};
+use holdfast_store::Error;
 use holdfast_store::wakeups::{self, Refused};
-use holdfast_store::{Error, clients};
 
 /// A claim may come and go between two looks.
 const LOOKS: usize = 3;
@@ -28,9 +28,7 @@ pub async fn cancel(app: &App, client: ClientNo, kind: Kind, id: CommandId) -> R
             }
             Found::Command(view) => view,
         };
-        let endpoint = clients::callback_endpoint(&app.pool, client).await?;
-        let standing = endpoint.is_some_and(|endpoint| endpoint.callback_url.is_some());
-        let tell = standing || view.resource.content.callback_url().is_some();
+        let tell = endpoint::is_told(app, client, &view.resource.content).await?;
         if wakeups::cancel(&app.pool, view.no, tell).await? {
             continue;
         }

@@ -1,6 +1,7 @@
 //! From a message to the row that it points at.
 
 use crate::engine::{Engine, Held};
+use crate::tell;
 use anyhow::Context as _;
 use holdfast_domain::message;
 use holdfast_domain::{Command, CommandId, Lane};
@@ -35,7 +36,17 @@ impl Dispatch {
                 None => return Ok(Verdict::Delete),
             },
         };
-        match (self.0.claim(no, lane).await.context("claim")?, command) {
+        let held = self.0.claim(no, lane).await.context("claim")?;
+        let slot = match &held {
+            Some(held) if held.claimed.lane == Lane::Tell && held.claimed.tries > 0 => {
+                match self.0.tell_again_slots.take_up_to(1).pop() {
+                    Some(slot) => slot,
+                    None => return tell::put_back(&self.0, held).await.map(|()| Verdict::Delete),
+                }
+            }
+            _ => slot,
+        };
+        match (held, command) {
             (Some(held), None) => Ok(self.0.carry(held, slot).await),
             (Some(held), Some(command)) if held.claimed.id == command.id => Ok(self.0.carry(held, slot).await),
             (refused, Some(command)) => self.stand_in(refused, command, slot).await,

@@ -1,11 +1,25 @@
 //! A client's own callback endpoint, and the secret that its callbacks are signed with.
 
-use crate::App;
 use crate::credentials::random;
+use crate::{App, tell};
 use anyhow::Context as _;
 use holdfast_domain::ClientNo;
+use holdfast_domain::cloud_event::CloudEvent;
+use holdfast_domain::content::Content;
+use holdfast_domain::trail::Answer;
+use holdfast_partners::callback::Callback;
 use holdfast_partners::signature::show_secret;
+use holdfast_store::clients::CallbackEndpoint;
 use holdfast_store::{Error, clients};
+use serde::Serialize;
+use url::Url;
+
+pub use holdfast_partners::callback::Deliverer;
+
+/// What calls endpoints.
+pub fn deliverer(app: &App) -> anyhow::Result<Deliverer> {
+    Deliverer::new(app.config.callbacks.timeout_ms.get()).context("build the callback client")
+}
 
 /// The address, if there is one.
 pub async fn get(app: &App, client: ClientNo) -> Result<Option<String>, Error> {
@@ -32,4 +46,42 @@ pub async fn rotate_secret(app: &App, client: ClientNo) -> anyhow::Result<String
     let overlap = app.config.callbacks.secret_overlap_ms.get();
     clients::rotate_callback_secret(&app.pool, client, &secret, overlap).await.context("store the new secret")?;
     Ok(show_secret(&secret))
+}
+
+/// Whether there is anywhere to tell this client about a command with this content.
+pub async fn is_told(app: &App, client: ClientNo, content: &Content) -> Result<bool, Error> {
+    Ok(content.callback_url().is_some() || get(app, client).await?.is_some())
+}
+
+/// What the endpoint made of a test event.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tested {
+    #[serde(flatten)]
+    pub answer: Answer,
+    /// How its answer's body began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<String>,
+}
+
+/// Sends the standing endpoint one event of the type `callback_endpoint.test`, signed like all others, and waits for its
+/// answer. `None`: there is no endpoint.
+pub async fn test(app: &App, deliverer: &Deliverer, client: ClientNo) -> anyhow::Result<Option<Tested>> {
+    let endpoint = clients::callback_endpoint(&app.pool, client).await.context("read the callback endpoint")?;
+    let Some(CallbackEndpoint { callback_url: Some(url), secret, previous_secret }) = endpoint else { return Ok(None) };
+    let now = app.pool.now().await.context("ask for the time")?;
+    let id = format!("evt_test_{:032x}", u128::from_be_bytes(random()?));
+    let kind = "callback_endpoint.test".to_owned();
+    let mut event = CloudEvent::new(id.clone(), kind, "callback-endpoint".to_owned(), serde_json::json!({}));
+    event.time = Some(now);
+    let callback = Callback {
+        url: &Url::parse(&url).context("read the endpoint's address")?,
+        secrets: [Some(&secret), previous_secret.as_ref()].into_iter().flatten().map(Vec::as_slice).collect(),
+        id: &id,
+        timestamp: now.timestamp(),
+        body: serde_json::to_vec(&event).context("write the event")?,
+        traceparent: None,
+    };
+    let (exchange, excerpt) = deliverer.deliver(callback).await;
+    Ok(Some(Tested { answer: tell::describe(&exchange), excerpt }))
 }

@@ -7,7 +7,8 @@ use crate::records::Records;
 use crate::run::{Run, Stop};
 use crate::statements::{Ending, Statements};
 use crate::tell::{self, Debt};
-use crate::{App, failpoint, handlers};
+use crate::throttle::Throttle;
+use crate::{App, endpoint, failpoint, handlers};
 use anyhow::Context as _;
 use holdfast_domain::status::Outcome;
 use holdfast_domain::trail::Happening;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use url::Url;
 
 /// How long a client's callback endpoint is remembered.
 const ENDPOINTS_FRESH: Duration = Duration::from_secs(5);
@@ -34,6 +36,8 @@ pub struct Engine {
     pub deliverer: Deliverer,
     pub run_slots: Slots,
     pub tell_slots: Slots,
+    pub tell_again_slots: Slots,
+    pub throttle: Throttle,
     pub(crate) endpoints: Cache<ClientNo, Arc<CallbackEndpoint>>,
     partnerships: Partnerships,
     /// What runs outside of a message: callbacks, and rows that the relay claimed.
@@ -57,9 +61,11 @@ impl Engine {
         Ok(Arc::new(Self {
             statements: Statements::start(&app.pool, &life, config.worker.lease_ms.get()),
             records: Records::start(&app.pool),
-            deliverer: Deliverer::new(config.callbacks.timeout_ms.get()).context("build the callback client")?,
+            deliverer: endpoint::deliverer(&app)?,
             run_slots: Slots::new(config.worker.run_slots),
             tell_slots: Slots::new(config.worker.tell_slots),
+            tell_again_slots: Slots::new(config.worker.tell_again_slots),
+            throttle: Throttle::new(config.callbacks.endpoint_concurrency),
             endpoints: Cache::builder().max_capacity(10_000).time_to_live(ENDPOINTS_FRESH).build(),
             partnerships,
             tasks: TaskTracker::new(),
@@ -144,8 +150,9 @@ impl Engine {
 
     /// Ends the run, and tells the client if there is room; else the relay finds what is owed.
     async fn finish(self: &Arc<Self>, mut run: Run<'_>, outcome: Outcome) -> anyhow::Result<()> {
-        let tell = run.content.callback_url().is_some() || run.claimed.client_callback_url.is_some();
-        let room = if tell { self.tell_slots.take_up_to(1).pop() } else { None };
+        let url = run.content.callback_url().or(run.claimed.client_callback_url.as_deref());
+        let tell = url.is_some();
+        let room = url.and_then(|url| self.room_to_tell(run.claimed.client, url));
         let finish = Finish {
             hold: run.hold(),
             nudge: run.claimed.nudge,
@@ -188,6 +195,12 @@ impl Engine {
             });
         }
         Ok(())
+    }
+
+    /// A slot for a first attempt, if the endpoint has room for one too.
+    fn room_to_tell(&self, client: ClientNo, url: &str) -> Option<Slot> {
+        let url = Url::parse(url).ok()?;
+        if self.throttle.has_room(client, &url) { self.tell_slots.take_up_to(1).pop() } else { None }
     }
 
     async fn tell(self: &Arc<Self>, held: Held, slot: Slot) -> anyhow::Result<()> {

@@ -1,10 +1,11 @@
 //! The use cases: what the binaries do, without how they are reached.
 //!
-//! `accept`, `cancel`, `endpoint`, `query`, `watch`, `webhook` and `keys` serve the API; `engine`, `dispatch`, `handlers` and `tell` are the worker, `statements` its batched writes;
+//! `accept`, `callbacks`, `cancel`, `endpoint`, `query`, `watch`, `webhook` and `keys` serve the API; `engine`, `dispatch`, `handlers` and `tell` are the worker, `statements` its batched writes;
 //! `relay` and `publish` serve both. Only this crate joins the store, the queue and the partners.
 
 pub mod accept;
 pub mod batch;
+pub mod callbacks;
 pub mod cancel;
 pub mod circuit;
 pub mod config;
@@ -27,6 +28,7 @@ pub mod statements;
 pub mod steps;
 pub mod telemetry;
 pub mod tell;
+pub mod throttle;
 pub mod watch;
 pub mod webhook;
 

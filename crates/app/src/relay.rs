@@ -2,10 +2,10 @@
 
 use crate::App;
 use crate::engine::{Engine, Held};
-use holdfast_domain::{Kind, Lane, message};
+use holdfast_domain::{Kind, message};
 use holdfast_queue::{Backoff, Outgoing, Sent, backoff};
 use holdfast_store::Error;
-use holdfast_store::wakeups::{Overdue, claim, claim_due, claimed_under, take_overdue};
+use holdfast_store::wakeups::{Due, Overdue, claim, claim_due, claimed_under, take_overdue};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,12 +26,12 @@ pub async fn run_due(engine: Arc<Engine>, kinds: Vec<Kind>, stop: CancellationTo
     let opening = engine.opening();
     while !stop.is_cancelled() {
         let mut more = false;
-        for lane in [Lane::Tell, Lane::Run] {
+        for due in [Due::Tell, Due::TellAgain, Due::Run] {
             // While Postgres is unreachable the heartbeat is the only probe.
             if !*opening.borrow() {
                 continue;
             }
-            match claim_batch(&engine, lane, &kinds).await {
+            match claim_batch(&engine, due, &kinds).await {
                 Ok(full) => more |= full,
                 Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "could not claim what is due"),
             }
@@ -43,10 +43,11 @@ pub async fn run_due(engine: Arc<Engine>, kinds: Vec<Kind>, stop: CancellationTo
 }
 
 /// Returns whether there may be more.
-async fn claim_batch(engine: &Arc<Engine>, lane: Lane, kinds: &[Kind]) -> Result<bool, Error> {
-    let slots = match lane {
-        Lane::Run => &engine.run_slots,
-        Lane::Tell => &engine.tell_slots,
+async fn claim_batch(engine: &Arc<Engine>, due: Due, kinds: &[Kind]) -> Result<bool, Error> {
+    let slots = match due {
+        Due::Run => &engine.run_slots,
+        Due::Tell => &engine.tell_slots,
+        Due::TellAgain => &engine.tell_again_slots,
     };
     let slots = slots.take_up_to(CLAIM_BATCH);
     if slots.is_empty() {
@@ -55,7 +56,7 @@ async fn claim_batch(engine: &Arc<Engine>, lane: Lane, kinds: &[Kind]) -> Result
     let tokens: Vec<_> = slots.iter().map(|_| engine.life.token()).collect();
     let started = Instant::now();
     let (pool, worker, lease) = (&engine.app.pool, engine.life.worker(), engine.lease());
-    let claimed = match claim_due(pool, worker, lease, lane, kinds, &tokens).await {
+    let claimed = match claim_due(pool, worker, lease, due, kinds, &tokens).await {
         // The answer was lost. What was claimed all the same is asked for by token, and claimed once more by name.
         Err(Error::Unavailable(_)) => claim(pool, worker, lease, &claimed_under(pool, &tokens).await?).await?,
         claimed => claimed?,

@@ -6,9 +6,9 @@ use crate::query;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use holdfast_domain::Status;
 use holdfast_domain::content::Content;
-use holdfast_domain::progress::{PartnerProgress, Progress};
+use holdfast_domain::progress::{PartnerProgress, PartnerState, Progress};
 use holdfast_domain::schedule::jittered;
-use holdfast_domain::status::{Outcome, Step};
+use holdfast_domain::status::{Outcome, Reason, Step};
 use holdfast_domain::trail::{Entry, Happening};
 use holdfast_queue::{Slot, backoff};
 use holdfast_store as store;
@@ -138,6 +138,18 @@ impl<'a> Run<'a> {
             self.settle_within = Some(within);
         }
         self.settle_until.is_some_and(|until| Instant::now() >= until)
+    }
+
+    /// Whether the client's time for it is over, and no partner has taken it yet: a refund that one of them has carried out
+    /// goes on.
+    pub fn is_stale(&self) -> bool {
+        let taken = |partner: &PartnerProgress| partner.state == PartnerState::Completed;
+        self.content.expires_at().is_some_and(|at| at <= self.now()) && !self.progress.partners.iter().any(taken)
+    }
+
+    pub fn expired(&self) -> Outcome {
+        let at = self.content.expires_at().map(|at| at.to_rfc3339()).unwrap_or_default();
+        Outcome::Failed(Reason::new("expired", format!("its time was over at {at}, before it was carried out")))
     }
 
     /// Checked right before each request to somebody else: is the claim still ours for as long as the request may take?

@@ -16,11 +16,14 @@ use holdfast_partners::Exchange;
 use holdfast_partners::callback::{Callback, Delivery};
 use holdfast_queue::Slot;
 use holdfast_store::clients::{self, CallbackEndpoint};
-use holdfast_store::commands;
-use holdfast_store::wakeups::{Finish, Finished, Hold, Told};
+use holdfast_store::wakeups::{Claimed, Finish, Finished, Hold, Told};
+use holdfast_store::{commands, events};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use url::Url;
+
+/// A later attempt that finds no slot comes back after this.
+const NO_SLOT: Duration = Duration::from_secs(2);
 
 /// What is owed, as it came to us.
 pub enum Debt {
@@ -33,7 +36,10 @@ pub enum Debt {
 /// What is to be told, under which claim.
 pub struct News {
     hold: Hold,
+    /// Attempts made of this state, on the present schedule.
     tries: i16,
+    /// Those in the trail: a resend begins the schedule anew.
+    attempts: i16,
     client: ClientNo,
     worker: WorkerId,
     resource: Resource,
@@ -62,6 +68,7 @@ impl Debt {
         Self::Finished(Box::new(News {
             hold: finished.hold,
             tries: 0,
+            attempts: 0,
             client: claimed.client,
             worker,
             resource: query::represent(claimed.id, claimed.kind, content, claimed.created_at, standing),
@@ -99,8 +106,7 @@ async fn read(engine: &Engine, held: Held) -> anyhow::Result<Option<News>> {
         // The run goes on and counts; what is owed is the state of this sequence.
         Status::Pending => claimed.sequence,
         Status::Accepted | Status::Processing => {
-            let sequence = claimed.sequence;
-            give_up(engine, Told { hold, sequence, attempt: 0, trail: Vec::new(), wait: Duration::ZERO }).await?;
+            give_up(engine, Told { sequence: claimed.sequence, ..nothing_done(&claimed, Duration::ZERO) }).await?;
             return Ok(None);
         }
     };
@@ -112,10 +118,12 @@ async fn read(engine: &Engine, held: Held) -> anyhow::Result<Option<News>> {
         finished_at: current.finished_at,
     };
     let content = query::read(claimed.kind, &claimed.body).context("read the command")?;
+    let attempts = events::attempts(&engine.app.pool, claimed.no, sequence).await.context("read the trail")?;
     Ok(Some(News {
         hold,
         // Those of an earlier state are no tries of this one.
         tries: if sequence == claimed.sequence { claimed.tries } else { 0 },
+        attempts,
         client: claimed.client,
         worker: claimed.worker,
         resource: query::represent(claimed.id, claimed.kind, content, claimed.created_at, standing),
@@ -138,6 +146,10 @@ async fn attempt(engine: &Engine, news: &News) -> anyhow::Result<()> {
     {
         return again(engine, news.untold()).await;
     }
+    let entry = match engine.throttle.enter(news.client, &url, Instant::now()) {
+        Ok(entry) => entry,
+        Err(wait) => return again(engine, Told { wait: schedule::jittered(wait, random()), ..news.untold() }).await,
+    };
     let id = callback_id(news.resource.id, news.resource.status, news.sequence);
     let body = body(news, &id).context("write the callback")?;
     let timestamp = news.now().timestamp();
@@ -146,42 +158,69 @@ async fn attempt(engine: &Engine, news: &News) -> anyhow::Result<()> {
     let secrets = [Some(&endpoint.secret), endpoint.previous_secret.as_ref()].into_iter().flatten();
     let secrets = secrets.map(Vec::as_slice).collect();
     let callback = Callback { url: &url, secrets, id: &id, timestamp, body, traceparent };
-    let exchange = engine.deliverer.deliver(callback).await;
+    let (exchange, excerpt) = engine.deliverer.deliver(callback).await;
+    entry.leave(exchange.took);
     failpoint::hit("after_callback");
-    conclude(engine, news, id, exchange).await
+    conclude(engine, news, id, exchange, excerpt).await
 }
 
 /// CloudEvents, structured mode: the same resource that `GET` answers.
 fn body(news: &News, id: &str) -> serde_json::Result<Vec<u8>> {
     let resource = &news.resource;
     let kind = format!("{}.{}", resource.kind, resource.status);
-    let mut event = CloudEvent::new(id.to_owned(), kind, resource.id, resource);
+    let mut event = CloudEvent::new(id.to_owned(), kind, resource.id.to_string(), resource);
     event.time = resource.finished_at;
     event.sequence = Some(news.sequence.to_string());
     serde_json::to_vec(&event)
 }
 
 /// What the attempt means for the debt.
-async fn conclude(engine: &Engine, news: &News, id: String, exchange: Exchange<Delivery>) -> anyhow::Result<()> {
+async fn conclude(
+    engine: &Engine,
+    news: &News,
+    id: String,
+    exchange: Exchange<Delivery>,
+    excerpt: Option<String>,
+) -> anyhow::Result<()> {
     let status = news.resource.status;
-    let attempt = news.attempt() as u16;
-    let answer = describe(&exchange);
-    let mut trail = vec![news.entry(Happening::CallbackAttempted { callback_id: id.clone(), attempt, status, answer })];
-    let schedule = &engine.app.config.callbacks.schedule_ms;
+    let (callback_id, attempt, answer) = (id.clone(), news.attempt() as u16, describe(&exchange));
+    let mut trail = vec![news.entry(Happening::CallbackAttempted { callback_id, attempt, status, answer, excerpt })];
+    let config = &engine.app.config.callbacks;
     let given_up = match exchange.outcome {
         Delivery::Delivered => return give_up(engine, news.told(trail, Duration::ZERO)).await,
         Delivery::Gone => "the endpoint answered 410",
-        Delivery::Refused | Delivery::Unreachable(_) => match schedule.get(usize::from(attempt) - 1) {
-            Some(wait) => {
-                let wait = schedule::jittered(wait.get(), random());
-                return again(engine, news.told(trail, wait)).await;
+        Delivery::Refused { .. } | Delivery::Unreachable(_) => {
+            match config.schedule_ms.get(usize::try_from(news.tries).unwrap_or_default()) {
+                Some(wait) => {
+                    let wait = wait.get().max(wished(&exchange.outcome).min(config.retry_after_cap_ms.get()));
+                    return again(engine, news.told(trail, schedule::jittered(wait, random()))).await;
+                }
+                None => "the schedule has ended",
             }
-            None => "the schedule has ended",
-        },
+        }
     };
     tracing::warn!(command.id = %news.resource.id, %status, given_up, "gave up telling a client");
     trail.push(news.entry(Happening::CallbackGivenUp { callback_id: id, why: given_up.to_owned() }));
     give_up(engine, news.told(trail, Duration::ZERO)).await
+}
+
+/// How long the endpoint wants to be left alone.
+fn wished(delivery: &Delivery) -> Duration {
+    match delivery {
+        Delivery::Refused { retry_after } => retry_after.unwrap_or_default(),
+        Delivery::Delivered | Delivery::Gone | Delivery::Unreachable(_) => Duration::ZERO,
+    }
+}
+
+/// Gives a claim back for which there is no slot.
+pub async fn put_back(engine: &Engine, held: &Held) -> anyhow::Result<()> {
+    again(engine, nothing_done(&held.claimed, schedule::jittered(NO_SLOT, random()))).await
+}
+
+/// No attempt was made.
+const fn nothing_done(claimed: &Claimed, wait: Duration) -> Told {
+    let hold = Hold { no: claimed.no, token: claimed.token };
+    Told { hold, sequence: claimed.sequence, attempt: 0, tries: 0, trail: Vec::new(), wait }
 }
 
 /// Ends the debt, unless a later state came meanwhile: then that one is owed at once.
@@ -221,25 +260,25 @@ impl News {
     }
 
     fn told(&self, trail: Vec<Entry>, wait: Duration) -> Told {
-        let Self { hold, sequence, .. } = *self;
-        Told { hold, sequence, attempt: self.attempt(), trail, wait }
+        let Self { hold, sequence, tries, .. } = *self;
+        Told { hold, sequence, attempt: self.attempt(), tries: tries.saturating_add(1), trail, wait }
     }
 
     /// No attempt was made.
     fn untold(&self) -> Told {
-        Told { attempt: 0, ..self.told(Vec::new(), Duration::ZERO) }
+        Told { attempt: 0, tries: 0, ..self.told(Vec::new(), Duration::ZERO) }
     }
 
     const fn attempt(&self) -> i16 {
-        self.tries.saturating_add(1)
+        self.attempts.saturating_add(1)
     }
 }
 
-fn describe(exchange: &Exchange<Delivery>) -> Answer {
+pub(crate) fn describe(exchange: &Exchange<Delivery>) -> Answer {
     let (outcome, detail) = match &exchange.outcome {
         Delivery::Delivered => ("delivered", None),
         Delivery::Gone => ("gone", None),
-        Delivery::Refused => ("refused", None),
+        Delivery::Refused { .. } => ("refused", None),
         Delivery::Unreachable(why) => ("unreachable", Some(why.clone())),
     };
     let took_ms = exchange.took.as_millis() as u64;

@@ -35,12 +35,14 @@ impl Inbox {
         self.deliveries().iter().filter(|delivery| delivery.subject == subject).cloned().collect()
     }
 
-    /// `POST /callbacks` accepts, `/flaky/{n}` fails the first n times for each `webhook-id`, `/status/{code}` always
-    /// answers that.
+    /// `POST /callbacks` accepts, `/flaky/{n}` fails the first n times for each `webhook-id`, `/stuck/{n}` too and then
+    /// never answers, `/busy/{n}` answers 503 and asks for n seconds of rest, `/status/{code}` always answers that.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/callbacks", post(accept))
             .route("/flaky/{times}", post(flaky))
+            .route("/stuck/{times}", post(stuck))
+            .route("/busy/{seconds}", post(busy))
             .route("/status/{code}", post(answer))
             .route("/_received", get(received))
             .with_state(self.clone())
@@ -48,6 +50,12 @@ impl Inbox {
 
     fn deliveries(&self) -> MutexGuard<'_, Vec<Delivery>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often this event came before.
+    fn came(&self, headers: &HeaderMap) -> usize {
+        let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+        self.deliveries().iter().filter(|delivery| delivery.headers.get("webhook-id") == Some(&id)).count()
     }
 
     fn keep(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> StatusCode {
@@ -67,15 +75,35 @@ async fn accept(State(inbox): State<Inbox>, headers: HeaderMap, body: Bytes) -> 
 }
 
 async fn flaky(State(inbox): State<Inbox>, Path(times): Path<usize>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
-    let before = inbox.deliveries().iter().filter(|delivery| delivery.headers.get("webhook-id") == Some(&id)).count();
-    let status = if before < times { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
+    let status = if inbox.came(&headers) < times { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
     inbox.keep(status, &headers, &body)
 }
 
-async fn answer(State(inbox): State<Inbox>, Path(code): Path<u16>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn stuck(State(inbox): State<Inbox>, Path(times): Path<usize>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    if inbox.came(&headers) < times {
+        return inbox.keep(StatusCode::INTERNAL_SERVER_ERROR, &headers, &body);
+    }
+    inbox.keep(StatusCode::REQUEST_TIMEOUT, &headers, &body);
+    std::future::pending().await
+}
+
+async fn busy(
+    State(inbox): State<Inbox>,
+    Path(seconds): Path<u64>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, [(&'static str, String); 1]) {
+    (inbox.keep(StatusCode::SERVICE_UNAVAILABLE, &headers, &body), [("retry-after", seconds.to_string())])
+}
+
+async fn answer(
+    State(inbox): State<Inbox>,
+    Path(code): Path<u16>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, String) {
     let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    inbox.keep(status, &headers, &body)
+    (inbox.keep(status, &headers, &body), format!("this is a {code}"))
 }
 
 #[derive(Deserialize)]

@@ -32,13 +32,13 @@ pub enum SpecVersion {
 }
 
 impl<T> CloudEvent<T> {
-    pub fn new(id: String, kind: String, subject: CommandId, data: T) -> Self {
+    pub fn new(id: String, kind: String, subject: String, data: T) -> Self {
         Self {
             specversion: SpecVersion::V1,
             id,
             source: "/holdfast".to_owned(),
             kind,
-            subject: subject.to_string(),
+            subject,
             time: None,
             sequence: None,
             datacontenttype: "application/json".to_owned(),

@@ -6,6 +6,8 @@ use crate::money::{Currency, Money};
 use crate::order::Order;
 use crate::refund::Refund;
 use crate::transaction::Transaction;
+use crate::wishes::Wishes;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 /// Valid content, normalised. Serialises as the fields that answers echo.
@@ -68,10 +70,19 @@ impl Content {
 
     /// Where this command's callbacks go, if it says so itself.
     pub fn callback_url(&self) -> Option<&str> {
+        self.wishes().callback_url.as_deref()
+    }
+
+    /// From when on no partner may be asked to carry it out.
+    pub fn expires_at(&self) -> Option<DateTime<Utc>> {
+        self.wishes().expires_at.map(|at| at.to_utc())
+    }
+
+    const fn wishes(&self) -> &Wishes {
         match self {
-            Self::Transaction(transaction) => transaction.callback_url.as_deref(),
-            Self::Refund(refund) => refund.callback_url.as_deref(),
-            Self::Order(order) => order.callback_url.as_deref(),
+            Self::Transaction(transaction) => &transaction.wishes,
+            Self::Refund(refund) => &refund.wishes,
+            Self::Order(order) => &order.wishes,
         }
     }
 

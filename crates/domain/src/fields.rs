@@ -3,6 +3,7 @@
 use crate::command::is_key;
 use crate::json::{Node, Violation};
 use crate::money::{Currency, Money};
+use chrono::{DateTime, FixedOffset};
 use url::Url;
 
 const MAX_CALLBACK_URL_LEN: usize = 2048;
@@ -126,6 +127,11 @@ pub(crate) fn callback_url(text: String) -> Result<String, String> {
             Err("must be an http or https URL without user information or fragment, at most 2048 characters".into())
         }
     }
+}
+
+pub(crate) fn time(text: String) -> Result<DateTime<FixedOffset>, String> {
+    let time = DateTime::parse_from_rfc3339(&text);
+    time.map_err(|_| "must be an RFC 3339 time such as 2026-01-31T12:00:00Z".to_owned())
 }
 
 /// An object of the client's own, carried and echoed, never interpreted.

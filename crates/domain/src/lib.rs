@@ -19,6 +19,7 @@ pub mod server_key;
 pub mod status;
 pub mod trail;
 pub mod transaction;
+pub mod wishes;
 
 pub use command::{Command, Kind, Lane};
 pub use ids::{ClientNo, CommandId, CommandNo, Token, WorkerId};

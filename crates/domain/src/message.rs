@@ -32,7 +32,7 @@ fn message(id: CommandId, kind: Kind, wakeup: Wakeup) -> Message {
         Lane::Run => "run",
         Lane::Tell => "tell",
     };
-    CloudEvent::new(format!("{id}/{lane}"), format!("holdfast.{kind}.{lane}"), id, wakeup)
+    CloudEvent::new(format!("{id}/{lane}"), format!("holdfast.{kind}.{lane}"), id.to_string(), wakeup)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! An order as a client describes it.
 
-use crate::fields::{Fields, amount_text, callback_url, currency, key, object, text};
+use crate::fields::{Fields, amount_text, currency, key, text, time};
 use crate::json::{Node, Violation};
 use crate::money::Money;
-use chrono::DateTime;
+use crate::wishes::Wishes;
+use chrono::{DateTime, FixedOffset};
 use serde::Serialize;
 
 const MAX_NAME_CHARS: usize = 500;
@@ -22,16 +23,14 @@ pub struct Order {
     pub quantity: i64,
     pub total_price: Money,
     pub currency: &'static str,
-    /// When the client says it was placed, RFC 3339, as it was sent.
+    /// When the client says it was placed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub timestamp: Option<String>,
+    pub timestamp: Option<DateTime<FixedOffset>>,
     /// Objects of the client's own, carried and echoed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub items: Option<Node>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Node>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub callback_url: Option<String>,
+    #[serde(flatten)]
+    pub wishes: Wishes,
 }
 
 impl Order {
@@ -45,10 +44,9 @@ impl Order {
         let quantity = fields.required("quantity", quantity);
         let total_price = fields.required("totalPrice", amount_text);
         let currency = fields.required("currency", currency);
-        let timestamp = fields.optional_string("timestamp", timestamp);
+        let timestamp = fields.optional_string("timestamp", time);
         let items = fields.optional("items", items);
-        let metadata = fields.optional("metadata", object);
-        let callback_url = fields.optional_string("callbackUrl", callback_url);
+        let wishes = Wishes::take_from(&mut fields);
         let total_price = fields.money("totalPrice", total_price, currency);
         fields.finish()?;
         let (Some(user_id), Some(product_name), Some(quantity), Some(total_price)) =
@@ -57,18 +55,7 @@ impl Order {
             unreachable!("what is missing is a violation")
         };
         let currency = total_price.currency().code();
-        Ok(Self {
-            order_id,
-            user_id,
-            product_name,
-            quantity,
-            total_price,
-            currency,
-            timestamp,
-            items,
-            metadata,
-            callback_url,
-        })
+        Ok(Self { order_id, user_id, product_name, quantity, total_price, currency, timestamp, items, wishes })
     }
 }
 
@@ -77,13 +64,6 @@ fn quantity(node: Node) -> Result<i64, String> {
     match text.parse::<i64>() {
         Ok(quantity @ 1..=MAX_QUANTITY) => Ok(quantity),
         _ => Err(format!("must be a whole number from 1 to {MAX_QUANTITY}")),
-    }
-}
-
-fn timestamp(text: String) -> Result<String, String> {
-    match DateTime::parse_from_rfc3339(&text) {
-        Ok(_) => Ok(text),
-        Err(_) => Err("must be an RFC 3339 time such as 2026-01-31T12:00:00Z".to_owned()),
     }
 }
 

@@ -47,6 +47,9 @@ pub struct PartnerProgress {
     /// Some creation's outcome was unknown at some time: a later rejection alone is then no proof.
     #[serde(default)]
     pub was_unknown: bool,
+    /// The command's time was over while a creation was in doubt: no other follows.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub expired: bool,
     /// It refused a creation while an earlier one was in doubt.
     #[serde(default)]
     pub rejected: bool,
@@ -92,6 +95,7 @@ impl PartnerProgress {
             polls: 0,
             lookups: 0,
             was_unknown: false,
+            expired: false,
             rejected: false,
             external_id: None,
             detail: None,

@@ -1,8 +1,9 @@
 //! A refund as a client describes it.
 
-use crate::fields::{Fields, amount_text, callback_url, currency, key, object, text};
+use crate::fields::{Fields, amount_text, currency, key, text};
 use crate::json::{Node, Violation};
 use crate::money::{self, Money};
+use crate::wishes::Wishes;
 use serde::Serialize;
 
 const MAX_REASON_CHARS: usize = 500;
@@ -23,10 +24,8 @@ pub struct Refund {
     pub currency: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Node>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub callback_url: Option<String>,
+    #[serde(flatten)]
+    pub wishes: Wishes,
 }
 
 /// What is refunded.
@@ -49,8 +48,7 @@ impl Refund {
         let sent = fields.optional("amount", amount_text);
         let currency = fields.optional("currency", currency);
         let reason = fields.optional_string("reason", text(MAX_REASON_CHARS));
-        let metadata = fields.optional("metadata", object);
-        let callback_url = fields.optional_string("callbackUrl", callback_url);
+        let wishes = Wishes::take_from(&mut fields);
         let amount = match currency {
             Some(_) => fields.money("amount", sent.clone(), currency).map(|money| money.to_string()),
             None => sent.clone().filter(|text| {
@@ -80,7 +78,7 @@ impl Refund {
         fields.finish()?;
         let original = original.expect("a missing one is a violation");
         let currency = currency.map(money::Currency::code);
-        Ok(Self { refund_id, original, amount, currency, reason, metadata, callback_url })
+        Ok(Self { refund_id, original, amount, currency, reason, wishes })
     }
 
     /// From here on it is known what is refunded.

@@ -46,12 +46,13 @@ pub struct Links {
     #[serde(rename = "self")]
     pub this: String,
     pub events: String,
+    pub callbacks: String,
 }
 
 impl Links {
     pub fn of(kind: Kind, id: CommandId) -> Self {
         let this = format!("/api/v1/{}/{id}", kind.plural());
-        Self { events: format!("{this}/events"), this }
+        Self { events: format!("{this}/events"), callbacks: format!("{this}/callbacks"), this }
     }
 }
 
@@ -72,7 +73,8 @@ pub fn milliseconds<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Resul
     serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
 }
 
-fn optional_milliseconds<S: Serializer>(time: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
+/// The same, where there is one.
+pub fn optional_milliseconds<S: Serializer>(time: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
     match time {
         Some(time) => milliseconds(time, serializer),
         None => serializer.serialize_none(),

@@ -60,6 +60,9 @@ pub enum Happening {
         status: Status,
         #[serde(flatten)]
         answer: Answer,
+        /// How the client's own endpoint began its answer.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        excerpt: Option<String>,
     },
     /// The last callback attempt the schedule allows has failed, or the endpoint said that it is gone.
     CallbackGivenUp {

@@ -1,8 +1,9 @@
 //! A transaction as a client describes it.
 
-use crate::fields::{Fields, amount_text, callback_url, currency, key, object};
+use crate::fields::{Fields, amount_text, currency, key};
 use crate::json::{Node, Violation};
 use crate::money::Money;
+use crate::wishes::Wishes;
 use serde::Serialize;
 
 const MAX_DESCRIPTION_CHARS: usize = 500;
@@ -17,11 +18,8 @@ pub struct Transaction {
     pub currency: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The client's own JSON object, carried and echoed, never interpreted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Node>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub callback_url: Option<String>,
+    #[serde(flatten)]
+    pub wishes: Wishes,
 }
 
 impl Transaction {
@@ -35,13 +33,12 @@ impl Transaction {
             0..=MAX_DESCRIPTION_CHARS => Ok(text),
             _ => Err(format!("must have at most {MAX_DESCRIPTION_CHARS} characters")),
         });
-        let metadata = fields.optional("metadata", object);
-        let callback_url = fields.optional_string("callbackUrl", callback_url);
+        let wishes = Wishes::take_from(&mut fields);
         let amount = fields.money("amount", amount, currency);
         match (fields.finish(), amount) {
             (Ok(()), Some(amount)) => {
                 let currency = amount.currency().code();
-                Ok(Self { transaction_id, amount, currency, description, metadata, callback_url })
+                Ok(Self { transaction_id, amount, currency, description, wishes })
             }
             (Err(violations), _) => Err(violations),
             (Ok(()), None) => unreachable!("a missing amount or currency is a violation"),
@@ -73,10 +70,10 @@ mod tests {
     #[test]
     fn every_wrong_field_is_named_at_once() {
         let body = r#"{"transactionId": "", "amount": -1, "currency": "EUR", "description": 7, "metadata": [],
-                       "callbackUrl": "ftp://x", "amout": 1, "a/b": 2}"#;
+                       "callbackUrl": "ftp://x", "expiresAt": "soon", "amout": 1, "a/b": 2}"#;
         assert_eq!(
             pointers(body),
-            ["/amount", "/amout", "/a~1b", "/callbackUrl", "/description", "/metadata", "/transactionId"]
+            ["/amount", "/amout", "/a~1b", "/callbackUrl", "/description", "/expiresAt", "/metadata", "/transactionId"]
         );
         assert_eq!(pointers("{}"), ["/amount", "/currency"]);
         assert_eq!(pointers("[]"), [""]);

@@ -1,8 +1,9 @@
 //! Delivery of one signed callback. When to try again is decided elsewhere.
 
-use crate::exchange::{NoAnswer, send_for_status};
+use crate::exchange::{Head, NoAnswer, send_for_status};
 use crate::{Exchange, http_client, signature};
 use holdfast_domain::cloud_event;
+use http::StatusCode;
 use std::time::Duration;
 use url::Url;
 
@@ -27,9 +28,21 @@ pub enum Delivery {
     Delivered,
     /// 410: the endpoint wants no more of this.
     Gone,
-    /// Any other status, redirects included.
-    Refused,
+    /// Any other status, redirects included. It may say how long it wants to be left alone.
+    Refused {
+        retry_after: Option<Duration>,
+    },
     Unreachable(String),
+}
+
+impl Delivery {
+    fn by(status: StatusCode, retry_after: Option<Duration>) -> Self {
+        match status {
+            status if status.is_success() => Self::Delivered,
+            StatusCode::GONE => Self::Gone,
+            _ => Self::Refused { retry_after },
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -39,7 +52,7 @@ pub struct Deliverer {
 }
 
 impl Deliverer {
-    /// `timeout` covers connecting, the request, and the head of the answer.
+    /// `timeout` covers connecting, the request, and what is read of the answer.
     pub fn new(timeout: Duration) -> reqwest::Result<Self> {
         Ok(Self { client: http_client::build()?, timeout })
     }
@@ -49,7 +62,8 @@ impl Deliverer {
         self.timeout
     }
 
-    pub async fn deliver(&self, callback: Callback<'_>) -> Exchange<Delivery> {
+    /// Answers also how the endpoint began its own answer.
+    pub async fn deliver(&self, callback: Callback<'_>) -> (Exchange<Delivery>, Option<String>) {
         let Callback { url, secrets, id, timestamp, body, traceparent } = callback;
         let signatures: Vec<_> = secrets.iter().map(|secret| signature::sign(secret, id, timestamp, &body)).collect();
         let mut request = self
@@ -64,12 +78,11 @@ impl Deliverer {
             request = request.header("traceparent", traceparent);
         }
         let exchange = send_for_status(request, self.timeout).await;
-        let outcome = match exchange.outcome {
-            Ok(status) if status.is_success() => Delivery::Delivered,
-            Ok(status) if status == 410 => Delivery::Gone,
-            Ok(_) => Delivery::Refused,
-            Err(NoAnswer::NotSent(cause) | NoAnswer::Lost(cause)) => Delivery::Unreachable(cause),
+        let Exchange { outcome, http_status, took } = exchange;
+        let (outcome, excerpt) = match outcome {
+            Ok(Head { status, retry_after, excerpt }) => (Delivery::by(status, retry_after), excerpt),
+            Err(NoAnswer::NotSent(cause) | NoAnswer::Lost(cause)) => (Delivery::Unreachable(cause), None),
         };
-        Exchange { outcome, http_status: exchange.http_status, took: exchange.took }
+        (Exchange { outcome, http_status, took }, excerpt)
     }
 }

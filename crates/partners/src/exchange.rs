@@ -1,6 +1,7 @@
 //! One request and what came back, measured and bounded.
 
-use http::StatusCode;
+use http::header::{DATE, RETRY_AFTER};
+use http::{HeaderMap, StatusCode};
 use reqwest::{RequestBuilder, Response};
 use std::time::{Duration, Instant};
 
@@ -46,24 +47,46 @@ pub(crate) async fn send(request: RequestBuilder, deadline: Duration) -> Exchang
     Exchange { outcome, http_status, took: started.elapsed() }
 }
 
-/// Like [`send`], for an answer whose status says everything. Its body is taken off the connection if that is quick, so
-/// that the connection can be used again; whether it is whole does not matter.
-pub(crate) async fn send_for_status(
-    request: RequestBuilder,
-    deadline: Duration,
-) -> Exchange<Result<StatusCode, NoAnswer>> {
+/// An answer whose status says everything.
+pub(crate) struct Head {
+    pub(crate) status: StatusCode,
+    /// How long the other side asks us to wait.
+    pub(crate) retry_after: Option<Duration>,
+    /// How its body begins, as text.
+    pub(crate) excerpt: Option<String>,
+}
+
+/// Like [`send`], for an answer whose status says everything. Of its body is read what comes quickly, so that the
+/// connection can be used again; whether it is whole does not matter. `took` is the time to the status.
+pub(crate) async fn send_for_status(request: RequestBuilder, deadline: Duration) -> Exchange<Result<Head, NoAnswer>> {
     let started = Instant::now();
-    let outcome = match tokio::time::timeout(deadline, request.send()).await {
-        Ok(Ok(response)) => {
-            let status = response.status();
-            drop(tokio::time::timeout(DRAIN, read(response)).await);
-            Ok(status)
+    let sent = tokio::time::timeout(deadline, request.send()).await;
+    let took = started.elapsed();
+    let outcome = match sent {
+        Ok(Ok(mut response)) => {
+            let (status, retry_after) = (response.status(), retry_after(response.headers()));
+            let mut body = Vec::new();
+            let left = deadline.saturating_sub(took).min(DRAIN);
+            drop(tokio::time::timeout(left, read(&mut response, &mut body)).await);
+            let excerpt = tame(&String::from_utf8_lossy(&body));
+            Ok(Head { status, retry_after, excerpt: (!excerpt.is_empty()).then_some(excerpt) })
         }
         Ok(Err(error)) => Err(no_answer(&error)),
         Err(_elapsed) => Err(NoAnswer::Lost(format!("no answer within {} ms", deadline.as_millis()))),
     };
-    let http_status = outcome.as_ref().ok().map(|status| status.as_u16());
-    Exchange { outcome, http_status, took: started.elapsed() }
+    let http_status = outcome.as_ref().ok().map(|head| head.status.as_u16());
+    Exchange { outcome, http_status, took }
+}
+
+/// `Retry-After` (RFC 9110, 10.2.3) in seconds, or as a date, which is measured by the other side's own clock.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name)?.to_str().ok();
+    let value = text(RETRY_AFTER)?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let (then, now) = (httpdate::parse_http_date(value).ok()?, httpdate::parse_http_date(text(DATE)?).ok()?);
+    Some(then.duration_since(now).unwrap_or_default())
 }
 
 fn no_answer(error: &reqwest::Error) -> NoAnswer {
@@ -74,21 +97,22 @@ fn no_answer(error: &reqwest::Error) -> NoAnswer {
 }
 
 async fn receive(request: RequestBuilder) -> Result<Answer, NoAnswer> {
-    let response = request.send().await.map_err(|error| no_answer(&error))?;
+    let mut response = request.send().await.map_err(|error| no_answer(&error))?;
     let status = response.status();
-    let body = read(response).await.map_err(|error| NoAnswer::Lost(cause(&error)))?;
+    let mut body = Vec::new();
+    read(&mut response, &mut body).await.map_err(|error| NoAnswer::Lost(cause(&error)))?;
     Ok(Answer { status, body })
 }
 
-async fn read(mut response: Response) -> reqwest::Result<Vec<u8>> {
-    let mut body = Vec::new();
+/// Reads up to the limit. What has arrived is in `body` also when this is given up.
+async fn read(response: &mut Response, body: &mut Vec<u8>) -> reqwest::Result<()> {
     while let Some(chunk) = response.chunk().await? {
         body.extend_from_slice(&chunk[..chunk.len().min(MAX_ANSWER_BYTES - body.len())]);
         if body.len() == MAX_ANSWER_BYTES {
             break;
         }
     }
-    Ok(body)
+    Ok(())
 }
 
 /// The innermost cause, without the URL, which may carry a client's secret.
@@ -103,4 +127,24 @@ fn cause(error: &dyn std::error::Error) -> String {
 /// Somebody else's text, made fit for `jsonb`, logs and a screen: short, without control characters.
 pub(crate) fn tame(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}')).take(MAX_TEXT_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_to_wait_is_seconds_or_a_date_by_their_own_clock() {
+        let wish = |retry_after: &'static str| {
+            let date = (DATE, "Sat, 31 Jan 2026 12:00:00 GMT");
+            let headers =
+                [date, (RETRY_AFTER, retry_after)].map(|(name, value)| (name, value.parse().expect("a value")));
+            super::retry_after(&HeaderMap::from_iter(headers)).map(|wait| wait.as_secs())
+        };
+        assert_eq!(wish("7"), Some(7));
+        assert_eq!(wish("Sat, 31 Jan 2026 12:01:00 GMT"), Some(60));
+        assert_eq!(wish("Sat, 31 Jan 2026 11:00:00 GMT"), Some(0));
+        assert_eq!(wish("soon"), None);
+        assert_eq!(wish("-1"), None);
+    }
 }

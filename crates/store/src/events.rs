@@ -33,3 +33,14 @@ pub async fn of(pool: &Pool, no: CommandNo) -> Result<Vec<Appended>> {
         .map(|row| Appended { sequence: row.sequence, attempt: row.attempt, at: row.at, entries: row.data.0 })
         .collect())
 }
+
+/// How many attempts the trail holds to tell the state of this sequence. Only who has claimed the lane `tell` may build
+/// upon it.
+pub async fn attempts(pool: &Pool, no: CommandNo, sequence: i32) -> Result<i16> {
+    let query = sqlx::query!(
+        r#"select coalesce(max(attempt), 0::smallint) as "attempts!" from events where no = $1 and sequence = $2"#,
+        no.0,
+        sequence
+    );
+    Ok(pool.fetch_one(query).await?.attempts)
+}

@@ -1,6 +1,7 @@
 //! The connection pool, with a bound on everything that could otherwise wait for ever.
 
 use crate::{Error, Result};
+use chrono::{DateTime, Utc};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgQueryResult, PgRow};
 use sqlx::query::{Map, Query};
@@ -56,6 +57,12 @@ impl Pool {
         let mut connection = self.connections.acquire().await?;
         let read = tokio::time::timeout(self.deadline, read(&mut connection)).await;
         if self.settle(connection, read)? { Ok(()) } else { Err(Error::ReadOnly) }
+    }
+
+    /// Postgres' time.
+    pub async fn now(&self) -> Result<DateTime<Utc>> {
+        let row = self.fetch_one(sqlx::query!(r#"select holdfast_now() as "now!""#)).await?;
+        Ok(row.now)
     }
 
     pub(crate) async fn fetch_all<F, T>(&self, query: Map<'_, Postgres, F, PgArguments>) -> Result<Vec<T>>

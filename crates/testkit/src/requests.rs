@@ -76,7 +76,11 @@ impl Stack {
     }
 
     pub async fn submit_body(&self, body: &Value) -> Submission {
-        Self::submission(self.post(body).await).await
+        self.submit_body_as(Kind::Transaction, body).await
+    }
+
+    pub async fn submit_body_as(&self, kind: Kind, body: &Value) -> Submission {
+        Self::submission(self.post_as(kind, body).await).await
     }
 
     async fn submission(response: reqwest::Response) -> Submission {

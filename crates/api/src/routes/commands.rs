@@ -3,7 +3,7 @@
 use crate::body::{self, JsonBytes};
 use crate::error::Problem;
 use crate::headers::{self, Caller};
-use crate::routes::lists;
+use crate::routes::{callbacks, lists};
 use crate::state::State;
 use axum::extract::{self, Path};
 use axum::response::{IntoResponse, Response};
@@ -35,6 +35,11 @@ pub(crate) fn router(kind: Kind) -> Router<State> {
         .route("/{id}", get(move |state, caller, id, headers| show(kind, state, caller, id, headers)))
         .route("/{id}/cancel", post(move |state, caller, id| cancel(kind, state, caller, id)))
         .route("/{id}/events", get(move |state, caller, id| events(kind, state, caller, id)))
+        .route("/{id}/callbacks", get(move |state, caller, id| callbacks::list(kind, state, caller, id)))
+        .route(
+            "/{id}/callbacks/{callback}/resend",
+            post(move |state, caller, path| callbacks::resend(kind, state, caller, path)),
+        )
 }
 
 /// The answer to a submission.
@@ -202,7 +207,7 @@ async fn events(
 }
 
 /// What is no UUID was never issued.
-fn command_id(text: &str) -> Result<CommandId, Problem> {
+pub(crate) fn command_id(text: &str) -> Result<CommandId, Problem> {
     let id = if text.len() == 36 { uuid::Uuid::try_parse(text).ok() } else { None };
     id.map(CommandId).ok_or(Problem::NotFound)
 }

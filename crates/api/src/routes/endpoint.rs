@@ -6,7 +6,7 @@ use crate::headers::Caller;
 use crate::state::State;
 use axum::routing::{get, post};
 use axum::{Json, Router, extract};
-use holdfast_app::endpoint;
+use holdfast_app::endpoint::{self, Tested};
 use holdfast_domain::endpoint::Endpoint;
 use http::StatusCode;
 use serde::Serialize;
@@ -14,7 +14,10 @@ use serde::Serialize;
 type Shared = extract::State<State>;
 
 pub(crate) fn router() -> Router<State> {
-    Router::new().route("/", get(show).put(set).delete(remove)).route("/rotate-secret", post(rotate_secret))
+    Router::new()
+        .route("/", get(show).put(set).delete(remove))
+        .route("/rotate-secret", post(rotate_secret))
+        .route("/test", post(test))
 }
 
 #[derive(Serialize)]
@@ -49,9 +52,17 @@ async fn rotate_secret(
     extract::State(state): Shared,
     Caller(client): Caller,
 ) -> Result<Json<serde_json::Value>, Problem> {
-    let secret = endpoint::rotate_secret(&state.app, client).await.map_err(|error| {
-        tracing::error!(error = format!("{error:#}"), "could not rotate a secret");
-        Problem::Unavailable
-    })?;
+    let secret = endpoint::rotate_secret(&state.app, client).await.map_err(unavailable)?;
     Ok(Json(serde_json::json!({ "secret": secret })))
+}
+
+/// What the endpoint makes of an event that means nothing. 200 whatever that is.
+async fn test(extract::State(state): Shared, Caller(client): Caller) -> Result<Json<Tested>, Problem> {
+    let tested = endpoint::test(&state.app, &state.deliverer, client).await.map_err(unavailable)?;
+    tested.map(Json).ok_or(Problem::NotFound)
+}
+
+fn unavailable(error: anyhow::Error) -> Problem {
+    tracing::error!(error = format!("{error:#}"), "could not see to a callback endpoint");
+    Problem::Unavailable
 }

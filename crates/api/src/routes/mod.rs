@@ -1,5 +1,6 @@
 //! One file per noun.
 
+pub(crate) mod callbacks;
 pub(crate) mod commands;
 pub(crate) mod endpoint;
 pub(crate) mod health;

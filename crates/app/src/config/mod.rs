@@ -103,7 +103,9 @@ fn read(
 impl Config {
     fn validate(&self) -> anyhow::Result<()> {
         let worker = &self.worker;
-        anyhow::ensure!(worker.run_slots > 0 && worker.tell_slots > 0, "worker slots must not be zero");
+        let slots = [worker.run_slots, worker.tell_slots, worker.tell_again_slots];
+        anyhow::ensure!(!slots.contains(&0), "worker slots must not be zero");
+        anyhow::ensure!(self.callbacks.endpoint_concurrency > 0, "callbacks.endpoint_concurrency must not be zero");
         anyhow::ensure!(
             worker.receive_wait_ms.get() <= Duration::from_secs(20),
             "worker.receive_wait_ms is over 20000"

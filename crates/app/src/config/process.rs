@@ -33,8 +33,10 @@ impl Default for Api {
 pub struct Worker {
     /// Commands worked on at once. Those that wait for a partner's decision do not count.
     pub run_slots: usize,
-    /// Callbacks delivered at once.
+    /// First attempts of callbacks at once …
     pub tell_slots: usize,
+    /// … and later ones, which have slots of their own: endpoints that fail must not hold up those that do not.
+    pub tell_again_slots: usize,
     /// Receives under way at once, per queue.
     pub pollers: usize,
     /// How long a receive waits for messages, at most 20 s.
@@ -58,6 +60,7 @@ impl Default for Worker {
         Self {
             run_slots: 256,
             tell_slots: 128,
+            tell_again_slots: 64,
             pollers: 2,
             receive_wait_ms: Millis(20_000),
             lease_ms: Millis(30_000),
@@ -77,6 +80,10 @@ pub struct Callbacks {
     pub timeout_ms: Millis,
     /// The wait after each failed attempt, ± 20 %. One attempt more than there are waits. In the environment: `5000,300000`.
     pub schedule_ms: Vec<Millis>,
+    /// Callbacks that one client's endpoint gets at once, per process.
+    pub endpoint_concurrency: usize,
+    /// An endpoint's `Retry-After` puts off the next attempt by no more than this.
+    pub retry_after_cap_ms: Millis,
     /// How long an old secret signs beside the new one.
     pub secret_overlap_ms: Millis,
 }
@@ -88,6 +95,8 @@ impl Default for Callbacks {
         Self {
             timeout_ms: Millis(10_000),
             schedule_ms: schedule_s.map(|s| Millis(s * 1_000)).to_vec(),
+            endpoint_concurrency: 32,
+            retry_after_cap_ms: Millis(3_600_000),
             secret_overlap_ms: Millis(86_400_000),
         }
     }

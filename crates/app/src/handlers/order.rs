@@ -31,6 +31,7 @@ struct Fulfilment<'a> {
 pub(super) async fn handle(run: &mut Run<'_>, order: &Order) -> Result<Outcome, Stop> {
     match record(run, order).await? {
         Some(partner) => fulfil(run, order, &partner).await,
+        None if run.is_stale() => Ok(run.expired()),
         None => Ok(Outcome::Completed),
     }
 }
@@ -67,7 +68,7 @@ async fn fulfil(run: &mut Run<'_>, order: &Order, partner: &str) -> Result<Outco
         amount: order.total_price,
         currency: order.currency,
         items: order.items.as_ref(),
-        metadata: order.metadata.as_ref(),
+        metadata: order.wishes.metadata.as_ref(),
     };
     let request = Request { reference: &reference, amount: Some(order.total_price), fields };
     submit(run, partnership, &request).await?;

@@ -39,7 +39,7 @@ pub(super) async fn handle(run: &mut Run<'_>, refund: &Refund) -> Result<Outcome
         amount,
         currency: amount.currency().code(),
         reason: refund.reason.as_deref(),
-        metadata: refund.metadata.as_ref(),
+        metadata: refund.wishes.metadata.as_ref(),
     };
     let reference = run.claimed.key.clone();
     let request = Request { reference: &reference, amount: Some(amount), fields };

@@ -38,7 +38,7 @@ fn sale(transaction: &Transaction) -> Sale<'_> {
         amount: transaction.amount,
         currency: transaction.currency,
         description: transaction.description.as_deref(),
-        metadata: transaction.metadata.as_ref(),
+        metadata: transaction.wishes.metadata.as_ref(),
     }
 }
 

@@ -55,6 +55,9 @@ fn not_found(run: &mut Run<'_>, partnership: &Partnership) -> Result<(), Stop> {
     if let (Some(after), true) = (wait, progress.was_unknown && !terms.at_most_once) {
         return Err(Stop::Wait { after, why: format!("look up at {name} again") });
     }
+    if progress.expired {
+        return Err(Stop::End(run.expired()));
+    }
     if progress.rejected {
         progress.state = PartnerState::Rejected;
         return Ok(());

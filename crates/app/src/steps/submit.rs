@@ -60,6 +60,9 @@ async fn create<F: Serialize + Sync>(
     request: &Request<'_, F>,
 ) -> Result<(), Stop> {
     let Partnership { name, terms, partner, circuit } = partnership;
+    if run.is_stale() {
+        return refuse_stale(run, partnership).await;
+    }
     let sent_before = run.partner(name).tries > 0 || run.partner(name).was_unknown;
     if sent_before && run.first_sent_ago() > terms.key_lifetime_ms.get() {
         let detail = format!("{name} may have forgotten our key, another creation could be a second one");
@@ -90,6 +93,19 @@ async fn create<F: Serialize + Sync>(
         Created::Unavailable(why) => unavailable(run, partnership, why),
         Created::Unknown(why) => unknown(run, partnership, why).await,
     }
+}
+
+/// A sale that came too late. One that may stand there after all is looked for once more, when what was lost on its way can
+/// be counted upon not to arrive.
+async fn refuse_stale(run: &mut Run<'_>, partnership: &Partnership) -> Result<(), Stop> {
+    let progress = run.partner(&partnership.name);
+    if !progress.was_unknown {
+        return Err(Stop::End(run.expired()));
+    }
+    progress.expired = true;
+    progress.state = PartnerState::Unknown;
+    run.delay_next_try(partnership.terms.try_delay_ms.get());
+    run.note().await
 }
 
 /// The partner has it, unless what it has is something else.

@@ -143,12 +143,30 @@ pub async fn claim(pool: &Pool, worker: WorkerId, lease: Duration, claims: &[Cla
     Ok(readable(rows))
 }
 
-/// Claims what is due in this lane, oldest first, as many as there are tokens.
+/// What is due. First attempts to tell a client and later ones are told apart: who cannot be reached must not hold up who
+/// can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    Run,
+    Tell,
+    TellAgain,
+}
+
+impl Due {
+    pub const fn lane(self) -> Lane {
+        match self {
+            Self::Run => Lane::Run,
+            Self::Tell | Self::TellAgain => Lane::Tell,
+        }
+    }
+}
+
+/// Claims what is due, oldest first, as many as there are tokens.
 pub async fn claim_due(
     pool: &Pool,
     worker: WorkerId,
     lease: Duration,
-    lane: Lane,
+    due: Due,
     kinds: &[Kind],
     tokens: &[Token],
 ) -> Result<Vec<Claimed>> {
@@ -161,7 +179,7 @@ pub async fn claim_due(
                      from wakeups
                     where due_at <= holdfast_now() and run_at <= holdfast_now()
                       and (token is null or lease_until <= holdfast_now())
-                      and lane = $3 and kind = any($4)
+                      and lane = $3 and kind = any($4) and (tries > 0) = $6
                     order by due_at
                     limit cardinality($5::bigint[])
                       -- another worker's rows are its own business
@@ -169,9 +187,10 @@ pub async fn claim_due(
          )",
         worker.0,
         lease.as_secs_f64(),
-        lane.code(),
+        due.lane().code(),
         &kinds,
-        &tokens
+        &tokens,
+        due == Due::TellAgain
     );
     let rows = pool.fetch_all(query).await?;
     Ok(readable(rows))

@@ -2,6 +2,7 @@
 
 use super::run::Hold;
 use crate::{Pool, Result};
+use chrono::{DateTime, Utc};
 use holdfast_domain::trail::Entry;
 use holdfast_domain::{CommandNo, Token};
 
@@ -12,9 +13,11 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Told {
     pub hold: Hold,
-    /// The state that was told, and which attempt it was: where the trail has its place. None was made: 0.
+    /// The state that was told, and which attempt of it this was: its place in the trail. None was made: 0.
     pub sequence: i32,
     pub attempt: i16,
+    /// How far in the schedule this attempt was, from 1 on; only for [`tell_again`].
+    pub tries: i16,
     pub trail: Vec<Entry>,
     /// Until the next attempt; only for [`tell_again`].
     pub wait: Duration,
@@ -35,7 +38,7 @@ pub async fn told(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
            g as (
              delete from wakeups w
               using d join l using (no)
-              where w.no = d.no and w.lane = 1 and w.token = d.token and w.sequence = d.sequence
+              where w.no = d.no and w.lane = 1 and w.token = d.token and w.sequence <= d.sequence
              returning w.no, w.token, d.sequence, d.attempt, d.trail
            ),
            e as (
@@ -57,12 +60,13 @@ pub async fn told(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
 pub async fn tell_again(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
     let columns = Columns::of(told);
     let waits: Vec<f64> = told.iter().map(|told| told.wait.as_secs_f64()).collect();
+    let tries: Vec<i16> = told.iter().map(|told| told.tries).collect();
     let query = sqlx::query!(
         r#"with d as (
              select *
                from unnest($1::bigint[], $2::bigint[], $3::jsonb[], $4::int[], $5::smallint[],
-                           $6::float8[])
-                 as d(no, token, trail, sequence, attempt, wait_s)
+                           $6::float8[], $7::smallint[])
+                 as d(no, token, trail, sequence, attempt, wait_s, tries)
            ),
            l as materialized (
              select no from wakeups where no = any($1) and lane = 1 order by no for update
@@ -74,9 +78,9 @@ pub async fn tell_again(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
                     lease_until = null,
                     dirty = 0,
                     publishes = 0,
-                    tries = case when w.sequence = d.sequence then greatest(w.tries, d.attempt) else 0 end,
-                    due_at = holdfast_now() + make_interval(secs => case when w.sequence = d.sequence then d.wait_s else 0 end),
-                    run_at = holdfast_now() + make_interval(secs => case when w.sequence = d.sequence then d.wait_s else 0 end)
+                    tries = case when w.sequence <= d.sequence then greatest(w.tries, d.tries) else 0 end,
+                    due_at = holdfast_now() + make_interval(secs => case when w.sequence <= d.sequence then d.wait_s else 0 end),
+                    run_at = holdfast_now() + make_interval(secs => case when w.sequence <= d.sequence then d.wait_s else 0 end)
                from d join l using (no)
               where w.no = d.no and w.lane = 1 and w.token = d.token
              returning w.no, d.token, d.sequence, d.attempt, d.trail
@@ -92,9 +96,43 @@ pub async fn tell_again(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
         &columns.sequences,
         &columns.attempts,
         &waits,
+        &tries,
     );
     let rows = pool.fetch_all(query).await?;
     Ok(rows.into_iter().map(|row| Hold { no: CommandNo(row.no), token: Token(row.token) }).collect())
+}
+
+/// What a client is still owed.
+#[derive(Clone, Copy, Debug)]
+pub struct Owed {
+    /// The state that it must be told, or a later one.
+    pub sequence: i32,
+    /// The next attempt; in the past if it is under way or about to be.
+    pub run_at: DateTime<Utc>,
+}
+
+pub async fn owed(pool: &Pool, no: CommandNo) -> Result<Option<Owed>> {
+    let query = sqlx::query!("select sequence, run_at from wakeups where no = $1 and lane = 1", no.0);
+    let row = pool.fetch_optional(query).await?;
+    Ok(row.map(|row| Owed { sequence: row.sequence, run_at: row.run_at }))
+}
+
+/// Owes the client the state of this sequence once more, or at once if it still does, on a schedule that begins anew.
+pub async fn owe_again(pool: &Pool, no: CommandNo, sequence: i32) -> Result<()> {
+    let query = sqlx::query!(
+        "insert into wakeups as w (no, lane, kind, due_at, sequence)
+         select no, 1, kind, holdfast_now(), $2 from commands where no = $1
+             on conflict (no, lane) do update
+            set nudge = w.nudge + 1, tries = 0,
+                run_at = least(w.run_at, holdfast_now()),
+                due_at = case when w.token is null then holdfast_now() else w.due_at end
+             -- a later state is owed already
+          where w.sequence <= excluded.sequence",
+        no.0,
+        sequence
+    );
+    pool.execute(query).await?;
+    Ok(())
 }
 
 /// The attempts as columns, for `unnest`.

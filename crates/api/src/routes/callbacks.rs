@@ -1,0 +1,42 @@
+//! `/api/v1/{kind}s/{id}/callbacks`: what the client was told of a command, and telling it again.
+
+use super::commands::command_id;
+use crate::error::Problem;
+use crate::headers::Caller;
+use crate::state::State;
+use axum::Json;
+use axum::extract::{self, Path};
+use axum::response::{IntoResponse, Response};
+use holdfast_app::callbacks::{self, Callback, Resent};
+use holdfast_domain::Kind;
+use http::StatusCode;
+use http::header::CACHE_CONTROL;
+use serde::Serialize;
+
+pub(crate) async fn list(
+    kind: Kind,
+    extract::State(state): extract::State<State>,
+    Caller(client): Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    #[derive(Serialize)]
+    struct Told {
+        data: Vec<Callback>,
+    }
+    let data = callbacks::list(&state.app, client, kind, command_id(&id)?).await?.ok_or(Problem::NotFound)?;
+    Ok(([(CACHE_CONTROL, "private, no-cache")], Json(Told { data })).into_response())
+}
+
+/// 202: a worker will see to it.
+pub(crate) async fn resend(
+    kind: Kind,
+    extract::State(state): extract::State<State>,
+    Caller(client): Caller,
+    Path((id, callback)): Path<(String, String)>,
+) -> Result<(StatusCode, Json<Callback>), Problem> {
+    match callbacks::resend(&state.app, client, kind, command_id(&id)?, &callback).await? {
+        Resent::Owed(callback) => Ok((StatusCode::ACCEPTED, Json(*callback))),
+        Resent::Refused(why) => Err(Problem::NotResendable(why)),
+        Resent::Nothing => Err(Problem::NotFound),
+    }
+}
