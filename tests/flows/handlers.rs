@@ -7,8 +7,8 @@ const COMPLETED: &str = r#"{"id": "p1", "status": "completed"}"#;
 const PENDING: &str = r#"{"id": "p1", "status": "pending"}"#;
 
 /// Plays a script with one transaction of 1.00 EUR, and answers its end and what the partner was asked.
-async fn play<const N: usize>(
-    lines: [Line; N],
+async fn play(
+    lines: impl IntoIterator<Item = Line>,
     environment: &[(&'static str, &str)],
 ) -> (Value, Vec<&'static str>, Vec<Value>) {
     let script = Script::new(lines);
@@ -165,6 +165,32 @@ async fn an_unavailable_last_try_after_a_doubt_is_looked_up_too() {
     ];
     let (settled, ..) = play(lines, &[]).await;
     assert_eq!(reason(&settled), ("completed", ""));
+}
+
+#[tokio::test]
+async fn a_last_try_that_was_refused_leaves_a_lost_one_its_time_to_land() {
+    let lines = [
+        Line::Create(504, ""),
+        Line::LookUp(404, ""),
+        Line::Create(503, ""),
+        Line::LookUp(404, ""),
+        Line::LookUp(404, ""),
+    ];
+    let (settled, asked, trail) = play(lines, &[("HOLDFAST__PARTNERS__PROCESSOR__TRIES", "2")]).await;
+    assert_eq!(reason(&settled), ("failed", "partner_unavailable"));
+    assert_eq!(asked, ["create", "look up", "create", "look up", "look up"]);
+    assert_eq!(waits(&trail), [120]);
+}
+
+#[tokio::test]
+async fn a_partner_that_can_never_be_looked_up_first_is_unavailable_in_the_end() {
+    let first = [
+        ("HOLDFAST__PARTNERS__PROCESSOR__LOOKUP_FIRST", "true"),
+        ("HOLDFAST__PARTNERS__PROCESSOR__KEY_LIFETIME_MS", "60000"),
+    ];
+    let (settled, asked, _) = play(vec![Line::LookUp(500, ""); 100], &first).await;
+    assert_eq!(reason(&settled), ("failed", "partner_unavailable"));
+    assert!(asked.iter().all(|asked| *asked == "look up"), "{asked:?}");
 }
 
 #[tokio::test]

@@ -228,6 +228,7 @@ async fn a_later_state_is_not_lost_to_an_earlier_telling() {
     advance(pool.connections(), LEASE * 2).await;
     let claimed = wakeups::claim(&pool, ME, LEASE, &[Claim { token: Token(3), ..tell }]).await.expect("claim");
     assert_eq!((claimed.len(), claimed[0].tries), (1, 1));
+    assert_eq!(claimed[0].sequence, 2, "the debt is that of the state that was told");
     let told = Told { hold: Hold { no, token: Token(3) }, attempt: 2, tries: 2, ..told };
     assert_eq!(wakeups::told(&pool, &[&told]).await.expect("told").len(), 1);
 }
@@ -320,13 +321,27 @@ async fn a_wait_after_a_takeover_does_not_forget_that_something_may_have_been_se
 #[tokio::test]
 async fn a_row_that_this_version_cannot_read_spares_its_neighbours() {
     let pool = database().await;
-    let accepted = commands::accept(&pool, &[&command(1), &command(2)], SOON).await.expect("accept");
-    sqlx::query("update wakeups set step = 'a newer one' where no = $1")
-        .bind(accepted[0].no.0)
-        .execute(pool.connections())
-        .await
-        .expect("sql");
-    let claims = [1, 2].map(|n| Claim { no: accepted[n - 1].no, lane: Lane::Run, token: Token(n as i64) });
+    let accepted = commands::accept(&pool, &[&command(1), &command(2), &command(3)], SOON).await.expect("accept");
+    let newer = [
+        "update wakeups set step = 'a newer one' where no = $1",
+        r#"update wakeups set progress = '{"partners": [{"partner": "p", "state": "newer", "tries": 0}]}' where no = $1"#,
+    ];
+    for (sql, accepted) in newer.into_iter().zip(&accepted) {
+        sqlx::query(sql).bind(accepted.no.0).execute(pool.connections()).await.expect("sql");
+    }
+    let claims = [1, 2, 3].map(|n| Claim { no: accepted[n - 1].no, lane: Lane::Run, token: Token(n as i64) });
     let claimed = wakeups::claim(&pool, ME, LEASE, &claims).await.expect("claim");
-    assert_eq!(claimed.iter().map(|claimed| claimed.no).collect::<Vec<_>>(), [accepted[1].no]);
+    assert_eq!(claimed.iter().map(|claimed| claimed.no).collect::<Vec<_>>(), [accepted[2].no]);
+}
+
+#[tokio::test]
+async fn a_cancel_that_has_seen_an_older_row_looks_again() {
+    let pool = database().await;
+    let no = accepted(&pool).await.no;
+    claim(&pool, ME, no, 1).await.expect("claimed");
+    let nothing_sent = Note { sent: false, ..note(no, 1, 0, Duration::ZERO) };
+    wakeups::wait(&pool, &[&nothing_sent]).await.expect("wait");
+    // What was recorded meanwhile may not be visible to its statement.
+    assert!(!wakeups::cancel(&pool, no, 0, false).await.expect("cancel"));
+    assert!(wakeups::cancel(&pool, no, 1, false).await.expect("cancel"));
 }

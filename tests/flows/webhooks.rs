@@ -38,9 +38,13 @@ fn completed(id: &str) -> String {
 
 /// Another implementation of the specification signs, as a partner's would. Answers the status.
 async fn deliver(stack: &Stack, event_id: &str, at: i64, body: &str) -> StatusCode {
+    deliver_as(stack, "processor", event_id, at, body).await
+}
+
+async fn deliver_as(stack: &Stack, partner: &str, event_id: &str, at: i64, body: &str) -> StatusCode {
     let webhook = Webhook::new(&show_secret(WEBHOOK_SECRET)).expect("a secret");
     let signature = webhook.sign(event_id, at, body.as_bytes()).expect("signs");
-    let request = stack.request("POST", "/api/v1/webhooks/processor").body(body.to_owned());
+    let request = stack.request("POST", &format!("/api/v1/webhooks/{partner}")).body(body.to_owned());
     let request = request.header("webhook-id", event_id).header("webhook-timestamp", at);
     request.header("webhook-signature", signature).send().await.expect("an answer").status()
 }
@@ -85,14 +89,15 @@ async fn a_failure_by_webhook_is_the_end_with_the_partners_reason() {
 
 #[tokio::test]
 async fn an_early_webhook_is_joined_later() {
-    let script = Script::new([Line::Create(201, PENDING)].into_iter().chain(vec![Line::LookUp(200, PENDING); 9]));
+    let lines = [Line::LookUp(404, ""), Line::Create(201, PENDING)];
+    let script = Script::new(lines.into_iter().chain(vec![Line::LookUp(200, PENDING); 9]));
     let mut stack = Stack::with(Options { partner: Some(script.router()), ..Options::default() }).await;
     let submission = stack.submit("t", "1.00").await;
     let now = database_time(&stack).await;
     assert_eq!(deliver(&stack, "evt_1", now, &completed(&submission.id)).await, StatusCode::OK);
     stack.start_worker();
     assert_eq!(stack.settled(&submission).await["status"], "completed");
-    assert_eq!(script.asked(), ["create"], "nobody had to be asked");
+    assert_eq!(script.asked(), ["look up", "create"], "it was not sent yet, and then nobody had to be asked");
 }
 
 #[tokio::test]
@@ -114,7 +119,7 @@ async fn a_late_webhook_takes_up_what_was_parked() {
 
 #[tokio::test]
 async fn what_a_webhook_takes_up_again_does_not_get_a_new_lifetime_of_its_key() {
-    let script = Script::new([Line::Create(503, "")]);
+    let script = Script::new([Line::Create(503, ""), Line::LookUp(404, "")]);
     let environment = vec![("HOLDFAST__PARTNERS__PROCESSOR__KEY_LIFETIME_MS", "60000".to_owned())];
     let mut stack = Stack::with(Options { partner: Some(script.router()), environment, ..Options::default() }).await;
     stack.start_worker();
@@ -125,7 +130,72 @@ async fn what_a_webhook_takes_up_again_does_not_get_a_new_lifetime_of_its_key() 
     eventually("it was looked at and parked again", || async { (stack.told(&submission).len() == 2).then_some(()) })
         .await;
     assert_eq!(stack.settled(&submission).await["reason"]["code"], "key_lifetime_over");
-    assert_eq!(script.asked(), ["create"], "another creation could be a second one");
+    assert_eq!(script.asked(), ["create", "look up"], "another creation could be a second one");
+    // It is heard once.
+    assert_eq!(deliver(&stack, "evt_1", now, &completed(&submission.id)).await, StatusCode::OK);
+    assert_eq!(stack.settled(&submission).await["reason"]["code"], "key_lifetime_over");
+    assert_eq!(stack.told(&submission).len(), 2);
+}
+
+/// A creation whose outcome is unknown, and a partner that has since forgotten it, or cannot be asked.
+async fn in_doubt(then: Line) -> (Stack, Submission, Script) {
+    let script = Script::new([Line::Create(504, "")].into_iter().chain(vec![then; 500]));
+    let environment = [
+        ("HOLDFAST__PARTNERS__PROCESSOR__KEY_LIFETIME_MS", "60000".to_owned()),
+        ("HOLDFAST__PARTNERS__PROCESSOR__IDEMPOTENT", "false".to_owned()),
+    ];
+    let options = Options { partner: Some(script.router()), environment: environment.into(), ..Options::default() };
+    let mut stack = Stack::with(options).await;
+    stack.start_worker();
+    let submission = stack.submit("t", "1.00").await;
+    (stack, submission, script)
+}
+
+#[tokio::test]
+async fn a_404_past_the_keys_lifetime_proves_nothing_but_a_webhook_does() {
+    let (stack, submission, script) = in_doubt(Line::LookUp(404, "")).await;
+    let parked = stack.settled_in_time(&submission).await;
+    assert_eq!(
+        (&parked["status"], &parked["reason"]["code"]),
+        (&"needs_attention".into(), &"key_lifetime_over".into())
+    );
+    let now = database_time(&stack).await;
+    assert_eq!(deliver(&stack, "evt_1", now, &completed(&submission.id)).await, StatusCode::OK);
+    eventually("it is completed", || async {
+        (stack.get(&submission.this).await["status"] == "completed").then_some(())
+    })
+    .await;
+    assert_eq!(script.asked().iter().filter(|asked| **asked == "create").count(), 1);
+}
+
+#[tokio::test]
+async fn a_webhook_ends_a_doubt_although_lookups_fail() {
+    let (stack, submission, _) = in_doubt(Line::LookUp(500, "")).await;
+    is_pending(&stack, &submission).await;
+    let now = database_time(&stack).await;
+    assert_eq!(deliver(&stack, "evt_1", now, &completed(&submission.id)).await, StatusCode::OK);
+    assert_eq!(stack.settled(&submission).await["status"], "completed");
+}
+
+#[tokio::test]
+async fn another_partners_webhook_does_not_take_up_what_was_parked() {
+    let environment = vec![("HOLDFAST__PARTNERS__LEDGER__SETTLE_WITHIN_MS", "300".to_owned())];
+    let mut stack = Stack::with(Options { environment, ..Options::default() }).await;
+    stack.sandbox.set_undecided("ledger");
+    stack.start_worker();
+    let submission = stack.submit_as(Kind::Refund, "r", "1.00").await;
+    assert_eq!(stack.settled(&submission).await["reason"]["code"], "settlement_timeout");
+    let now = database_time(&stack).await;
+    for (partner, event) in [("ticketing", "evt_1"), ("gateway", "evt_2")] {
+        assert_eq!(deliver_as(&stack, partner, event, now, &completed(&submission.id)).await, StatusCode::OK);
+        assert_eq!(stack.settled(&submission).await["status"], "needs_attention", "{partner}");
+        assert_eq!(stack.told(&submission).len(), 1, "{partner}");
+    }
+    assert_eq!(deliver_as(&stack, "ledger", "evt_3", now, &completed(&submission.id)).await, StatusCode::OK);
+    eventually("it is completed", || async {
+        (stack.get(&submission.this).await["status"] == "completed").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -158,7 +228,8 @@ async fn what_is_not_authentic_is_refused_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_nudge_does_not_bring_the_next_try_forward() {
-    let script = Script::new([Line::Create(503, ""), Line::Create(201, r#"{"id": "p1", "status": "completed"}"#)]);
+    let done = r#"{"id": "p1", "status": "completed"}"#;
+    let script = Script::new([Line::Create(503, ""), Line::LookUp(404, ""), Line::Create(201, done)]);
     let mut stack = Stack::with(Options { partner: Some(script.router()), ..Options::default() }).await;
     stack.start_worker();
     let submission = stack.submit("t", "1.00").await;
@@ -170,10 +241,10 @@ async fn a_nudge_does_not_bring_the_next_try_forward() {
         (trail.iter().filter(|event| event["type"] == "waiting").count() >= 2).then_some(())
     })
     .await;
-    assert_eq!(script.asked(), ["create"]);
+    assert_eq!(script.asked(), ["create", "look up"]);
     stack.advance(Duration::from_secs(121)).await;
     assert_eq!(stack.settled(&submission).await["status"], "completed");
-    assert_eq!(script.asked(), ["create", "create"]);
+    assert_eq!(script.asked(), ["create", "look up", "create"]);
 }
 
 #[tokio::test]

@@ -11,6 +11,9 @@ use holdfast_store::wakeups::{self, Owed};
 use holdfast_store::{Error, events};
 use serde::Serialize;
 
+/// Who has not heard of it after this many attempts will not by one more.
+const MOST_ATTEMPTS: usize = 1_000;
+
 /// One state that the client was told of, or is owed.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -77,6 +80,9 @@ pub async fn resend(app: &App, client: ClientNo, kind: Kind, id: CommandId, call
     let Some(known) = find(of(app, &view).await?) else { return Ok(Resent::Nothing) };
     if known.status != view.version.status || known.state == State::Superseded {
         return Ok(Resent::Refused(format!("A later state has taken its place: it is {}", view.version.status)));
+    }
+    if known.attempts.len() >= MOST_ATTEMPTS {
+        return Ok(Resent::Refused("It was sent too often".to_owned()));
     }
     if !endpoint::is_told(app, client, &view.resource.content).await? {
         return Ok(Resent::Refused("There is no endpoint to send it to".to_owned()));

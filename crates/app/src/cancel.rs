@@ -29,7 +29,7 @@ pub async fn cancel(app: &App, client: ClientNo, kind: Kind, id: CommandId) -> R
             Found::Command(view) => view,
         };
         let tell = endpoint::is_told(app, client, &view.resource.content).await?;
-        if wakeups::cancel(&app.pool, view.no, tell).await? {
+        if wakeups::cancel(&app.pool, view.no, view.version.sequence, tell).await? {
             continue;
         }
         match wakeups::why_not(&app.pool, view.no).await? {

@@ -31,14 +31,18 @@ impl Dispatch {
         let slot = match lane {
             Lane::Run => slot,
             // Callbacks have slots of their own. Without room the row stays due, and the relay comes back to it.
-            Lane::Tell => match self.0.tell_slots.take_up_to(1).pop() {
-                Some(slot) => slot,
-                None => return Ok(Verdict::Delete),
-            },
+            Lane::Tell => {
+                drop(slot);
+                match self.0.tell_slots.take_up_to(1).pop() {
+                    Some(slot) => slot,
+                    None => return Ok(Verdict::Delete),
+                }
+            }
         };
         let held = self.0.claim(no, lane).await.context("claim")?;
         let slot = match &held {
             Some(held) if held.claimed.lane == Lane::Tell && held.claimed.tries > 0 => {
+                drop(slot);
                 match self.0.tell_again_slots.take_up_to(1).pop() {
                     Some(slot) => slot,
                     None => return tell::put_back(&self.0, held).await.map(|()| Verdict::Delete),

@@ -28,6 +28,9 @@ use url::Url;
 /// How long a client's callback endpoint is remembered.
 const ENDPOINTS_FRESH: Duration = Duration::from_secs(5);
 
+/// How soon a command is tried again whose handler has failed unexpectedly.
+const FAULT: Duration = Duration::from_secs(5);
+
 pub struct Engine {
     pub app: App,
     pub life: Arc<Life>,
@@ -134,7 +137,14 @@ impl Engine {
     }
 
     async fn run(self: &Arc<Self>, held: Held, slot: Slot) -> anyhow::Result<()> {
-        let mut run = Run::new(self, held.claimed, slot, held.started).context("read the command")?;
+        let Held { claimed, started } = held;
+        let mut run = match Run::new(self, claimed.clone(), slot, started) {
+            Ok(run) => run,
+            Err(error) => {
+                self.leave_for_later(Run::unread(&claimed, FAULT)).await;
+                return Err(anyhow::Error::new(error).context("read the command"));
+            }
+        };
         match handlers::handle(&mut run).await {
             Ok(outcome) | Err(Stop::End(outcome)) => self.finish(run, outcome).await,
             Err(Stop::Wait { after, why }) => {
@@ -144,7 +154,20 @@ impl Engine {
                 Ok(())
             }
             Err(Stop::Lost) => Ok(()),
-            Err(Stop::Fault(error)) => Err(error),
+            Err(Stop::Fault(error)) => {
+                // Nothing was sent: the next holder need not doubt it. Else the claim is left to lapse.
+                let release = (!run.has_sent()).then(|| run.take_note(FAULT));
+                self.leave_for_later(release).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Releases what a fault has left in hand, if that can be done cleanly.
+    async fn leave_for_later(&self, release: Option<Note>) {
+        let Some(note) = release else { return };
+        if let Err(error) = self.statements.wait(note).await {
+            tracing::debug!(%error, "could not release a claim after a fault, it will lapse");
         }
     }
 
@@ -167,8 +190,8 @@ impl Engine {
         let started = Instant::now();
         let ending = self.statements.finish(finish.clone()).await.context("write the end")?;
         failpoint::hit("finished");
-        if let (Ending::Lost, Outcome::NeedsAttention(_)) = (ending, &finish.outcome) {
-            // Unless the claim is lost, a webhook came in the last moment: look at that before anybody is troubled.
+        if let (Ending::Lost, Outcome::NeedsAttention(_) | Outcome::Failed(_)) = (ending, &finish.outcome) {
+            // Unless the claim is lost, a webhook came in the last moment: look at that before it ends like this.
             let mut trail = finish.trail;
             let _did_not_finish = trail.pop();
             let note = Note { trail, ..run.take_note(Duration::ZERO) };

@@ -31,8 +31,13 @@ impl<I: Send + Sync + 'static, O: Send + 'static> Record<I, O> {
         Self(Batcher::start(move |rows: Arc<Vec<I>>| {
             let pool = pool.clone();
             async move {
-                let (recorded, _) = persist(|| statement(pool.clone(), Arc::clone(&rows))).await?;
+                let (recorded, repeated) = persist(|| statement(pool.clone(), Arc::clone(&rows))).await?;
                 let mut recorded: HashMap<_, _> = recorded.into_iter().collect();
+                if repeated && recorded.len() < rows.len() {
+                    // The first one, of which there was no answer, may have ended beside the second, which could not see
+                    // what it wrote.
+                    recorded.extend(persist(|| statement(pool.clone(), Arc::clone(&rows))).await?.0);
+                }
                 Ok(rows.iter().map(|row| recorded.remove(&hold(row))).collect())
             }
         }))
@@ -70,7 +75,16 @@ async fn record_refunds(pool: Pool, rows: Arc<Vec<NewRefund>>) -> Result<Vec<(Ho
         let mut taken = HashSet::new();
         let (round, later): (Vec<_>, Vec<_>) =
             left.into_iter().partition(|row| row.transaction.is_none_or(|no| taken.insert(no)));
-        recorded.extend(refunds::record(&pool, &round).await?);
+        let answered = refunds::record(&pool, &round).await?;
+        let refused: HashSet<_> =
+            answered.iter().filter(|(_, reserved)| reserved.is_none()).map(|(hold, _)| *hold).collect();
+        recorded.extend(answered.into_iter().filter(|(hold, _)| !refused.contains(hold)));
+        // A refusal is believed when it is said twice: a first execution of the same statement, whose answer was lost, may
+        // have reserved the sum while this one waited for it, with an older view of the rows.
+        let again: Vec<_> = round.into_iter().filter(|row| refused.contains(&row.hold)).collect();
+        if !again.is_empty() {
+            recorded.extend(refunds::record(&pool, &again).await?);
+        }
         left = later;
     }
     Ok(recorded)

@@ -68,7 +68,7 @@ impl<'a> Run<'a> {
             engine,
             content: Arc::new(query::read(claimed.kind, &claimed.body)?),
             step: claimed.step,
-            status: if claimed.step == Step::Settle { Status::Pending } else { Status::Processing },
+            status: status_at(claimed.step),
             progress: claimed.progress.clone(),
             doubt: claimed.taken_over,
             // Whoever was dispossessed may have sent something without saying so.
@@ -85,6 +85,27 @@ impl<'a> Run<'a> {
         };
         run.happened(Happening::Claimed { worker: run.claimed.worker, taken_over: run.claimed.taken_over });
         Ok(run)
+    }
+
+    /// What releases a claim whose command cannot be read. `None`: what the one before it did is not known, and may not be
+    /// forgotten by a clean release.
+    pub fn unread(claimed: &Claimed, wait: Duration) -> Option<Note> {
+        let note = Note {
+            hold: Hold { no: claimed.no, token: claimed.token },
+            nudge: claimed.nudge,
+            sequence: claimed.sequence,
+            status: status_at(claimed.step),
+            step: claimed.step,
+            progress: claimed.progress.clone(),
+            trail: Vec::new(),
+            sent: false,
+            next_try_in: claimed.next_try_in,
+            settle_within: None,
+            next_partner: false,
+            tell: false,
+            wait,
+        };
+        (!claimed.taken_over).then_some(note)
     }
 
     pub fn hold(&self) -> Hold {
@@ -111,6 +132,16 @@ impl<'a> Run<'a> {
         std::mem::replace(&mut self.doubt, false)
     }
 
+    /// Whether [`Self::take_doubt`] would answer yes.
+    pub const fn is_in_doubt(&self) -> bool {
+        self.doubt
+    }
+
+    /// Whether a creation may have left under this or an earlier claim.
+    pub const fn has_sent(&self) -> bool {
+        self.sent
+    }
+
     /// A creation is about to leave.
     pub const fn sending(&mut self) {
         self.sent = true;
@@ -129,6 +160,11 @@ impl<'a> Run<'a> {
     /// Time since something may first have been sent to a partner.
     pub fn first_sent_ago(&self) -> Duration {
         self.claimed.first_sent_ago + self.first_sent_from.elapsed()
+    }
+
+    /// Time since the command was accepted.
+    pub fn age(&self) -> Duration {
+        (self.now() - self.claimed.created_at).to_std().unwrap_or_default()
     }
 
     /// Begins to settle, unless that has begun before. Returns whether the time for it is over.
@@ -200,6 +236,7 @@ impl<'a> Run<'a> {
         self.settle_until = None;
         self.settle_within = None;
         self.status = Status::Processing;
+        self.step = Step::Submit;
         let note = Note { next_partner: true, ..self.take_note(Duration::ZERO) };
         self.write(note).await?;
         self.claimed.first_sent_ago = Duration::ZERO;
@@ -255,6 +292,13 @@ impl<'a> Run<'a> {
     pub(crate) fn take_trail(&mut self, outcome: &Outcome) -> Vec<Entry> {
         self.happened(Happening::Finished { status: outcome.status() });
         std::mem::take(&mut self.trail)
+    }
+}
+
+const fn status_at(step: Step) -> Status {
+    match step {
+        Step::Settle => Status::Pending,
+        Step::Record | Step::Submit => Status::Processing,
     }
 }
 

@@ -129,8 +129,8 @@ async fn finish(pool: Pool, life: Arc<Life>, lease: Duration, ends: Arc<Vec<Fini
 /// After a lost answer: which of these claims stand? Ask by token.
 async fn held(pool: &Pool, lane: Lane, holds: &[Hold]) -> Result<HashSet<Hold>> {
     let claims: Vec<_> = holds.iter().map(|hold| Claim { no: hold.no, lane, token: hold.token }).collect();
-    let held: HashSet<_> = wakeups::held(pool, &claims).await?.into_iter().map(|(no, _)| no).collect();
-    Ok(holds.iter().copied().filter(|hold| held.contains(&hold.no)).collect())
+    let held: HashSet<_> = wakeups::held(pool, &claims).await?.into_iter().collect();
+    Ok(holds.iter().copied().filter(|hold| held.contains(&hold.token)).collect())
 }
 
 async fn note(pool: Pool, notes: Arc<Vec<Note>>) -> Result<Vec<bool>> {

@@ -62,7 +62,7 @@ impl Webhooks {
         let envelope = sender.verifier.verify(headers, body).ok_or(Error::NotAuthentic)?;
         let update = webhook::read(body).map_err(Error::Unreadable)?;
         let event_id = envelope.event_id.or(update.event_id);
-        let event_id = event_id.filter(|id| (1..=255).contains(&id.len()));
+        let event_id = event_id.filter(|id| (1..=255).contains(&id.len()) && !id.chars().any(char::is_control));
         let event_id = event_id.ok_or_else(|| Error::Unreadable("it names no event".to_owned()))?;
         let stored = partner_updates::store(
             &self.app.pool,

@@ -102,6 +102,8 @@ struct Book {
     down: HashSet<String>,
     /// Partners that reject every creation.
     rejecting: HashSet<String>,
+    /// Partners that never say how anything ended.
+    undecided: HashSet<String>,
     webhooks: Option<Webhooks>,
     /// Every effect, one line each, so that a restart does not forget what stands.
     journal: Option<File>,
@@ -171,6 +173,11 @@ impl Sandbox {
     /// From now on this partner rejects every creation.
     pub fn set_rejecting(&self, partner: &str) {
         self.book().rejecting.insert(partner.to_owned());
+    }
+
+    /// From now on this partner answers `pending` to everything.
+    pub fn set_undecided(&self, partner: &str) {
+        self.book().undecided.insert(partner.to_owned());
     }
 
     /// `/{kind}` is the processor, `/at/{partner}/{kind}` a partner of that name with a book of its own.
@@ -359,7 +366,8 @@ impl Book {
         let Some((entry, created)) = self.entries.get(id).and_then(|entry| Some((entry, entry.created?))) else {
             return refuse(StatusCode::NOT_FOUND, "there is nothing under this id");
         };
-        let state = state(entry, created);
+        let partner = id.split_once('/').map_or("", |(partner, _)| partner);
+        let state = if self.undecided.contains(partner) { "pending" } else { state(entry, created) };
         let reason = (state == "failed").then_some("the sandbox fails amounts that end in .09");
         let body = serde_json::json!({
             "id": format!("sandbox-{}", id.split('-').next().unwrap_or_default()),

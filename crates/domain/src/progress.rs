@@ -50,6 +50,9 @@ pub struct PartnerProgress {
     /// The command's time was over while a creation was in doubt: no other follows.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub expired: bool,
+    /// It told us by webhook how this ended, before anything was sent to it.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub announced: bool,
     /// It refused a creation while an earlier one was in doubt.
     #[serde(default)]
     pub rejected: bool,
@@ -87,6 +90,11 @@ impl Progress {
 }
 
 impl PartnerProgress {
+    /// A creation has left for it, whose outcome was not that it surely was not written.
+    pub const fn may_have_been_sent(&self) -> bool {
+        self.was_unknown
+    }
+
     fn open(name: &str) -> Self {
         Self {
             partner: name.to_owned(),
@@ -96,6 +104,7 @@ impl PartnerProgress {
             lookups: 0,
             was_unknown: false,
             expired: false,
+            announced: false,
             rejected: false,
             external_id: None,
             detail: None,

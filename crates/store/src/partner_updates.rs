@@ -87,7 +87,16 @@ pub async fn reopen(pool: &Pool, no: CommandNo) -> Result<bool> {
               using commands c
               where o.no = $1 and c.no = o.no and o.status = 'needs_attention'
                 and o.reason in ('settlement_timeout', 'outcome_unknown', 'key_lifetime_over')
-                and exists (select from partner_updates u where u.command_id = c.id and u.status <> 'pending')
+                and exists (
+                  -- a final word of the very partner whose word was missing
+                  select from partner_updates u,
+                     lateral (select p from jsonb_array_elements(o.progress -> 'partners') with ordinality x(p, n)
+                               where p ->> 'state' <> 'completed' order by n limit 1) f
+                   where u.command_id = c.id and u.status <> 'pending' and u.partner = p ->> 'partner'
+                     and (p ->> 'state' in ('unknown', 'accepted')
+                          or p ->> 'state' = 'open'
+                             -- heard before, and nothing came of it
+                             and ((p ->> 'wasUnknown')::boolean or not coalesce((p ->> 'announced')::boolean, false))))
              returning o.no, c.kind, c.created_at, o.progress, o.sequence
            )
            insert into wakeups (no, lane, kind, status, step, sent, first_sent_at, progress, sequence, nudge, due_at)

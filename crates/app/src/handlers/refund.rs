@@ -6,6 +6,7 @@
 use super::not_recorded;
 use crate::failpoint;
 use crate::run::{Run, Stop};
+use crate::statements::persist;
 use crate::steps::{Request, settle, submit};
 use holdfast_domain::json::Node;
 use holdfast_domain::money::{Currency, Money};
@@ -151,9 +152,9 @@ async fn find_original(run: &Run<'_>, refund: &Refund) -> Result<Known, Stop> {
 async fn find_transaction(run: &Run<'_>, key: &str) -> Result<transactions::Recorded, Stop> {
     let (app, client) = (&run.engine.app, run.claimed.client);
     let id = CommandId::compute(&app.server_key, client, Kind::Transaction, key);
-    let found = transactions::find(&app.pool, client, id).await;
+    let found = persist(|| transactions::find(&app.pool, client, id)).await;
     let found = found.map_err(|error| Stop::Fault(anyhow::Error::new(error).context("find the transaction")))?;
-    match found {
+    match found.0 {
         None => Err(failed("transaction_not_found", "there is no such transaction of this client")),
         Some(found) if found.status != Some(Status::Completed) => {
             Err(failed("transaction_not_completed", "only a completed transaction can be refunded"))

@@ -18,7 +18,14 @@ pub(super) async fn look_up<F>(
     request: &Request<'_, F>,
 ) -> Result<(), Stop> {
     let Partnership { name, terms, .. } = partnership;
-    let exchange = ask(run, partnership).await?;
+    // Where nothing was ever sent, its age counts: it must end, too.
+    let since = if run.partner(name).may_have_been_sent() { run.first_sent_ago() } else { run.age() };
+    let forgotten = since > terms.key_lifetime_ms.get();
+    let exchange = match ask(run, partnership).await {
+        // Nobody gets through to it, and nobody has in all this time.
+        Err(Stop::Wait { after, .. }) if forgotten && !after.is_zero() => return Err(no_word(run, partnership)),
+        asked => asked?,
+    };
     let answer = describe(&exchange);
     let progress = run.partner(name);
     progress.lookups = progress.lookups.saturating_add(1);
@@ -26,10 +33,7 @@ pub(super) async fn look_up<F>(
     match exchange.outcome {
         LookedUp::Found(remote) => accepted(run, name, request, remote),
         LookedUp::NotFound => not_found(run, partnership),
-        LookedUp::Failed(_) if run.first_sent_ago() > terms.key_lifetime_ms.get() => {
-            let detail = format!("{name} did not say whether it has this command");
-            Err(Stop::End(Outcome::NeedsAttention(Reason::new("outcome_unknown", detail))))
-        }
+        LookedUp::Failed(_) if forgotten => Err(no_word(run, partnership)),
         LookedUp::Failed(_) => {
             Err(Stop::Wait { after: terms.lookup_retry_ms.get(), why: format!("look up at {name} again") })
         }
@@ -47,11 +51,30 @@ pub(super) async fn ask(run: &mut Run<'_>, partnership: &Partnership) -> Result<
     Ok(exchange)
 }
 
+/// The end of a command about which its partner has said nothing for as long as it remembers our key.
+fn no_word(run: &mut Run<'_>, partnership: &Partnership) -> Stop {
+    let Partnership { name, .. } = partnership;
+    let detail = format!("{name} did not say whether it has this command");
+    let progress = run.partner(name);
+    match progress.may_have_been_sent() || progress.announced {
+        true => Stop::End(Outcome::NeedsAttention(Reason::new("outcome_unknown", detail))),
+        false => Stop::End(Outcome::Failed(Reason::new("partner_unavailable", detail))),
+    }
+}
+
 /// Nothing of ours is there; not yet, perhaps, while a lost request is younger than the delay between tries.
 fn not_found(run: &mut Run<'_>, partnership: &Partnership) -> Result<(), Stop> {
     let Partnership { name, terms, .. } = partnership;
-    let wait = run.next_try_in();
+    let (wait, forgotten) = (run.next_try_in(), run.first_sent_ago() > terms.key_lifetime_ms.get());
     let progress = run.partner(name);
+    if progress.announced && terms.at_most_once {
+        let detail = format!("{name} told us how this ended, but has nothing of it");
+        return Err(Stop::End(Outcome::NeedsAttention(Reason::new("outcome_unknown", detail))));
+    }
+    if progress.was_unknown && forgotten {
+        let detail = format!("{name} has nothing under our key, but may have forgotten it");
+        return Err(Stop::End(Outcome::NeedsAttention(Reason::new("key_lifetime_over", detail))));
+    }
     if let (Some(after), true) = (wait, progress.was_unknown && !terms.at_most_once) {
         return Err(Stop::Wait { after, why: format!("look up at {name} again") });
     }

@@ -1,5 +1,6 @@
 //! The steps that handlers are made of.
 
+mod hear;
 mod look_up;
 mod settle;
 mod submit;

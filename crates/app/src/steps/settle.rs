@@ -1,17 +1,16 @@
 //! Waiting for the partner's final word.
 
 use super::Request;
+use super::hear::hear;
 use super::look_up::{ask, describe};
 use super::submit::accepted;
 use crate::failpoint;
 use crate::partnership::Partnership;
 use crate::run::{Run, Stop};
-use holdfast_domain::Status;
 use holdfast_domain::progress::PartnerState;
 use holdfast_domain::status::{Outcome, Reason, Step};
 use holdfast_domain::trail::Happening;
 use holdfast_partners::generic::LookedUp;
-use holdfast_store::partner_updates::{self, Update};
 
 /// Polls after this many mean: the first wait has passed without a status, and the client sees `pending`.
 const POLLS_UNTIL_PENDING: u16 = 2;
@@ -45,26 +44,15 @@ pub async fn settle<F: Sync>(
         }
         // Asked once more when the time is over: nobody may have looked for a while.
         over = run.settling_is_over(terms.settle_within_ms.get());
-        let decided = poll(run, partnership, request).await?;
+        let decided = match poll(run, partnership, request).await {
+            // Nobody gets through to it, and the time is over.
+            Err(Stop::Wait { after, .. }) if over && !after.is_zero() => false,
+            polled => polled?,
+        };
         if !decided && !over {
             wait(run, partnership).await?;
         }
     }
-}
-
-/// Takes the partner's word, if it has sent a final one by webhook. Looked for only where somebody has knocked.
-async fn hear(run: &mut Run<'_>, name: &str) -> Result<(), Stop> {
-    if run.claimed.nudge == 0 || run.partner(name).state != PartnerState::Accepted {
-        return Ok(());
-    }
-    let word = partner_updates::final_word(&run.engine.app.pool, name, run.claimed.id).await;
-    let word = word.map_err(|error| Stop::Fault(anyhow::Error::new(error).context("read the partner's updates")))?;
-    let Some(Update { event_id, status, reason, received_at }) = word else { return Ok(()) };
-    let progress = run.partner(name);
-    progress.state = if status == Status::Completed { PartnerState::Completed } else { PartnerState::Failed };
-    progress.detail = reason;
-    run.happened(Happening::Notified { partner: name.to_owned(), event_id, outcome: status, received_at });
-    Ok(())
 }
 
 /// Asks once. Returns whether the answer was final.

@@ -1,6 +1,7 @@
 //! Bringing a command to a partner: at most one effect there, whatever is lost on the way.
 
 use super::Request;
+use super::hear::hear;
 use super::look_up::look_up;
 use crate::failpoint;
 use crate::partnership::Partnership;
@@ -20,11 +21,17 @@ pub async fn submit<F: Serialize + Sync>(
     request: &Request<'_, F>,
 ) -> Result<(), Stop> {
     run.step = Step::Submit;
+    hear(run, &partnership.name).await?;
     look_before_the_first(run, partnership);
     loop {
+        let stale = run.is_stale();
         let progress = run.partner(&partnership.name);
         match progress.state {
             PartnerState::Open => create(run, partnership, request).await?,
+            // Only where it is always looked up first.
+            PartnerState::Unknown if stale && !progress.may_have_been_sent() => {
+                return Err(Stop::End(run.expired()));
+            }
             PartnerState::Unknown => look_up(run, partnership, request).await?,
             PartnerState::Accepted | PartnerState::Completed | PartnerState::Failed => return Ok(()),
             PartnerState::Rejected => {
@@ -152,6 +159,7 @@ fn unavailable(run: &mut Run<'_>, partnership: &Partnership, why: String) -> Res
     if progress.was_unknown {
         // An earlier request may have landed since the last lookup: only another one can call this failed.
         progress.state = PartnerState::Unknown;
+        run.delay_next_try(terms.try_delay_ms.get());
         return Ok(());
     }
     Err(Stop::End(Outcome::Failed(Reason::new("partner_unavailable", format!("{name}: {why}")))))

@@ -18,13 +18,15 @@ pub enum Refused {
 }
 
 /// Ends a run of which nobody has hold and nothing was sent (PROTOCOL 12): the row decides the race with the workers. A
-/// refund gives back what it had reserved. `tell` says whether the client has an endpoint.
-pub async fn cancel(pool: &Pool, no: CommandNo, tell: bool) -> Result<bool> {
+/// refund gives back what it had reserved: that must have been written before this statement began, therefore the row must
+/// be at the `sequence` that the caller has seen. `tell` says whether the client has an endpoint.
+pub async fn cancel(pool: &Pool, no: CommandNo, sequence: i32, tell: bool) -> Result<bool> {
     let happening: Value = serde_json::to_value(Happening::Cancelled).expect("an entry always serialises");
     let query = sqlx::query!(
         r#"with g as (
              delete from wakeups w
               where w.no = $1 and w.lane = 0 and w.token is null and w.dirty = 0 and not w.sent
+                and w.sequence = $4
              returning w.no, w.kind, w.sequence + 1 as sequence, w.progress
            ),
            o as (
@@ -54,6 +56,7 @@ pub async fn cancel(pool: &Pool, no: CommandNo, tell: bool) -> Result<bool> {
         no.0,
         Json(happening) as Json<Value>,
         tell,
+        sequence,
     );
     Ok(pool.fetch_optional(query).await?.is_some())
 }

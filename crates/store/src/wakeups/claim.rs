@@ -7,7 +7,7 @@ use holdfast_domain::progress::Progress;
 use holdfast_domain::status::Step;
 use holdfast_domain::{ClientNo, CommandId, CommandNo, Kind, Lane, Token, WorkerId};
 
-use sqlx::types::Json;
+use serde_json::Value;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -63,7 +63,7 @@ struct Row {
     dirty: i16,
     step: String,
     tries: i16,
-    progress: Option<Json<Progress>>,
+    progress: Option<Value>,
     next_try_in_ms: Option<i64>,
     first_sent_ago_ms: i64,
     settle_within_ms: Option<i64>,
@@ -93,7 +93,11 @@ macro_rules! claim {
                         dirty = least(w.dirty + case when w.token is null or w.token = l.token then 0 else 1 end, 1000),
                         status = case when w.status = 'accepted' then 'processing' else w.status end,
                         -- Earlier than any request of this claim; taken back by a wait that has sent nothing.
-                        first_sent_at = coalesce(w.first_sent_at, holdfast_now())
+                        first_sent_at = coalesce(w.first_sent_at, holdfast_now()),
+                        -- Far away after many messages that led to nothing: should this claim lapse, somebody must look.
+                        -- Else it stays as it is, and the index with it.
+                        due_at = case when w.due_at > holdfast_now() + make_interval(secs => $2)
+                                      then holdfast_now() + make_interval(secs => $2) else w.due_at end
                    from l
                   where w.no = l.no and w.lane = l.lane and w.run_at <= holdfast_now()
                     -- The same token again: the answer to this very claim was lost, and it is asked for once more.
@@ -103,7 +107,7 @@ macro_rules! claim {
                select w.no as "no!", w.lane as "lane!", w.token as "token!", w.worker as "worker!", w.nudge as "nudge!",
                       w.sequence as "sequence!",
                       w.dirty as "dirty!", w.step as "step!", w.tries as "tries!",
-                      w.progress as "progress: Json<Progress>",
+                      w.progress,
                       (extract(epoch from w.next_try_at - holdfast_now()) * 1000)::bigint as next_try_in_ms,
                       (extract(epoch from holdfast_now() - w.first_sent_at) * 1000)::bigint as "first_sent_ago_ms!",
                       (extract(epoch from w.settle_deadline - holdfast_now()) * 1000)::bigint as settle_within_ms,
@@ -216,21 +220,21 @@ pub async fn claimed_under(pool: &Pool, tokens: &[Token]) -> Result<Vec<Claim>> 
 }
 
 /// Which of these claims still stand. Asked after the answer of a write was lost (PROTOCOL 7).
-pub async fn held(pool: &Pool, claims: &[Claim]) -> Result<Vec<(CommandNo, Lane)>> {
+pub async fn held(pool: &Pool, claims: &[Claim]) -> Result<Vec<Token>> {
     let nos: Vec<i64> = claims.iter().map(|claim| claim.no.0).collect();
     let lanes: Vec<i16> = claims.iter().map(|claim| claim.lane.code()).collect();
     let tokens: Vec<i64> = claims.iter().map(|claim| claim.token.0).collect();
     let query = sqlx::query!(
-        "select w.no, w.lane
+        r#"select w.token as "token!"
            from wakeups w
            join unnest($1::bigint[], $2::smallint[], $3::bigint[]) t(no, lane, token) using (no, lane)
-          where w.token = t.token",
+          where w.token = t.token"#,
         &nos,
         &lanes,
         &tokens
     );
     let rows = pool.fetch_all(query).await?;
-    rows.into_iter().map(|row| Ok((CommandNo(row.no), lane(row.lane)?))).collect()
+    Ok(rows.into_iter().map(|row| Token(row.token)).collect())
 }
 
 impl TryFrom<Row> for Claimed {
@@ -250,7 +254,7 @@ impl TryFrom<Row> for Claimed {
             taken_over: row.dirty > 0,
             step: step(&row.step)?,
             tries: row.tries,
-            progress: row.progress.map(|json| json.0).unwrap_or_default(),
+            progress: row.progress.map(progress).transpose()?.unwrap_or_default(),
             next_try_in: row.next_try_in_ms.map(left).filter(|wait| !wait.is_zero()),
             first_sent_ago: left(row.first_sent_ago_ms),
             settle_within: row.settle_within_ms.map(left),
@@ -263,6 +267,11 @@ impl TryFrom<Row> for Claimed {
             created_at: row.created_at,
         })
     }
+}
+
+/// Read one by one: what a newer version wrote must not fail a whole batch.
+fn progress(json: Value) -> Result<Progress> {
+    serde_json::from_value(json).map_err(|_| Error::Unreadable { what: "progress" })
 }
 
 pub(super) fn lane(code: i16) -> Result<Lane> {

@@ -207,7 +207,7 @@ pub async fn wait(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
 #[derive(Clone, Debug)]
 pub struct Finish {
     pub hold: Hold,
-    /// Seen at the claim. Who would be parked looks again instead if somebody has knocked since.
+    /// Seen at the claim. What would not end well looks again instead, if somebody has knocked since.
     pub nudge: i32,
     /// Copied into the outcome, for lists.
     pub client: ClientNo,
@@ -289,7 +289,7 @@ pub async fn finish(pool: &Pool, worker: WorkerId, lease: Duration, finishes: &[
              delete from wakeups w
               using d join l using (no)
               where w.no = d.no and w.lane = 0 and w.token = d.token
-                and (d.status <> 'needs_attention' or w.nudge = d.nudge)
+                and (d.status = 'completed' or w.nudge = d.nudge)
              returning w.no, w.kind, w.sequence + 1 as sequence, d.token, d.status, d.reason, d.detail, d.progress,
                        d.trail, d.tell, d.claim, d.client, d.created_at
            ),

@@ -78,7 +78,9 @@ pub async fn tell_again(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
                     lease_until = null,
                     dirty = 0,
                     publishes = 0,
-                    tries = case when w.sequence <= d.sequence then greatest(w.tries, d.tries) else 0 end,
+                    tries = case when w.sequence = d.sequence then greatest(w.tries, d.tries)
+                                 when w.sequence < d.sequence then d.tries else 0 end,
+                    sequence = greatest(w.sequence, d.sequence),
                     due_at = holdfast_now() + make_interval(secs => case when w.sequence <= d.sequence then d.wait_s else 0 end),
                     run_at = holdfast_now() + make_interval(secs => case when w.sequence <= d.sequence then d.wait_s else 0 end)
                from d join l using (no)
