@@ -26,6 +26,7 @@ fn command(n: u128) -> Command {
         fingerprint: [0; 32],
         body: "{}".to_owned(),
         traceparent: None,
+        accepted_at: None,
     }
 }
 

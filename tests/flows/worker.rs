@@ -35,6 +35,7 @@ async fn a_whole_command_stands_in_for_a_missing_row() {
         fingerprint: json::parse(body.as_bytes()).expect("JSON").root.fingerprint(),
         body,
         traceparent: None,
+        accepted_at: None,
     };
     // As after a failover that lost the commit: the number names nothing, or another command.
     let message = message::first(CommandNo(4711), command);

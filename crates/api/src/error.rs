@@ -141,7 +141,7 @@ impl From<accept::Error> for Problem {
         match &error {
             accept::Error::Conflict => Self::KeyReused,
             accept::Error::Unavailable(cause) => {
-                tracing::warn!(error = &**cause as &dyn std::error::Error, "could not accept a command");
+                tracing::warn!(error = cause as &dyn std::error::Error, "could not accept a command");
                 Self::Unavailable
             }
             accept::Error::Failed(cause) => {
@@ -159,6 +159,10 @@ impl From<webhook::Error> for Problem {
             webhook::Error::NotAuthentic => Self::NotAuthentic,
             webhook::Error::Unreadable(detail) => Self::Unparseable(detail),
             webhook::Error::Store(error) => error.into(),
+            webhook::Error::NotTaken(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "could not take a webhook");
+                Self::Unavailable
+            }
         }
     }
 }

@@ -28,11 +28,11 @@ pub struct Server {
 /// Every route. Each kind has the same ones.
 pub fn router(state: State) -> Router {
     let kinds = Kind::ALL.into_iter().fold(Router::new(), |router, kind| {
-        router.nest(&format!("/api/v1/{}", kind.plural()), routes::commands::router(kind))
+        router.nest(&format!("/api/v1/{}", kind.plural()), routes::commands::router(kind, &state))
     });
     Router::new()
         .merge(kinds)
-        .nest("/api/v1/callback-endpoint", routes::endpoint::router())
+        .nest("/api/v1/callback-endpoint", routes::endpoint::router(&state))
         .route("/api/v1/webhooks/{partner}", post(routes::webhooks::receive))
         .route("/livez", get(routes::health::livez))
         .route("/readyz", get(routes::health::readyz))

@@ -1,8 +1,14 @@
 //! What every request handler has.
 
+use crate::error::Problem;
+use axum::extract::{self, Request};
+use axum::middleware::Next;
+use axum::response::Response;
 use holdfast_app::accept::Acceptor;
 use holdfast_app::endpoint::{self, Deliverer};
+use holdfast_app::journal::Journal;
 use holdfast_app::keys::Keys;
+use holdfast_app::outage::Outage;
 use holdfast_app::watch::Watch;
 use holdfast_app::webhook::Webhooks;
 use holdfast_app::{App, relay};
@@ -20,6 +26,8 @@ pub struct State {
     pub webhooks: Webhooks,
     /// For tests of clients' endpoints.
     pub deliverer: Deliverer,
+    /// Whether Postgres answers.
+    pub outage: Outage,
     pub stop: CancellationToken,
     /// What must end before the process may.
     pub tasks: TaskTracker,
@@ -29,14 +37,16 @@ pub struct State {
 impl State {
     /// Starts what works behind the requests. Must be called within the runtime.
     pub fn start(app: App, stop: CancellationToken) -> anyhow::Result<Self> {
-        let tasks = TaskTracker::new();
+        let (tasks, outage, journal) = (TaskTracker::new(), Outage::default(), Journal::start(&app));
+        watch(&app, outage.clone(), stop.clone())?;
         Ok(Self {
-            webhooks: Webhooks::new(&app)?,
+            webhooks: Webhooks::new(&app, journal.clone(), outage.clone())?,
             deliverer: endpoint::deliverer(&app)?,
-            acceptor: Acceptor::start(&app, &tasks),
-            keys: Keys::new(app.clone()),
+            acceptor: Acceptor::start(&app, journal, outage.clone(), &tasks),
+            keys: Keys::new(&app, outage.clone()),
             watch: Watch::start(app.clone(), stop.clone()),
             schema_checked: Arc::default(),
+            outage,
             app,
             stop,
             tasks,
@@ -53,4 +63,20 @@ impl State {
         self.schema_checked.store(true, Ordering::Release);
         self.tasks.spawn(relay::publish_overdue(self.app.clone(), self.stop.clone()));
     }
+}
+
+fn watch(app: &App, outage: Outage, stop: CancellationToken) -> anyhow::Result<()> {
+    let config = &app.config.api;
+    let pool = app.pool_of_its_own("holdfast-probe")?.within(config.accept_timeout_ms.get());
+    tokio::spawn(outage.watch(pool, config.probe_ms.get(), stop));
+    Ok(())
+}
+
+/// In front of everything that only Postgres can answer: while it is down nobody waits for it in vain.
+pub(crate) async fn needs_postgres(
+    extract::State(state): extract::State<State>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    if state.outage.is_on() { Err(Problem::Unavailable) } else { Ok(next.run(request).await) }
 }

@@ -1,17 +1,24 @@
-//! Acceptance: the row and its wakeup in one statement, then the 202.
+//! Acceptance: the row and its wakeup in one statement, then the 202. While Postgres is down the journal queue takes the
+//! whole command.
 
 use crate::batch::{Batcher, Shared};
+use crate::journal::{Journal, NotTaken};
+use crate::outage::Outage;
 use crate::publish::{First, Publisher};
-use crate::{App, failpoint};
+use crate::{App, clock, failpoint};
 use chrono::{DateTime, Utc};
+use holdfast_domain::journal::Entry;
 use holdfast_domain::{Command, CommandId, Status};
 use holdfast_store::commands::{self, Accepted, Existing};
 use holdfast_store::wakeups::Marked;
 use holdfast_store::{Error as StoreError, Pool};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::task::TaskTracker;
+
+/// A statement that fails sooner than this has met a connection that was closed, not a server that hangs.
+const AT_ONCE: Duration = Duration::from_millis(100);
 
 /// What a 202 says.
 #[derive(Clone, Debug)]
@@ -20,6 +27,23 @@ pub struct Receipt {
     pub status: Status,
     pub created_at: DateTime<Utc>,
     pub replayed: bool,
+    pub accepted_by: AcceptedBy,
+}
+
+/// What a 202 rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcceptedBy {
+    Database,
+    Queue,
+}
+
+impl AcceptedBy {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Database => "database",
+            Self::Queue => "queue",
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -28,15 +52,15 @@ pub enum Error {
     #[error("idempotency key was used with other content")]
     Conflict,
     /// Not promised, which is not the same as not done: a retry with the same key settles it.
-    #[error("command could not be stored")]
-    Unavailable(#[source] Shared),
+    #[error("neither postgres nor the journal took the command")]
+    Unavailable(#[source] NotTaken),
     #[error("command could not be stored")]
     Failed(#[source] Shared),
 }
 
 /// What the statement says of one command.
 #[derive(Clone, Debug)]
-enum Stored {
+pub(crate) enum Stored {
     New(Accepted),
     Old(Existing),
 }
@@ -45,52 +69,84 @@ enum Stored {
 pub struct Acceptor {
     batcher: Batcher<Arc<Command>, Stored>,
     publisher: Publisher,
+    journal: Journal,
+    outage: Outage,
+    timeout: Duration,
 }
 
 impl Acceptor {
     /// Drop every clone, then wait for `tasks`: everything accepted has then been handed to SQS, or left to the relay.
-    pub fn start(app: &App, tasks: &TaskTracker) -> Self {
-        let (pool, within) = (app.pool.clone(), app.config.api.publish_within_ms.get());
+    pub fn start(app: &App, journal: Journal, outage: Outage, tasks: &TaskTracker) -> Self {
+        let config = &app.config.api;
+        let (timeout, within) = (config.accept_timeout_ms.get(), config.publish_within_ms.get());
+        let pool = app.pool.within(timeout);
         let batcher = Batcher::start(move |commands| store(pool.clone(), commands, within));
-        Self { batcher, publisher: Publisher::start(app, tasks) }
+        Self { batcher, publisher: Publisher::start(app, tasks), journal, outage, timeout }
     }
 
+    /// By Postgres if it answers in time, else by the journal. Then the row may be there all the same: whoever reads the
+    /// journal finds it.
     pub async fn accept(&self, command: Command) -> Result<Receipt, Error> {
         let command = Arc::new(command);
-        let stored = self.batcher.call(Arc::clone(&command)).await.map_err(|error| match *error {
-            StoreError::Unavailable(_) => Error::Unavailable(error),
-            _ => Error::Failed(error),
-        })?;
+        if !self.outage.is_on() {
+            match tokio::time::timeout(self.timeout, self.batcher.call(Arc::clone(&command))).await {
+                Ok(Ok(stored)) => return self.stored(command, stored),
+                Ok(Err(error)) if !matches!(*error, StoreError::Unavailable(_)) => return Err(Error::Failed(error)),
+                Ok(Err(error)) => tracing::debug!(%error, "postgres did not take a command"),
+                Err(_elapsed) => {}
+            }
+            self.outage.report();
+        }
+        self.by_queue(Arc::unwrap_or_clone(command)).await
+    }
+
+    fn stored(&self, command: Arc<Command>, stored: Stored) -> Result<Receipt, Error> {
+        let accepted_by = AcceptedBy::Database;
         match stored {
             Stored::New(Accepted { id, no, created_at, due_at }) => {
                 failpoint::hit("accepted");
                 let command = Arc::unwrap_or_clone(command);
                 self.publisher.publish(First { command, marked: Marked { no, due_at } });
-                Ok(Receipt { id, status: Status::Accepted, created_at, replayed: false })
+                Ok(Receipt { id, status: Status::Accepted, created_at, replayed: false, accepted_by })
             }
             Stored::Old(existing) if is_same(&existing, &command) => {
                 let Existing { id, status, created_at, .. } = existing;
-                Ok(Receipt { id, status, created_at, replayed: true })
+                Ok(Receipt { id, status, created_at, replayed: true, accepted_by })
             }
             Stored::Old(_) => Err(Error::Conflict),
         }
+    }
+
+    async fn by_queue(&self, command: Command) -> Result<Receipt, Error> {
+        let (id, created_at) = (command.id, clock::while_postgres_is_down());
+        let command = Command { accepted_at: Some(created_at), ..command };
+        let outage = self.outage.lasts().unwrap_or_default();
+        self.journal.write(Entry::Command { command }, outage).await.map_err(Error::Unavailable)?;
+        Ok(Receipt { id, status: Status::Accepted, created_at, replayed: false, accepted_by: AcceptedBy::Queue })
     }
 }
 
 /// Client, kind and key are compared although the id is computed from them: a collision must not hand one client's
 /// command to another.
-fn is_same(existing: &Existing, command: &Command) -> bool {
+pub(crate) fn is_same(existing: &Existing, command: &Command) -> bool {
     existing.client == command.client
         && existing.kind == command.kind
         && existing.key == command.key
         && existing.fingerprint == command.fingerprint
 }
 
-async fn store(pool: Pool, commands: Arc<Vec<Arc<Command>>>, within: Duration) -> Result<Vec<Stored>, StoreError> {
+pub(crate) async fn store(
+    pool: Pool,
+    commands: Arc<Vec<Arc<Command>>>,
+    within: Duration,
+) -> Result<Vec<Stored>, StoreError> {
     let rows: Vec<&Command> = commands.iter().map(|command| &**command).collect();
+    let started = Instant::now();
     let accepted = match commands::accept(&pool, &rows, within).await {
-        // A connection that Postgres closed while it was idle. The statement can be repeated safely.
-        Err(StoreError::Unavailable(_)) => commands::accept(&pool, &rows, within).await?,
+        // A connection that Postgres closed while it was idle: that shows at once. The statement can be repeated safely.
+        Err(StoreError::Unavailable(_)) if started.elapsed() < AT_ONCE => {
+            commands::accept(&pool, &rows, within).await?
+        }
         accepted => accepted?,
     };
     let mut new: HashMap<_, _> = accepted.into_iter().map(|accepted| (accepted.id, accepted)).collect();

@@ -35,16 +35,25 @@ where
     I: Send + Sync + 'static,
     O: Send + 'static,
 {
-    /// `statement` answers every item, in order. It ends when the last clone of the batcher is dropped.
+    /// The usual size.
     pub fn start<F, S>(statement: S) -> Self
+    where
+        S: Fn(Arc<Vec<I>>) -> F + Send + Sync + Clone + 'static,
+        F: Future<Output = Result<Vec<O>, Error>> + Send + 'static,
+    {
+        Self::sized(IN_FLIGHT, MAX_BATCH, statement)
+    }
+
+    /// `statement` answers every item, in order. It ends when the last clone of the batcher is dropped.
+    pub fn sized<F, S>(in_flight: usize, max: usize, statement: S) -> Self
     where
         S: Fn(Arc<Vec<I>>) -> F + Send + Sync + Clone + 'static,
         F: Future<Output = Result<Vec<O>, Error>> + Send + 'static,
     {
         let (sender, receiver) = mpsc::channel(BACKLOG);
         let receiver = Arc::new(Mutex::new(receiver));
-        for _ in 0..IN_FLIGHT {
-            tokio::spawn(run(Arc::clone(&receiver), statement.clone()));
+        for _ in 0..in_flight {
+            tokio::spawn(run(Arc::clone(&receiver), max, statement.clone()));
         }
         Self(sender)
     }
@@ -64,14 +73,14 @@ fn ended() -> Shared {
     Arc::new(Error::Unavailable(holdfast_store::error::worker_crashed()))
 }
 
-async fn run<I, O, F, S>(receiver: Arc<Mutex<mpsc::Receiver<Job<I, O>>>>, statement: S)
+async fn run<I, O, F, S>(receiver: Arc<Mutex<mpsc::Receiver<Job<I, O>>>>, max: usize, statement: S)
 where
     S: Fn(Arc<Vec<I>>) -> F,
     F: Future<Output = Result<Vec<O>, Error>>,
 {
     loop {
         let mut jobs = Vec::new();
-        if receiver.lock().await.recv_many(&mut jobs, MAX_BATCH).await == 0 {
+        if receiver.lock().await.recv_many(&mut jobs, max).await == 0 {
             return;
         }
         let (items, replies): (Vec<_>, Vec<_>) = jobs.into_iter().map(|job| (job.item, job.reply)).unzip();

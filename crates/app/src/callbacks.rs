@@ -138,7 +138,10 @@ fn owe(callbacks: &mut Vec<Callback>, view: &View, owed: Owed) {
 
 impl Callback {
     fn new(view: &View, id: String, status: Status, sequence: i32) -> Self {
-        let kind = format!("{}.{status}", view.resource.kind);
+        let kind = match view.resource.conflicts_with {
+            Some(_) => view.resource.event_type(),
+            None => format!("{}.{status}", view.resource.kind),
+        };
         Self { id, kind, sequence, state: State::Owed, next_attempt_at: None, attempts: Vec::new(), status }
     }
 }

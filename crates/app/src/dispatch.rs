@@ -4,7 +4,7 @@ use crate::engine::{Engine, Held};
 use crate::tell;
 use anyhow::Context as _;
 use holdfast_domain::message;
-use holdfast_domain::{Command, CommandId, Lane};
+use holdfast_domain::{Command, Lane};
 use holdfast_queue::{Handler, Message, Slot, Verdict};
 use holdfast_store::{commands, dead_letters};
 use std::sync::Arc;
@@ -65,17 +65,13 @@ impl Dispatch {
         if let Some(other) = other {
             self.0.carry(other, slot).await;
         }
-        if !self.is_known(command.id).await? {
+        // What was refused is mostly there: one look is cheaper than an insert in vain.
+        let known = commands::known(&self.0.app.pool, &[command.id]).await.context("look for the command")?;
+        if known.is_empty() {
             tracing::warn!(command.id = %command.id, "row is missing, the message stands in for it");
-            let within = self.0.app.config.api.publish_within_ms.get();
-            commands::accept(&self.0.app.pool, &[&command], within).await.context("materialise the command")?;
+            self.0.materialiser.command(command).await.context("materialise the command")?;
         }
         Ok(Verdict::Delete)
-    }
-
-    async fn is_known(&self, id: CommandId) -> anyhow::Result<bool> {
-        let known = commands::known(&self.0.app.pool, &[id]).await.context("look for the command")?;
-        Ok(!known.is_empty())
     }
 
     /// Kept with the reason, then deleted: a message that cannot be read will not become readable.

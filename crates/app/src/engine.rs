@@ -2,6 +2,7 @@
 
 use crate::batch::Shared;
 use crate::heartbeat::Life;
+use crate::materialise::Materialiser;
 use crate::partnership::{self, Partnership, Partnerships};
 use crate::records::Records;
 use crate::run::{Run, Stop};
@@ -36,6 +37,7 @@ pub struct Engine {
     pub life: Arc<Life>,
     pub statements: Statements,
     pub records: Records,
+    pub materialiser: Materialiser,
     pub deliverer: Deliverer,
     pub run_slots: Slots,
     pub tell_slots: Slots,
@@ -64,6 +66,7 @@ impl Engine {
         Ok(Arc::new(Self {
             statements: Statements::start(&app.pool, &life, config.worker.lease_ms.get()),
             records: Records::start(&app.pool),
+            materialiser: Materialiser::start(&app),
             deliverer: endpoint::deliverer(&app)?,
             run_slots: Slots::new(config.worker.run_slots),
             tell_slots: Slots::new(config.worker.tell_slots),

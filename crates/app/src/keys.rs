@@ -1,8 +1,10 @@
 //! Who is calling: API keys, cached, and still known while Postgres is down.
 
 use crate::App;
-use holdfast_domain::ClientNo;
+use crate::outage::Outage;
 use holdfast_domain::api_key::ApiKey;
+use holdfast_domain::{ClientNo, ServerKey};
+use holdfast_store::Pool;
 use holdfast_store::clients::{self, Owner};
 use moka::future::Cache;
 use std::sync::Arc;
@@ -27,7 +29,9 @@ pub enum Error {
 
 #[derive(Clone)]
 pub struct Keys {
-    app: App,
+    pool: Pool,
+    server_key: ServerKey,
+    outage: Outage,
     cache: Cache<String, Known>,
 }
 
@@ -39,35 +43,49 @@ struct Known {
 }
 
 impl Keys {
-    pub fn new(app: App) -> Self {
-        Self { app, cache: Cache::builder().max_capacity(CAPACITY).time_to_live(STALE).build() }
+    pub fn new(app: &App, outage: Outage) -> Self {
+        let pool = app.pool.within(app.config.api.accept_timeout_ms.get());
+        Self {
+            pool,
+            server_key: app.server_key.clone(),
+            outage,
+            cache: Cache::builder().max_capacity(CAPACITY).time_to_live(STALE).build(),
+        }
     }
 
     pub async fn client(&self, api_key: &str) -> Result<ClientNo, Error> {
         let key = ApiKey::parse(api_key).ok_or(Error::Invalid)?;
         let owner = self.owner(key.key_id).await?.ok_or(Error::Invalid)?;
-        let valid = self.app.server_key.is_api_key(key.text, &owner.hash) && !owner.disabled;
+        let valid = self.server_key.is_api_key(key.text, &owner.hash) && !owner.disabled;
         if valid { Ok(owner.client) } else { Err(Error::Invalid) }
     }
 
     async fn owner(&self, key_id: &str) -> Result<Option<Arc<Owner>>, Error> {
         let cached = self.cache.get(key_id).await;
-        match cached {
-            Some(known) if known.asked.elapsed() < FRESH => Ok(known.owner),
-            cached => match (clients::owner_of_key(&self.app.pool, key_id).await, cached) {
-                (Ok(owner), _) => {
-                    let known = Known { owner: owner.map(Arc::new), asked: Instant::now() };
-                    self.cache.insert(key_id.to_owned(), known.clone()).await;
-                    Ok(known.owner)
-                }
-                (Err(_), Some(Known { owner: Some(owner), .. })) => {
-                    // Asked again only when it is stale again: every request would wait for the same silence.
-                    let known = Known { owner: Some(Arc::clone(&owner)), asked: Instant::now() };
-                    self.cache.insert(key_id.to_owned(), known).await;
-                    Ok(Some(owner))
-                }
-                (Err(error), _) => Err(Error::Unavailable(error)),
-            },
+        match &cached {
+            Some(known) if known.asked.elapsed() < FRESH => return Ok(known.owner.clone()),
+            Some(Known { owner: Some(owner), .. }) if self.outage.is_on() => return Ok(Some(Arc::clone(owner))),
+            // Whoever asks is the only one: the others go on with what is known until there is an answer.
+            Some(Known { owner: Some(owner), .. }) => self.know(key_id, Some(Arc::clone(owner))).await,
+            Some(Known { owner: None, .. }) | None => {}
         }
+        match (clients::owner_of_key(&self.pool, key_id).await, cached) {
+            (Ok(owner), _) => {
+                let owner = owner.map(Arc::new);
+                self.know(key_id, owner.clone()).await;
+                Ok(owner)
+            }
+            (Err(error), cached) => {
+                if matches!(error, holdfast_store::Error::Unavailable(_)) {
+                    self.outage.report();
+                }
+                let owner = cached.and_then(|known| known.owner);
+                owner.map(Some).ok_or(Error::Unavailable(error))
+            }
+        }
+    }
+
+    async fn know(&self, key_id: &str, owner: Option<Arc<Owner>>) {
+        self.cache.insert(key_id.to_owned(), Known { owner, asked: Instant::now() }).await;
     }
 }

@@ -8,6 +8,7 @@ pub mod batch;
 pub mod callbacks;
 pub mod cancel;
 pub mod circuit;
+pub mod clock;
 pub mod config;
 pub mod credentials;
 pub mod dispatch;
@@ -16,12 +17,16 @@ pub mod engine;
 pub mod failpoint;
 pub mod handlers;
 pub mod heartbeat;
+pub mod journal;
 pub mod keys;
+pub mod materialise;
+pub mod outage;
 pub mod partnership;
 pub mod publish;
 pub mod query;
 pub mod records;
 pub mod relay;
+pub mod replay;
 pub mod run;
 pub mod shutdown;
 pub mod statements;
@@ -51,7 +56,7 @@ pub struct App {
     pub config: Arc<Config>,
     pub pool: Pool,
     pub server_key: ServerKey,
-    pub queues: Queues,
+    pub queues: Arc<Queues>,
 }
 
 impl App {
@@ -63,8 +68,11 @@ impl App {
             Pool::lazy(config.database_url.expose_secret(), name, database.limits()).context("read database_url")?;
         let endpoint = Endpoint { region: config.sqs.region.clone(), url: config.sqs.endpoint_url.clone() };
         let clients = Clients::connect(endpoint).await;
-        let queues = Kind::ALL.into_iter().map(|kind| (kind, clients.queue(config.queues.of(kind)))).collect();
-        Ok(Self { config: Arc::new(config), pool, server_key, queues: Queues(Arc::new(queues)) })
+        let queues = Queues {
+            kinds: Kind::ALL.into_iter().map(|kind| (kind, clients.queue(config.queues.of(kind)))).collect(),
+            journal: clients.queue(&config.queues.journal),
+        };
+        Ok(Self { config: Arc::new(config), pool, server_key, queues: Arc::new(queues) })
     }
 
     /// Refuses a schema that this binary does not know. Waits for nothing: Postgres being down is another error.
@@ -84,12 +92,18 @@ impl App {
     }
 }
 
-/// The queue of each kind.
-#[derive(Clone)]
-pub struct Queues(Arc<HashMap<Kind, Queue>>);
+/// The queue of each kind, and the journal.
+pub struct Queues {
+    kinds: HashMap<Kind, Queue>,
+    journal: Queue,
+}
 
 impl Queues {
     pub fn of(&self, kind: Kind) -> &Queue {
-        &self.0[&kind]
+        &self.kinds[&kind]
+    }
+
+    pub const fn journal(&self) -> &Queue {
+        &self.journal
     }
 }

@@ -85,8 +85,21 @@ pub fn represent(
     if let Some(amount) = progress.amount.as_ref().and_then(|amount| amount.money()) {
         content.decide_amount(amount);
     }
+    let conflicts_with = progress.conflicts_with;
     let partners = resource::partners(progress);
-    Resource { id, kind, status, step, reason, content, partners, created_at, finished_at, links: Links::of(kind, id) }
+    Resource {
+        id,
+        kind,
+        status,
+        step,
+        reason,
+        conflicts_with,
+        content,
+        partners,
+        created_at,
+        finished_at,
+        links: Links::of(kind, id),
+    }
 }
 
 /// One thing that happened, as a client sees it.

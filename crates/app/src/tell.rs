@@ -167,7 +167,7 @@ async fn attempt(engine: &Engine, news: &News) -> anyhow::Result<()> {
 /// CloudEvents, structured mode: the same resource that `GET` answers.
 fn body(news: &News, id: &str) -> serde_json::Result<Vec<u8>> {
     let resource = &news.resource;
-    let kind = format!("{}.{}", resource.kind, resource.status);
+    let kind = resource.event_type();
     let mut event = CloudEvent::new(id.to_owned(), kind, resource.id.to_string(), resource);
     event.time = resource.finished_at;
     event.sequence = Some(news.sequence.to_string());

@@ -1,13 +1,16 @@
 //! What a partner tells us by itself: verified, stored, and the run that waits for it nudged, before it gets its 200.
 
-use crate::App;
-use crate::config;
+use crate::journal::{Journal, NotTaken};
+use crate::outage::Outage;
+use crate::{App, clock, config};
 use anyhow::Context as _;
+use holdfast_domain::journal::{Entry, Update};
 use holdfast_domain::{CommandId, CommandNo, Kind, Lane, Status, message};
 use holdfast_partners::generic::RemoteStatus;
 use holdfast_partners::webhook::{self, Settings, Verifier};
 use holdfast_queue::{Outgoing, Sent};
-use holdfast_store::partner_updates::{self, NewUpdate};
+use holdfast_store::Pool;
+use holdfast_store::partner_updates::{self, Window};
 use http::HeaderMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +20,9 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Webhooks {
     app: App,
+    pool: Pool,
+    journal: Journal,
+    outage: Outage,
     senders: Arc<BTreeMap<String, Sender>>,
 }
 
@@ -43,17 +49,20 @@ pub enum Error {
     Unreadable(String),
     #[error("the update could not be stored")]
     Store(#[from] holdfast_store::Error),
+    #[error("the update could not be stored")]
+    NotTaken(#[from] NotTaken),
 }
 
 impl Webhooks {
-    pub fn new(app: &App) -> anyhow::Result<Self> {
+    pub fn new(app: &App, journal: Journal, outage: Outage) -> anyhow::Result<Self> {
         let mut senders = BTreeMap::new();
         for (name, terms) in &app.config.partners {
             if let Some(sender) = Sender::new(terms).with_context(|| format!("read partners.{name}"))? {
                 senders.insert(name.clone(), sender);
             }
         }
-        Ok(Self { app: app.clone(), senders: Arc::new(senders) })
+        let pool = app.pool.within(app.config.api.accept_timeout_ms.get());
+        Ok(Self { app: app.clone(), pool, journal, outage, senders: Arc::new(senders) })
     }
 
     /// Stores what an authentic webhook says, once. Answers the run that should hear of it.
@@ -64,29 +73,49 @@ impl Webhooks {
         let event_id = envelope.event_id.or(update.event_id);
         let event_id = event_id.filter(|id| (1..=255).contains(&id.len()) && !id.chars().any(char::is_control));
         let event_id = event_id.ok_or_else(|| Error::Unreadable("it names no event".to_owned()))?;
-        let stored = partner_updates::store(
-            &self.app.pool,
-            NewUpdate {
-                partner,
-                event_id: &event_id,
-                command: update.id,
-                status: status(update.status),
-                reason: update.reason.as_deref(),
-                timestamp: envelope.timestamp,
-                tolerance: sender.tolerance,
-            },
-        )
-        .await?;
+        let update = Update {
+            partner: partner.to_owned(),
+            event_id,
+            command: update.id,
+            status: status(update.status),
+            reason: update.reason,
+        };
+        let tolerance = sender.tolerance;
+        let window = envelope.timestamp.map(|timestamp| Window { timestamp, tolerance });
+        if !self.outage.is_on() {
+            match self.store(&update, window).await {
+                Err(Error::Store(holdfast_store::Error::Unavailable(_))) => self.outage.report(),
+                stored => return stored,
+            }
+        }
+        self.by_queue(update, window).await.map(|()| None)
+    }
+
+    async fn store(&self, update: &Update, window: Option<Window>) -> Result<Option<Nudged>, Error> {
+        let stored = partner_updates::store(&self.pool, update, window).await?;
         if !stored.in_time {
             return Err(Error::NotAuthentic);
         }
         let Some((no, kind)) = stored.command else { return Ok(None) };
         // Asked again for a repeated one too: whoever stored it first may have died before this.
-        let nudged = stored.nudged || partner_updates::reopen(&self.app.pool, no).await?;
-        if stored.is_new && !nudged && update.status != RemoteStatus::Pending {
-            tracing::warn!(command.id = %update.id, partner, "webhook about a command that has ended, kept");
+        let nudged = stored.nudged || partner_updates::reopen(&self.pool, no).await?;
+        let id = update.command;
+        if stored.is_new && !nudged && update.status != Status::Pending {
+            tracing::warn!(command.id = %id, update.partner, "webhook about a command that has ended, kept");
         }
-        Ok(nudged.then_some(Nudged { no, id: update.id, kind }))
+        Ok(nudged.then_some(Nudged { no, id, kind }))
+    }
+
+    /// While Postgres is down. The run that should hear of it is nudged by whoever reads the journal.
+    async fn by_queue(&self, update: Update, window: Option<Window>) -> Result<(), Error> {
+        let now = clock::while_postgres_is_down().timestamp();
+        let in_time = |window: Window| now.abs_diff(window.timestamp) <= window.tolerance.as_secs();
+        if !window.is_none_or(in_time) {
+            return Err(Error::NotAuthentic);
+        }
+        let outage = self.outage.lasts().unwrap_or_default();
+        self.journal.write(Entry::Update { update }, outage).await?;
+        Ok(())
     }
 
     /// Tells a worker. If that fails, the row is due all the same.

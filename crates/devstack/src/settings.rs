@@ -53,9 +53,8 @@ pub fn environment(surroundings: &Surroundings<'_>) -> BTreeMap<String, String> 
         let name = format!("HOLDFAST__PARTNERS__{}__WEBHOOK_SECRET", partner.to_uppercase());
         (name, show_secret(WEBHOOK_SECRET))
     });
-    let queues = Kind::ALL.into_iter().filter_map(|kind| {
-        let name = format!("HOLDFAST__QUEUES__{}", kind.plural().to_uppercase());
-        Some((name, queues.get(kind.plural())?.clone()))
-    });
+    let keys = Kind::ALL.into_iter().map(Kind::plural).chain(["journal"]);
+    let queues =
+        keys.filter_map(|key| Some((format!("HOLDFAST__QUEUES__{}", key.to_uppercase()), queues.get(key)?.clone())));
     pairs.into_iter().chain(partners).chain(secrets).chain(queues).collect()
 }

@@ -1,6 +1,7 @@
 //! What a client asked for, as it was accepted.
 
 use crate::{ClientNo, CommandId};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -95,6 +96,9 @@ pub struct Command {
     pub body: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// When it was accepted, where that was not in Postgres.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_at: Option<DateTime<Utc>>,
 }
 
 /// Longest idempotency key, from header or body.

@@ -47,6 +47,23 @@ impl CommandId {
     pub fn compute(server_key: &ServerKey, client: ClientNo, kind: Kind, idempotency_key: &str) -> Self {
         let identity =
             server_key.id_mac(&[b"head", &client.0.to_be_bytes(), kind.name().as_bytes(), idempotency_key.as_bytes()]);
+        Self::with_identity(server_key, client, kind, &identity)
+    }
+
+    /// Of a request whose key stood for other content already when it was written down: not the id that its key stands for.
+    pub fn of_rejected(
+        server_key: &ServerKey,
+        client: ClientNo,
+        kind: Kind,
+        idempotency_key: &str,
+        fingerprint: &[u8; 32],
+    ) -> Self {
+        let (client_no, key) = (client.0.to_be_bytes(), idempotency_key.as_bytes());
+        let identity = server_key.id_mac(&[b"rejected", &client_no, kind.name().as_bytes(), key, fingerprint]);
+        Self::with_identity(server_key, client, kind, &identity)
+    }
+
+    fn with_identity(server_key: &ServerKey, client: ClientNo, kind: Kind, identity: &[u8]) -> Self {
         let mut bytes = [0; 16];
         bytes[..HEAD].copy_from_slice(&identity[..HEAD]);
         bytes[6] = bytes[6] & 0x0f | 0x80; // version 8

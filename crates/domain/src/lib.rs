@@ -7,6 +7,7 @@ pub mod content;
 pub mod endpoint;
 mod fields;
 pub mod ids;
+pub mod journal;
 pub mod json;
 pub mod message;
 pub mod money;

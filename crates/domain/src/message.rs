@@ -52,6 +52,7 @@ mod tests {
             fingerprint: [3; 32],
             body: r#"{"amount": 1.0, "currency": "EUR"}"#.to_owned(),
             traceparent: None,
+            accepted_at: None,
         };
         let message = first(CommandNo(5), command);
         let text = serde_json::to_string(&message).expect("serialises");

@@ -1,5 +1,6 @@
 //! What a run knows about each partner. Stored with the wakeup until the end, then with the outcome.
 
+use crate::CommandId;
 use crate::money::{Currency, Money};
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +10,9 @@ pub struct Progress {
     /// What it is about, where that was found out by the step `record`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub amount: Option<Amount>,
+    /// What stands under its key, if that is another command's.
+    #[serde(rename = "conflictsWith", skip_serializing_if = "Option::is_none", default)]
+    pub conflicts_with: Option<CommandId>,
 }
 
 /// Money as it is stored.

@@ -18,6 +18,9 @@ pub struct Resource {
     pub step: Option<Step>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
+    /// Of a request that was rejected late: the command that stands under its key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conflicts_with: Option<CommandId>,
     #[serde(flatten)]
     pub content: Content,
     pub partners: Vec<PartnerView>,
@@ -47,6 +50,16 @@ pub struct Links {
     pub this: String,
     pub events: String,
     pub callbacks: String,
+}
+
+impl Resource {
+    /// The type of the event that tells this state.
+    pub fn event_type(&self) -> String {
+        match self.conflicts_with {
+            Some(_) => "request.rejected".to_owned(),
+            None => format!("{}.{}", self.kind, self.status),
+        }
+    }
 }
 
 impl Links {

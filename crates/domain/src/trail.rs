@@ -1,6 +1,6 @@
 //! The audit trail of a command: what happened, when, in whose hands.
 
-use crate::{Status, WorkerId};
+use crate::{CommandId, Status, WorkerId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,10 @@ pub enum Happening {
     },
     Finished {
         status: Status,
+    },
+    /// Its key stood for other content when it was written down.
+    Rejected {
+        conflicts_with: CommandId,
     },
     /// By its client, before anything was sent.
     Cancelled,

@@ -4,8 +4,10 @@ use crate::{Error, Pool, Result};
 use chrono::{DateTime, Utc};
 use holdfast_domain::progress::Progress;
 use holdfast_domain::status::{Reason, Step};
+use holdfast_domain::trail::Happening;
 use holdfast_domain::{ClientNo, Command, CommandId, CommandNo, Kind, Status};
 
+use serde_json::Value;
 use sqlx::types::Json;
 use std::time::Duration;
 use uuid::Uuid;
@@ -45,12 +47,17 @@ pub async fn accept(pool: &Pool, commands: &[&Command], publish_within: Duration
     let header_keys: Vec<Option<&str>> = commands.iter().map(|command| command.header_key.as_deref()).collect();
     let fingerprints: Vec<&[u8]> = commands.iter().map(|command| command.fingerprint.as_slice()).collect();
     let bodies: Vec<&str> = commands.iter().map(|command| command.body.as_str()).collect();
+    let accepted_at: Vec<Option<DateTime<Utc>>> = commands.iter().map(|command| command.accepted_at).collect();
     let traceparents: Vec<Option<&str>> = commands.iter().map(|command| command.traceparent.as_deref()).collect();
     let query = sqlx::query!(
         r#"with c as (
-             insert into commands (id, client, kind, key, header_key, fingerprint, body, traceparent)
-             select * from unnest($1::uuid[], $2::int[], $3::smallint[], $4::text[], $5::text[], $6::bytea[],
-                                  $7::text[], $8::text[])
+             insert into commands (id, client, kind, key, header_key, fingerprint, body, traceparent, created_at)
+             select id, client, kind, key, header_key, fingerprint, body, traceparent,
+                    -- by the clock of who accepted it while we could not be asked
+                    least(accepted_at, holdfast_now())
+               from unnest($1::uuid[], $2::int[], $3::smallint[], $4::text[], $5::text[], $6::bytea[],
+                           $7::text[], $8::text[], $10::timestamptz[])
+                 as a(id, client, kind, key, header_key, fingerprint, body, traceparent, accepted_at)
               order by 1
                  on conflict (id) do nothing
              returning no, id, kind, created_at
@@ -71,6 +78,7 @@ pub async fn accept(pool: &Pool, commands: &[&Command], publish_within: Duration
         &bodies as &[&str],
         &traceparents as &[Option<&str>],
         publish_within.as_secs_f64(),
+        &accepted_at as &[Option<DateTime<Utc>>],
     );
     let rows = pool.fetch_all(query).await?;
     let accepted = rows.into_iter().map(|row| Accepted {
@@ -80,6 +88,50 @@ pub async fn accept(pool: &Pool, commands: &[&Command], publish_within: Duration
         due_at: row.due_at,
     });
     Ok(accepted.collect())
+}
+
+/// Writes a request down that came too late: under its key stands other content. It has ended as it begins; its client is
+/// told if it has an endpoint, or if the request `names_endpoint`. Writing it twice is harmless.
+pub async fn reject(pool: &Pool, rejected: &Command, conflicts_with: CommandId, names_endpoint: bool) -> Result<()> {
+    let detail = format!("{conflicts_with} stands under this key, with other content");
+    let progress = Progress { conflicts_with: Some(conflicts_with), ..Progress::default() };
+    let happening = serde_json::to_value(Happening::Rejected { conflicts_with }).expect("an entry always serialises");
+    let query = sqlx::query!(
+        r#"with c as (
+             insert into commands (id, client, kind, key, header_key, fingerprint, body, traceparent, created_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, least($9, holdfast_now()))
+                 on conflict (id) do nothing
+             returning no, client, kind, created_at
+           ),
+           o as (
+             insert into outcomes (no, status, reason, detail, progress, sequence, client, kind, created_at)
+             select no, 'failed', 'idempotency_key_reused', $10, $11, 1, client, kind, created_at from c
+           ),
+           e as (
+             insert into events (no, sequence, data)
+             select no, 1, jsonb_build_array($12::jsonb || jsonb_build_object('at', holdfast_now())) from c
+           )
+           insert into wakeups (no, lane, kind, due_at, sequence)
+           select c.no, 1, c.kind, holdfast_now(), 1
+             from c
+             join clients k on k.no = c.client
+            where $13 or k.callback_url is not null"#,
+        rejected.id.0,
+        rejected.client.0,
+        rejected.kind.code(),
+        rejected.key,
+        rejected.header_key,
+        &rejected.fingerprint[..],
+        rejected.body,
+        rejected.traceparent,
+        rejected.accepted_at,
+        detail,
+        Json(progress) as Json<Progress>,
+        Json(happening) as Json<Value>,
+        names_endpoint,
+    );
+    pool.execute(query).await?;
+    Ok(())
 }
 
 /// What stands under these ids, in no particular order.

@@ -3,20 +3,14 @@
 use crate::commands::kind;
 use crate::{Pool, Result};
 use chrono::{DateTime, Utc};
+use holdfast_domain::journal::Update;
 use holdfast_domain::{CommandId, CommandNo, Kind, Status};
 use std::time::Duration;
 
-/// A verified webhook.
-#[derive(Clone, Debug)]
-pub struct NewUpdate<'a> {
-    pub partner: &'a str,
-    pub event_id: &'a str,
-    pub command: CommandId,
-    /// `pending`, `completed` or `failed`.
-    pub status: Status,
-    pub reason: Option<&'a str>,
-    /// When the partner signed it, in seconds since the epoch, and how far that may be from now.
-    pub timestamp: Option<i64>,
+/// When the partner signed it, in seconds since the epoch, and how far that may be from now.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    pub timestamp: i64,
     pub tolerance: Duration,
 }
 
@@ -35,7 +29,7 @@ pub struct Stored {
 
 /// Stores an update and nudges the run that waits for it, in one statement (PROTOCOL 6). The nudge waits for the row's
 /// lock, shortens no lease, and lets no creation happen earlier.
-pub async fn store(pool: &Pool, update: NewUpdate<'_>) -> Result<Stored> {
+pub async fn store(pool: &Pool, update: &Update, window: Option<Window>) -> Result<Stored> {
     let query = sqlx::query!(
         r#"with t as (
              select $6::float8 is null
@@ -65,9 +59,9 @@ pub async fn store(pool: &Pool, update: NewUpdate<'_>) -> Result<Stored> {
         update.event_id,
         update.command.0,
         update.status.name(),
-        update.reason,
-        update.timestamp.map(|timestamp| timestamp as f64),
-        update.tolerance.as_secs_f64(),
+        update.reason.as_deref(),
+        window.map(|window| window.timestamp as f64),
+        window.map(|window| window.tolerance.as_secs_f64()),
     );
     let row = pool.fetch_one(query).await?;
     let command = match (row.no, row.kind) {
@@ -111,7 +105,7 @@ pub async fn reopen(pool: &Pool, no: CommandNo) -> Result<bool> {
 
 /// What one partner said about a command.
 #[derive(Clone, Debug)]
-pub struct Update {
+pub struct Word {
     pub event_id: String,
     pub status: Status,
     pub reason: Option<String>,
@@ -119,7 +113,7 @@ pub struct Update {
 }
 
 /// The first final word of this partner about this command. Those that contradict it come later and change nothing.
-pub async fn final_word(pool: &Pool, partner: &str, command: CommandId) -> Result<Option<Update>> {
+pub async fn final_word(pool: &Pool, partner: &str, command: CommandId) -> Result<Option<Word>> {
     let query = sqlx::query!(
         "select event_id, status, reason, received_at
            from partner_updates
@@ -131,5 +125,5 @@ pub async fn final_word(pool: &Pool, partner: &str, command: CommandId) -> Resul
     );
     let Some(row) = pool.fetch_optional(query).await? else { return Ok(None) };
     let status = crate::commands::status(Some(row.status))?;
-    Ok(Some(Update { event_id: row.event_id, status, reason: row.reason, received_at: row.received_at }))
+    Ok(Some(Word { event_id: row.event_id, status, reason: row.reason, received_at: row.received_at }))
 }

@@ -45,6 +45,11 @@ impl Pool {
         Ok(Self { connections, deadline: limits.statement_timeout + ON_THE_WIRE })
     }
 
+    /// The same connections with another bound on each wait, for one as much as for an answer.
+    pub fn within(&self, deadline: Duration) -> Self {
+        Self { connections: self.connections.clone(), deadline }
+    }
+
     /// The connections themselves, for migrations and for tests that look behind the scenes.
     pub const fn connections(&self) -> &PgPool {
         &self.connections
@@ -54,7 +59,7 @@ impl Pool {
     pub async fn ping(&self) -> Result<()> {
         let sql = r#"select current_setting('transaction_read_only') = 'off' as "writable!""#;
         let read = async |connection: &mut PgConnection| sqlx::query_scalar(sql).fetch_one(connection).await;
-        let mut connection = self.connections.acquire().await?;
+        let mut connection = self.connection().await?;
         let read = tokio::time::timeout(self.deadline, read(&mut connection)).await;
         if self.settle(connection, read)? { Ok(()) } else { Err(Error::ReadOnly) }
     }
@@ -70,7 +75,7 @@ impl Pool {
         F: FnMut(PgRow) -> std::result::Result<T, sqlx::Error> + Send,
         T: Send + Unpin,
     {
-        let mut connection = self.connections.acquire().await?;
+        let mut connection = self.connection().await?;
         let fetched = tokio::time::timeout(self.deadline, query.fetch_all(&mut *connection)).await;
         self.settle(connection, fetched)
     }
@@ -80,7 +85,7 @@ impl Pool {
         F: FnMut(PgRow) -> std::result::Result<T, sqlx::Error> + Send,
         T: Send + Unpin,
     {
-        let mut connection = self.connections.acquire().await?;
+        let mut connection = self.connection().await?;
         let fetched = tokio::time::timeout(self.deadline, query.fetch_optional(&mut *connection)).await;
         self.settle(connection, fetched)
     }
@@ -90,15 +95,22 @@ impl Pool {
         F: FnMut(PgRow) -> std::result::Result<T, sqlx::Error> + Send,
         T: Send + Unpin,
     {
-        let mut connection = self.connections.acquire().await?;
+        let mut connection = self.connection().await?;
         let fetched = tokio::time::timeout(self.deadline, query.fetch_one(&mut *connection)).await;
         self.settle(connection, fetched)
     }
 
     pub(crate) async fn execute(&self, query: Query<'_, Postgres, PgArguments>) -> Result<PgQueryResult> {
-        let mut connection = self.connections.acquire().await?;
+        let mut connection = self.connection().await?;
         let executed = tokio::time::timeout(self.deadline, query.execute(&mut *connection)).await;
         self.settle(connection, executed)
+    }
+
+    async fn connection(&self) -> Result<PoolConnection<Postgres>> {
+        match tokio::time::timeout(self.deadline, self.connections.acquire()).await {
+            Ok(connection) => Ok(connection?),
+            Err(_elapsed) => Err(Error::Unavailable(sqlx::Error::PoolTimedOut)),
+        }
     }
 
     /// A connection whose answer never came is closed, not returned: the pool would wait for it in turn, and keep its

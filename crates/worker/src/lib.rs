@@ -1,19 +1,27 @@
 //! holdfast-worker: carries accepted commands to their end.
 
+mod source;
+
+pub use source::Source;
+
 use anyhow::Context as _;
 use holdfast_app::dispatch::Dispatch;
 use holdfast_app::engine::Engine;
+use holdfast_app::replay::Replay;
 use holdfast_app::{App, SchemaError, heartbeat, relay};
 use holdfast_domain::Kind;
-use holdfast_queue::{Backoff, Consumer, Settings, backoff};
+use holdfast_queue::{Backoff, Consumer, Settings, Slots, backoff};
 use holdfast_store::workers;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// Entries of the journal that are written at once: they share statements.
+const JOURNAL_SLOTS: usize = 100;
+
 /// Runs until `stop`, then finishes or releases what is in hand, within the grace period.
-pub async fn run(app: App, kinds: Vec<Kind>, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(app: App, sources: Vec<Source>, stop: CancellationToken) -> anyhow::Result<()> {
     wait_for_schema(&app, &stop).await?;
     let grace = app.config.worker.grace_ms.get();
     let engine = Engine::new(app, stop.clone())?;
@@ -22,7 +30,7 @@ pub async fn run(app: App, kinds: Vec<Kind>, stop: CancellationToken) -> anyhow:
         backoff::sleep(grace).await;
     };
     tokio::select! {
-        worked = work(Arc::clone(&engine), kinds, &stop) => worked?,
+        worked = work(Arc::clone(&engine), &sources, &stop) => worked?,
         () = overtime => {
             // Without our row nobody would reap what is still claimed.
             tracing::warn!("handlers were still at work at the end of the grace period");
@@ -35,7 +43,7 @@ pub async fn run(app: App, kinds: Vec<Kind>, stop: CancellationToken) -> anyhow:
     Ok(())
 }
 
-async fn work(engine: Arc<Engine>, kinds: Vec<Kind>, stop: &CancellationToken) -> anyhow::Result<()> {
+async fn work(engine: Arc<Engine>, sources: &[Source], stop: &CancellationToken) -> anyhow::Result<()> {
     // The heart beats until the last handler has ended: a silent worker would be declared dead while it drains.
     let heart_stop = CancellationToken::new();
     let heart = {
@@ -43,21 +51,26 @@ async fn work(engine: Arc<Engine>, kinds: Vec<Kind>, stop: &CancellationToken) -
         let pool = engine.app.pool_of_its_own("holdfast-heartbeat").context("read database_url")?;
         tokio::spawn(async move { heartbeat::run(&engine, &pool, &worker_name(), &stop).await })
     };
-    let sources = TaskTracker::new();
-    for kind in &kinds {
-        sources.spawn(consumer(&engine, *kind).run(stop.clone()));
+    let working = TaskTracker::new();
+    for source in sources {
+        match source {
+            Source::Kind(kind) => working.spawn(commands(&engine, *kind).run(stop.clone())),
+            Source::Journal => working.spawn(journal(&engine).run(stop.clone())),
+        };
     }
-    sources.spawn(relay::run_due(Arc::clone(&engine), kinds, stop.clone()));
-    sources.spawn(relay::publish_overdue(engine.app.clone(), stop.clone()));
-    sources.close();
+    let kind = |source: &Source| if let Source::Kind(kind) = source { Some(*kind) } else { None };
+    let kinds: Vec<_> = sources.iter().filter_map(kind).collect();
+    working.spawn(relay::run_due(Arc::clone(&engine), kinds, stop.clone()));
+    working.spawn(relay::publish_overdue(engine.app.clone(), stop.clone()));
+    working.close();
     tracing::info!(worker.id = engine.life.worker().0, "working");
-    sources.wait().await;
+    working.wait().await;
     engine.drain().await;
     heart_stop.cancel();
     heart.await.context("stop the heartbeat")
 }
 
-fn consumer(engine: &Arc<Engine>, kind: Kind) -> Consumer<Dispatch> {
+fn commands(engine: &Arc<Engine>, kind: Kind) -> Consumer<Dispatch> {
     let worker = &engine.app.config.worker;
     Consumer {
         queue: engine.app.queues.of(kind).clone(),
@@ -65,6 +78,18 @@ fn consumer(engine: &Arc<Engine>, kind: Kind) -> Consumer<Dispatch> {
         settings: Settings { wait: worker.receive_wait_ms.get(), renew_visibility: None, pollers: worker.pollers },
         open: engine.opening(),
         handler: Arc::new(Dispatch(Arc::clone(engine))),
+    }
+}
+
+/// With slots of its own: what rests on SQS alone is written down before anything else is done.
+fn journal(engine: &Arc<Engine>) -> Consumer<Replay> {
+    let worker = &engine.app.config.worker;
+    Consumer {
+        queue: engine.app.queues.journal().clone(),
+        slots: Slots::new(JOURNAL_SLOTS),
+        settings: Settings { wait: worker.receive_wait_ms.get(), renew_visibility: None, pollers: worker.pollers },
+        open: engine.opening(),
+        handler: Arc::new(Replay(Arc::clone(engine))),
     }
 }
 

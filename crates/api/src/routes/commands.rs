@@ -4,11 +4,11 @@ use crate::body::{self, JsonBytes};
 use crate::error::Problem;
 use crate::headers::{self, Caller};
 use crate::routes::{callbacks, lists};
-use crate::state::State;
+use crate::state::{State, needs_postgres};
 use axum::extract::{self, Path};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Json, Router, middleware};
 use chrono::{DateTime, Utc};
 use holdfast_app::accept::Receipt;
 use holdfast_app::cancel::{self, Cancelled};
@@ -28,18 +28,17 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 type Shared = extract::State<State>;
 
-pub(crate) fn router(kind: Kind) -> Router<State> {
+pub(crate) fn router(kind: Kind, state: &State) -> Router<State> {
+    let resend = "/{id}/callbacks/{callback}/resend";
     Router::new()
-        .route("/", post(move |state, caller, headers, body| submit(kind, state, caller, headers, body)))
         .route("/", get(move |state, caller, query| lists::list(kind, state, caller, query)))
         .route("/{id}", get(move |state, caller, id, headers| show(kind, state, caller, id, headers)))
         .route("/{id}/cancel", post(move |state, caller, id| cancel(kind, state, caller, id)))
         .route("/{id}/events", get(move |state, caller, id| events(kind, state, caller, id)))
         .route("/{id}/callbacks", get(move |state, caller, id| callbacks::list(kind, state, caller, id)))
-        .route(
-            "/{id}/callbacks/{callback}/resend",
-            post(move |state, caller, path| callbacks::resend(kind, state, caller, path)),
-        )
+        .route(resend, post(move |state, caller, path| callbacks::resend(kind, state, caller, path)))
+        .route_layer(middleware::from_fn_with_state(state.clone(), needs_postgres))
+        .route("/", post(move |state, caller, headers, body| submit(kind, state, caller, headers, body)))
 }
 
 /// The answer to a submission.
@@ -92,13 +91,14 @@ fn read(kind: Kind, state: &State, client: ClientNo, headers: &HeaderMap, body: 
         fingerprint,
         body,
         traceparent: headers::traceparent(headers),
+        accepted_at: None,
     })
 }
 
 fn accepted(kind: Kind, receipt: Receipt) -> Response {
-    let Receipt { id, status, created_at, replayed } = receipt;
+    let Receipt { id, status, created_at, replayed, accepted_by } = receipt;
     let links = Links::of(kind, id);
-    let headers = [(LOCATION.as_str(), links.this.clone()), ("holdfast-accepted-by", "database".to_owned())];
+    let headers = [(LOCATION.as_str(), links.this.clone()), ("holdfast-accepted-by", accepted_by.name().to_owned())];
     let replay = replayed.then_some([("idempotent-replayed", "true")]);
     let body = Json(Accepted { id, status, created_at, links });
     match replay {

@@ -3,9 +3,9 @@
 use crate::body::{self, JsonBytes};
 use crate::error::Problem;
 use crate::headers::Caller;
-use crate::state::State;
+use crate::state::{State, needs_postgres};
 use axum::routing::{get, post};
-use axum::{Json, Router, extract};
+use axum::{Json, Router, extract, middleware};
 use holdfast_app::endpoint::{self, Tested};
 use holdfast_domain::endpoint::Endpoint;
 use http::StatusCode;
@@ -13,11 +13,12 @@ use serde::Serialize;
 
 type Shared = extract::State<State>;
 
-pub(crate) fn router() -> Router<State> {
+pub(crate) fn router(state: &State) -> Router<State> {
     Router::new()
         .route("/", get(show).put(set).delete(remove))
         .route("/rotate-secret", post(rotate_secret))
         .route("/test", post(test))
+        .route_layer(middleware::from_fn_with_state(state.clone(), needs_postgres))
 }
 
 #[derive(Serialize)]

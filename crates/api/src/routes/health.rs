@@ -9,11 +9,12 @@ pub(crate) async fn livez() -> &'static str {
     "ok"
 }
 
-/// Commands can be accepted by some path.
+/// Commands can be accepted by some path. One instance is as good as any other when Postgres or SQS is down: taking them
+/// all away would turn slow answers into none.
 pub(crate) async fn readyz(extract::State(state): extract::State<State>) -> Result<&'static str, Problem> {
     if state.stop.is_cancelled() || !state.is_ready() {
         return Err(Problem::Unavailable);
     }
-    state.app.ping().await?;
-    Ok("ok")
+    // Down or not: what comes in is taken by the journal.
+    Ok(if state.outage.is_on() { "ok, without postgres" } else { "ok" })
 }

@@ -48,12 +48,19 @@ pub struct QueueNames {
     pub transactions: String,
     pub refunds: String,
     pub orders: String,
+    /// Takes what is accepted while Postgres is down.
+    pub journal: String,
 }
 
 impl Default for QueueNames {
     fn default() -> Self {
         let name = |kind: Kind| format!("holdfast-{}", kind.plural());
-        Self { transactions: name(Kind::Transaction), refunds: name(Kind::Refund), orders: name(Kind::Order) }
+        Self {
+            transactions: name(Kind::Transaction),
+            refunds: name(Kind::Refund),
+            orders: name(Kind::Order),
+            journal: "holdfast-journal".to_owned(),
+        }
     }
 }
 

@@ -9,6 +9,12 @@ use std::net::SocketAddr;
 pub struct Api {
     /// Address to listen on.
     pub listen: SocketAddr,
+    /// How long a request waits for Postgres before it is accepted by the journal queue …
+    pub accept_timeout_ms: Millis,
+    /// … and for that, before it is a 503.
+    pub journal_timeout_ms: Millis,
+    /// How often Postgres is asked whether it is there.
+    pub probe_ms: Millis,
     /// A new command that no worker has claimed after this long is looked at by the relay.
     pub publish_within_ms: Millis,
     /// How often the state of all commands that somebody waits for is read.
@@ -21,6 +27,9 @@ impl Default for Api {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            accept_timeout_ms: Millis(1_000),
+            journal_timeout_ms: Millis(3_000),
+            probe_ms: Millis(250),
             publish_within_ms: Millis(2_000),
             wait_poll_ms: Millis(25),
             grace_ms: Millis(20_000),

@@ -1,0 +1,57 @@
+//! The other path of acceptance: what SQS has taken while Postgres is down is answered for.
+
+use crate::App;
+use crate::batch::Batcher;
+use holdfast_domain::journal::Entry;
+use holdfast_queue::{Outgoing, Sent};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Sends under way at once: a client waits for each.
+const IN_FLIGHT: usize = 8;
+
+const BATCH: usize = 10;
+
+/// SQS keeps an entry for 14 days. What is taken later than after half of it could be lost before anybody has mended
+/// Postgres.
+const LONGEST_OUTAGE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// SQS has not said that it has the entry. It may have it all the same.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the journal queue did not take it")]
+pub struct NotTaken;
+
+#[derive(Clone)]
+pub struct Journal {
+    batcher: Batcher<Outgoing, Sent>,
+    timeout: Duration,
+}
+
+impl Journal {
+    pub fn start(app: &App) -> Self {
+        let queue = app.queues.journal().clone();
+        let send = move |entries: Arc<Vec<Outgoing>>| {
+            let queue = queue.clone();
+            async move { Ok(queue.send(&entries).await) }
+        };
+        let timeout = app.config.api.journal_timeout_ms.get();
+        Self { batcher: Batcher::sized(IN_FLIGHT, BATCH, send), timeout }
+    }
+
+    /// Returns when SQS has it. `outage` says for how long Postgres has been down.
+    pub async fn write(&self, entry: Entry, outage: Duration) -> Result<(), NotTaken> {
+        if outage > LONGEST_OUTAGE {
+            return Err(NotTaken);
+        }
+        let traceparent = match &entry {
+            Entry::Command { command } => command.traceparent.clone(),
+            Entry::Update { .. } => None,
+        };
+        let body = serde_json::to_string(&entry.into_message()).expect("an entry always serialises");
+        let sent = tokio::time::timeout(self.timeout, self.batcher.call(Outgoing { body, traceparent })).await;
+        match sent {
+            Ok(Ok(Sent::Stored)) => Ok(()),
+            Ok(Ok(Sent::Failed) | Err(_)) | Err(_) => Err(NotTaken),
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! What a worker can be told to work on.
+
+use holdfast_domain::Kind;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Commands of one kind.
+    Kind(Kind),
+    /// What was taken while Postgres was down.
+    Journal,
+}
+
+impl Source {
+    pub const ALL: [Self; 4] =
+        [Self::Kind(Kind::Transaction), Self::Kind(Kind::Refund), Self::Kind(Kind::Order), Self::Journal];
+
+    /// As in `--queues`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kind(kind) => kind.plural(),
+            Self::Journal => "journal",
+        }
+    }
+}
