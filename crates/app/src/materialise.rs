@@ -2,6 +2,7 @@
 
 use crate::accept::{self, Stored, is_same};
 use crate::batch::{Batcher, Shared};
+use crate::statements::persist;
 use crate::{App, query};
 use holdfast_domain::{Command, CommandId, ServerKey};
 use holdfast_store::{Pool, commands};
@@ -19,7 +20,12 @@ impl Materialiser {
     pub fn start(app: &App) -> Self {
         let pool = app.pool.clone();
         // Due at once: nobody publishes it.
-        let batcher = Batcher::start(move |commands| accept::store(pool.clone(), commands, Duration::ZERO));
+        let batcher = Batcher::start(move |commands: Arc<Vec<Arc<Command>>>| {
+            let pool = pool.clone();
+            // SQS would hand a message that was left to it out again only after its visibility timeout.
+            let store = move || accept::store(pool.clone(), Arc::clone(&commands), Duration::ZERO);
+            async move { persist(store).await.map(|(stored, _repeated)| stored) }
+        });
         Self { pool: app.pool.clone(), server_key: app.server_key.clone(), batcher }
     }
 
@@ -40,6 +46,6 @@ impl Materialiser {
         tracing::warn!(command.id = %id, conflicts_with = %conflicts_with, "request rejected: its key has other content");
         let names_endpoint = query::read(*kind, body).is_ok_and(|content| content.callback_url().is_some());
         let rejected = Command { id, ..command.clone() };
-        commands::reject(&self.pool, &rejected, conflicts_with, names_endpoint).await
+        persist(|| commands::reject(&self.pool, &rejected, conflicts_with, names_endpoint)).await.map(drop)
     }
 }

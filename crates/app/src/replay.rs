@@ -1,6 +1,7 @@
 //! The journal's reader: writes down what was taken while Postgres was down.
 
 use crate::engine::Engine;
+use crate::statements::persist;
 use anyhow::Context as _;
 use holdfast_domain::journal::{self, Entry, Update};
 use holdfast_queue::{Handler, Message, Slot, Verdict};
@@ -37,7 +38,7 @@ impl Replay {
                 Err(error) if matches!(*error, Error::Refused(_)) => self.bury(message, &describe(&error)).await,
                 Err(error) => Err(error).context("write the command"),
             },
-            Entry::Update { update } => match store(&self.0.app.pool, &update).await {
+            Entry::Update { update } => match persist(|| store(&self.0.app.pool, &update)).await.map(drop) {
                 Err(error) if matches!(error, Error::Refused(_)) => self.bury(message, &describe(&error)).await,
                 stored => stored.context("store the partner's update"),
             },
