@@ -1,9 +1,11 @@
 //! Flows across API and worker, against the real binaries, real Postgres, real SQS protocol, real HTTP.
 
 mod accept;
+mod attention;
 mod callbacks;
 mod cancel;
 mod clients;
+mod dead_letters;
 mod every_kind;
 mod expiry;
 mod handlers;
@@ -11,6 +13,7 @@ mod kills;
 mod lists;
 mod orders;
 mod outages;
+mod poison;
 mod query;
 mod refunds;
 mod store;

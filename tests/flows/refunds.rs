@@ -116,7 +116,7 @@ async fn a_failed_refund_gives_back_what_it_had_reserved() {
 #[tokio::test]
 async fn a_rejection_after_another_partner_has_done_its_part_needs_a_person() {
     let stack = with_transaction("10.00").await;
-    stack.sandbox.set_rejecting("ledger");
+    stack.sandbox.set_rejecting("ledger", true);
     let refund = stack.refund("r", "t", Some("4.00")).await;
     let settled = stack.settled(&refund).await;
     assert_eq!(end(&settled), ("needs_attention", "partly_refunded"));

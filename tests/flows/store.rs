@@ -4,7 +4,7 @@ use holdfast_domain::progress::Progress;
 use holdfast_domain::status::{Outcome, Step};
 use holdfast_domain::{ClientNo, Command, CommandId, CommandNo, Kind, Lane, Status, Token, WorkerId};
 use holdfast_store::commands::{self, Accepted};
-use holdfast_store::wakeups::{self, Claim, Claimed, Finish, Hold, Marked, Note, Told};
+use holdfast_store::wakeups::{self, Claim, Claimed, Ended, Finish, Hold, Marked, Note, Told};
 use holdfast_store::{Pool, clients, workers};
 use holdfast_testkit::clock::advance;
 use holdfast_testkit::database_alone;
@@ -67,6 +67,7 @@ fn note(no: CommandNo, token: i64, nudge: i32, wait: Duration) -> Note {
         next_partner: false,
         tell: false,
         wait,
+        ended: Ended::Well,
     }
 }
 

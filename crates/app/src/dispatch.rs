@@ -4,13 +4,17 @@ use crate::engine::{Engine, Held};
 use crate::tell;
 use anyhow::Context as _;
 use holdfast_domain::message;
-use holdfast_domain::{Command, Lane};
+use holdfast_domain::{Command, Kind, Lane};
 use holdfast_queue::{Handler, Message, Slot, Verdict};
 use holdfast_store::{commands, dead_letters};
 use std::sync::Arc;
 
 /// The consumer's handler. A message has no power of its own: what is to be done is in the row.
-pub struct Dispatch(pub Arc<Engine>);
+pub struct Dispatch {
+    pub engine: Arc<Engine>,
+    /// Of the queue: a message of another kind is handled all the same.
+    pub kind: Kind,
+}
 
 impl Handler for Dispatch {
     async fn handle(&self, message: Message, slot: Slot) -> Verdict {
@@ -33,26 +37,26 @@ impl Dispatch {
             // Callbacks have slots of their own. Without room the row stays due, and the relay comes back to it.
             Lane::Tell => {
                 drop(slot);
-                match self.0.tell_slots.take_up_to(1).pop() {
+                match self.engine.tell_slots.take_up_to(1).pop() {
                     Some(slot) => slot,
                     None => return Ok(Verdict::Delete),
                 }
             }
         };
-        let held = self.0.claim(no, lane).await.context("claim")?;
+        let held = self.engine.claim(no, lane).await.context("claim")?;
         let slot = match &held {
             Some(held) if held.claimed.lane == Lane::Tell && held.claimed.tries > 0 => {
                 drop(slot);
-                match self.0.tell_again_slots.take_up_to(1).pop() {
+                match self.engine.tell_again_slots.take_up_to(1).pop() {
                     Some(slot) => slot,
-                    None => return tell::put_back(&self.0, held).await.map(|()| Verdict::Delete),
+                    None => return tell::put_back(&self.engine, held).await.map(|()| Verdict::Delete),
                 }
             }
             _ => slot,
         };
         match (held, command) {
-            (Some(held), None) => Ok(self.0.carry(held, slot).await),
-            (Some(held), Some(command)) if held.claimed.id == command.id => Ok(self.0.carry(held, slot).await),
+            (Some(held), None) => Ok(self.engine.carry(held, slot).await),
+            (Some(held), Some(command)) if held.claimed.id == command.id => Ok(self.engine.carry(held, slot).await),
             (refused, Some(command)) => self.stand_in(refused, command, slot).await,
             // Final, parked, in other hands, or not yet runnable: the row decides, the message is superfluous.
             (None, None) => Ok(Verdict::Delete),
@@ -63,13 +67,13 @@ impl Dispatch {
     /// number can mean another command, and ours can be missing.
     async fn stand_in(&self, other: Option<Held>, command: Command, slot: Slot) -> anyhow::Result<Verdict> {
         if let Some(other) = other {
-            self.0.carry(other, slot).await;
+            self.engine.carry(other, slot).await;
         }
         // What was refused is mostly there: one look is cheaper than an insert in vain.
-        let known = commands::known(&self.0.app.pool, &[command.id]).await.context("look for the command")?;
+        let known = commands::known(&self.engine.app.pool, &[command.id]).await.context("look for the command")?;
         if known.is_empty() {
             tracing::warn!(command.id = %command.id, "row is missing, the message stands in for it");
-            self.0.materialiser.command(command).await.context("materialise the command")?;
+            self.engine.materialiser.command(command).await.context("materialise the command")?;
         }
         Ok(Verdict::Delete)
     }
@@ -77,9 +81,10 @@ impl Dispatch {
     /// Kept with the reason, then deleted: a message that cannot be read will not become readable.
     async fn bury(&self, message: &Message, cause: &str) -> anyhow::Result<Verdict> {
         tracing::error!(message.id, queue.name = &*message.queue, cause, "message cannot be read, storing it");
-        let Message { queue, id, body, .. } = message;
-        let letter = dead_letters::DeadLetter { queue, message_id: id, body, cause };
-        dead_letters::store(&self.0.app.pool, letter).await.context("store the dead letter")?;
+        let Message { queue, id, body, receive_count, .. } = message;
+        let (kind, command, receive_count) = (Some(self.kind), None, *receive_count);
+        let letter = dead_letters::DeadLetter { queue, message_id: id, body, cause, kind, command, receive_count };
+        dead_letters::store(&self.engine.app.pool, letter).await.context("store the dead letter")?;
         Ok(Verdict::Delete)
     }
 }

@@ -4,6 +4,7 @@ use crate::batch::Shared;
 use crate::heartbeat::Life;
 use crate::materialise::Materialiser;
 use crate::partnership::{self, Partnership, Partnerships};
+use crate::poison::{self, Carry, Company};
 use crate::records::Records;
 use crate::run::{Run, Stop};
 use crate::statements::{Ending, Statements};
@@ -17,7 +18,7 @@ use holdfast_domain::{ClientNo, CommandNo, Lane, WorkerId};
 use holdfast_partners::callback::Deliverer;
 use holdfast_queue::{Slot, Slots, Verdict};
 use holdfast_store::clients::CallbackEndpoint;
-use holdfast_store::wakeups::{Claim, Claimed, Finish, Note};
+use holdfast_store::wakeups::{Claim, Claimed, Ended, Finish, Note};
 use moka::future::Cache;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,9 +29,6 @@ use url::Url;
 
 /// How long a client's callback endpoint is remembered.
 const ENDPOINTS_FRESH: Duration = Duration::from_secs(5);
-
-/// How soon a command is tried again whose handler has failed unexpectedly.
-const FAULT: Duration = Duration::from_secs(5);
 
 pub struct Engine {
     pub app: App,
@@ -43,6 +41,7 @@ pub struct Engine {
     pub tell_slots: Slots,
     pub tell_again_slots: Slots,
     pub throttle: Throttle,
+    pub(crate) company: Company,
     pub(crate) endpoints: Cache<ClientNo, Arc<CallbackEndpoint>>,
     partnerships: Partnerships,
     /// What runs outside of a message: callbacks, and rows that the relay claimed.
@@ -73,6 +72,7 @@ impl Engine {
             tell_again_slots: Slots::new(config.worker.tell_again_slots),
             throttle: Throttle::new(config.callbacks.endpoint_concurrency),
             endpoints: Cache::builder().max_capacity(10_000).time_to_live(ENDPOINTS_FRESH).build(),
+            company: Company::default(),
             partnerships,
             tasks: TaskTracker::new(),
             stop,
@@ -126,11 +126,7 @@ impl Engine {
     /// Carries a claim as far as it goes now. The verdict is for the message that led here, if one did.
     pub async fn carry(self: &Arc<Self>, held: Held, slot: Slot) -> Verdict {
         let id = held.claimed.id;
-        let carried = match held.claimed.lane {
-            Lane::Run => self.run(held, slot).await,
-            Lane::Tell => self.tell(held, slot).await,
-        };
-        match carried {
+        match self.carry_admitted(held, slot).await {
             Ok(()) => Verdict::Delete,
             Err(error) => {
                 tracing::error!(command.id = %id, error = format!("{error:#}"), "could not carry a command further");
@@ -139,12 +135,23 @@ impl Engine {
         }
     }
 
+    async fn carry_admitted(self: &Arc<Self>, held: Held, slot: Slot) -> anyhow::Result<()> {
+        let _pass = match poison::admit(self, &held).await? {
+            Carry::Go(pass) => pass,
+            Carry::Nothing => return Ok(()),
+        };
+        match held.claimed.lane {
+            Lane::Run => self.run(held, slot).await,
+            Lane::Tell => self.tell(held, slot).await,
+        }
+    }
+
     async fn run(self: &Arc<Self>, held: Held, slot: Slot) -> anyhow::Result<()> {
         let Held { claimed, started } = held;
         let mut run = match Run::new(self, claimed.clone(), slot, started) {
             Ok(run) => run,
             Err(error) => {
-                self.leave_for_later(Run::unread(&claimed, FAULT)).await;
+                self.leave_for_later(Run::unread(&claimed, poison::fault_wait(claimed.failures))).await;
                 return Err(anyhow::Error::new(error).context("read the command"));
             }
         };
@@ -159,7 +166,9 @@ impl Engine {
             Err(Stop::Lost) => Ok(()),
             Err(Stop::Fault(error)) => {
                 // Nothing was sent: the next holder need not doubt it. Else the claim is left to lapse.
-                let release = (!run.has_sent()).then(|| run.take_note(FAULT));
+                let ended = if is_outage(&error) { Ended::Undone } else { Ended::Badly };
+                let wait = poison::fault_wait(run.claimed.failures);
+                let release = (!run.has_sent()).then(|| Note { ended, ..run.take_note(wait) });
                 self.leave_for_later(release).await;
                 Err(error)
             }
@@ -215,6 +224,7 @@ impl Engine {
         if let Some((debt, slot)) = debt {
             let engine = Arc::clone(self);
             self.tasks.spawn(async move {
+                let _pass = engine.company.together().await;
                 if let Err(error) = tell::settle(&engine, debt, slot).await {
                     tracing::error!(error = format!("{error:#}"), "could not tell a client");
                 }
@@ -242,4 +252,14 @@ impl Engine {
         self.tasks.close();
         self.tasks.wait().await;
     }
+}
+
+/// Whether Postgres was not there.
+fn is_outage(error: &anyhow::Error) -> bool {
+    let unavailable = |cause: &(dyn std::error::Error + 'static)| {
+        let direct = cause.downcast_ref::<holdfast_store::Error>();
+        let shared = cause.downcast_ref::<Shared>().map(|shared| &**shared);
+        direct.or(shared).is_some_and(|error| matches!(error, holdfast_store::Error::Unavailable(_)))
+    };
+    error.chain().any(unavailable)
 }

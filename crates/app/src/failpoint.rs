@@ -18,9 +18,21 @@ pub const POINTS: [&str; 12] = [
 
 /// Aborts here if `HOLDFAST_FAILPOINT` names this point: no destructor runs, no buffer is flushed.
 #[cfg(feature = "failpoints")]
-#[expect(clippy::disallowed_methods, reason = "a test sets it for this process alone")]
 pub fn hit(point: &str) {
     debug_assert!(POINTS.contains(&point));
+    abort_if_wanted(point);
+}
+
+/// The same for one command: `HOLDFAST_FAILPOINT` is `point=key`.
+#[cfg(feature = "failpoints")]
+pub fn hit_for(point: &str, key: &str) {
+    hit(point);
+    abort_if_wanted(&format!("{point}={key}"));
+}
+
+#[cfg(feature = "failpoints")]
+#[expect(clippy::disallowed_methods, reason = "a test sets it for this process alone")]
+fn abort_if_wanted(point: &str) {
     if std::env::var("HOLDFAST_FAILPOINT").is_ok_and(|wanted| wanted == point) {
         std::process::abort();
     }
@@ -29,3 +41,7 @@ pub fn hit(point: &str) {
 /// Does nothing in this build.
 #[cfg(not(feature = "failpoints"))]
 pub const fn hit(_point: &str) {}
+
+/// Does nothing in this build.
+#[cfg(not(feature = "failpoints"))]
+pub const fn hit_for(_point: &str, _key: &str) {}

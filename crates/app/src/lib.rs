@@ -4,6 +4,7 @@
 //! `relay` and `publish` serve both. Only this crate joins the store, the queue and the partners.
 
 pub mod accept;
+pub mod attention;
 pub mod batch;
 pub mod callbacks;
 pub mod cancel;
@@ -15,6 +16,7 @@ pub mod dispatch;
 pub mod endpoint;
 pub mod engine;
 pub mod failpoint;
+pub mod graveyard;
 pub mod handlers;
 pub mod heartbeat;
 pub mod journal;
@@ -22,6 +24,7 @@ pub mod keys;
 pub mod materialise;
 pub mod outage;
 pub mod partnership;
+pub mod poison;
 pub mod publish;
 pub mod query;
 pub mod records;
@@ -70,6 +73,10 @@ impl App {
         let clients = Clients::connect(endpoint).await;
         let queues = Queues {
             kinds: Kind::ALL.into_iter().map(|kind| (kind, clients.queue(config.queues.of(kind)))).collect(),
+            dead_letters: Kind::ALL
+                .into_iter()
+                .map(|kind| (kind, clients.queue(&config.queues.dead_letters_of(kind))))
+                .collect(),
             journal: clients.queue(&config.queues.journal),
         };
         Ok(Self { config: Arc::new(config), pool, server_key, queues: Arc::new(queues) })
@@ -95,12 +102,18 @@ impl App {
 /// The queue of each kind, and the journal.
 pub struct Queues {
     kinds: HashMap<Kind, Queue>,
+    dead_letters: HashMap<Kind, Queue>,
     journal: Queue,
 }
 
 impl Queues {
     pub fn of(&self, kind: Kind) -> &Queue {
         &self.kinds[&kind]
+    }
+
+    /// Where SQS puts what was received too often.
+    pub fn dead_letters_of(&self, kind: Kind) -> &Queue {
+        &self.dead_letters[&kind]
     }
 
     pub const fn journal(&self) -> &Queue {

@@ -47,8 +47,9 @@ impl Replay {
 
     async fn bury(&self, message: &Message, cause: &str) -> anyhow::Result<()> {
         tracing::error!(message.id, queue.name = &*message.queue, cause, "journal entry cannot be written, storing it");
-        let Message { queue, id, body, .. } = message;
-        let letter = DeadLetter { queue, message_id: id, body, cause };
+        let Message { queue, id, body, receive_count, .. } = message;
+        let (kind, command, receive_count) = (None, None, *receive_count);
+        let letter = DeadLetter { queue, message_id: id, body, cause, kind, command, receive_count };
         dead_letters::store(&self.0.app.pool, letter).await.context("store the dead letter")
     }
 }

@@ -12,7 +12,7 @@ use holdfast_domain::status::{Outcome, Reason, Step};
 use holdfast_domain::trail::{Entry, Happening};
 use holdfast_queue::{Slot, backoff};
 use holdfast_store as store;
-use holdfast_store::wakeups::{Claimed, Hold, Note};
+use holdfast_store::wakeups::{Claimed, Ended, Hold, Note};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
@@ -91,6 +91,7 @@ impl<'a> Run<'a> {
     /// forgotten by a clean release.
     pub fn unread(claimed: &Claimed, wait: Duration) -> Option<Note> {
         let note = Note {
+            ended: Ended::Badly,
             hold: Hold { no: claimed.no, token: claimed.token },
             nudge: claimed.nudge,
             sequence: claimed.sequence,
@@ -285,6 +286,7 @@ impl<'a> Run<'a> {
             next_partner: false,
             tell: false,
             wait,
+            ended: Ended::Well,
         }
     }
 

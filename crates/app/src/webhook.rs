@@ -5,12 +5,13 @@ use crate::outage::Outage;
 use crate::{App, clock, config};
 use anyhow::Context as _;
 use holdfast_domain::journal::{Entry, Update};
+use holdfast_domain::status::Reason;
 use holdfast_domain::{CommandId, CommandNo, Kind, Lane, Status, message};
 use holdfast_partners::generic::RemoteStatus;
 use holdfast_partners::webhook::{self, Settings, Verifier};
 use holdfast_queue::{Outgoing, Sent};
-use holdfast_store::Pool;
 use holdfast_store::partner_updates::{self, Window};
+use holdfast_store::{Pool, attention};
 use http::HeaderMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -102,8 +103,21 @@ impl Webhooks {
         let id = update.command;
         if stored.is_new && !nudged && update.status != Status::Pending {
             tracing::warn!(command.id = %id, update.partner, "webhook about a command that has ended, kept");
+            self.contradict(no, update).await?;
         }
         Ok(nudged.then_some(Nudged { no, id, kind }))
+    }
+
+    /// A partner's word that contradicts how the command has ended changes nothing, and is shown to an operator.
+    async fn contradict(&self, no: CommandNo, update: &Update) -> Result<(), Error> {
+        let Some(known) = partner_updates::known_end(&self.pool, no, &update.partner).await? else { return Ok(()) };
+        if known == update.status {
+            return Ok(());
+        }
+        let Update { partner, event_id, status, .. } = update;
+        let detail = format!("{partner} says {status} (event {event_id}), but it was {known} there");
+        attention::open(&self.pool, no, &Reason::new("contradicting_webhook", detail)).await?;
+        Ok(())
     }
 
     /// While Postgres is down. The run that should hear of it is nudged by whoever reads the journal.

@@ -1,6 +1,6 @@
 //! The real binaries as child processes.
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -44,4 +44,13 @@ pub async fn stop(child: &mut Child, patience: Duration) -> anyhow::Result<()> {
         Ok(ended) => ended.map(drop).context("wait for a child"),
         Err(_elapsed) => child.kill().await.context("kill a child"),
     }
+}
+
+/// Runs `holdfast` and answers what it prints.
+pub async fn cli(environment: &BTreeMap<String, String>, arguments: &[&str]) -> anyhow::Result<String> {
+    let output = Command::new(path("holdfast")?).envs(environment).args(arguments).output().await;
+    let output = output.context("run holdfast")?;
+    let arguments = arguments.join(" ");
+    ensure!(output.status.success(), "holdfast {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

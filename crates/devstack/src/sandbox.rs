@@ -170,9 +170,13 @@ impl Sandbox {
         };
     }
 
-    /// From now on this partner rejects every creation.
-    pub fn set_rejecting(&self, partner: &str) {
-        self.book().rejecting.insert(partner.to_owned());
+    /// From now on this partner rejects every creation, or no longer.
+    pub fn set_rejecting(&self, partner: &str, rejecting: bool) {
+        let mut book = self.book();
+        match rejecting {
+            true => book.rejecting.insert(partner.to_owned()),
+            false => book.rejecting.remove(partner),
+        };
     }
 
     /// From now on this partner answers `pending` to everything.

@@ -5,7 +5,7 @@ use crate::postgres::Postgres;
 use crate::sandbox::Sandbox;
 use crate::settings::{self, REGION, Surroundings, WEBHOOK_SECRET};
 use crate::{binaries, demo, queues, say, server, sqs};
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use holdfast_queue::backoff;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -140,7 +140,7 @@ async fn show(home: &Path, services: Services, stop: &CancellationToken) -> anyh
 
 async fn stay(home: &Path, services: &Services, stop: &CancellationToken) -> anyhow::Result<()> {
     let around = Around::start(home, services, stop).await?;
-    cli(&around.environment, &["migrate"]).await?;
+    binaries::cli(&around.environment, &["migrate"]).await?;
     let client = client(home, &around, &services.database_url).await?;
     let mut children = Children::start(home, &around.environment)?;
     write_env(home, &around, &client)?;
@@ -208,19 +208,12 @@ async fn client(home: &Path, around: &Around, database_url: &str) -> anyhow::Res
         return Ok(client);
     }
     let name = format!("demo-{}", std::process::id());
-    let printed = cli(&around.environment, &["clients", "create", &name, "--callback-url", &callback_url]).await?;
+    let printed =
+        binaries::cli(&around.environment, &["clients", "create", &name, "--callback-url", &callback_url]).await?;
     let printed = serde_json::from_str(&printed).context("read the new client")?;
     let client = Client { database_url: database_url.to_owned(), callback_url, ..printed };
     fs::write(&file, serde_json::to_vec_pretty(&client)?).context("keep the client's key")?;
     Ok(client)
-}
-
-async fn cli(environment: &BTreeMap<String, String>, arguments: &[&str]) -> anyhow::Result<String> {
-    let output = Command::new(binaries::path("holdfast")?).envs(environment).args(arguments).output().await;
-    let output = output.context("run holdfast")?;
-    let arguments = arguments.join(" ");
-    ensure!(output.status.success(), "holdfast {arguments}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// For shells: `set -a; . .devstack/env`.

@@ -3,6 +3,7 @@
 use crate::{Kind, ServerKey};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
@@ -85,6 +86,14 @@ fn tail(server_key: &ServerKey, client: ClientNo, kind: Kind, head: &[u8]) -> [u
     let mut tail = [0; 16 - HEAD];
     tail.copy_from_slice(&mac[..16 - HEAD]);
     tail
+}
+
+impl FromStr for CommandId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        text.parse().map(Self)
+    }
 }
 
 impl fmt::Display for CommandId {

@@ -58,6 +58,17 @@ pub enum Happening {
     },
     /// By its client, before anything was sent.
     Cancelled,
+    /// By an operator: what was parked is carried on.
+    Retried {
+        by: String,
+        why: String,
+    },
+    /// By an operator, who has found out how it ended.
+    Resolved {
+        status: Status,
+        by: String,
+        why: String,
+    },
     CallbackAttempted {
         callback_id: String,
         attempt: u16,

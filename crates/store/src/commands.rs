@@ -264,3 +264,15 @@ pub(crate) fn status(name: Option<String>) -> Result<Status> {
 pub(crate) fn step(name: &str) -> Result<Step> {
     Step::from_name(name).ok_or(Error::Unreadable { what: "command step" })
 }
+
+/// Whose a command is, and what it says.
+pub struct Owned {
+    pub client: ClientNo,
+    pub body: String,
+}
+
+/// For operators: whichever client's it is.
+pub async fn owned(pool: &Pool, no: CommandNo) -> Result<Option<Owned>> {
+    let row = pool.fetch_optional(sqlx::query!("select client, body from commands where no = $1", no.0)).await?;
+    Ok(row.map(|row| Owned { client: ClientNo(row.client), body: row.body }))
+}

@@ -1,23 +1,132 @@
-//! Messages that nobody could act on, kept with the reason.
+//! Messages that nobody could act on, kept with the reason until an operator has settled them.
 
+use crate::commands::kind;
+use crate::operator::Operator;
 use crate::{Pool, Result};
+use chrono::{DateTime, Utc};
+use holdfast_domain::{CommandId, Kind};
+use std::time::Duration;
 
 pub struct DeadLetter<'a> {
     pub queue: &'a str,
     pub message_id: &'a str,
     pub body: &'a str,
     pub cause: &'a str,
+    pub kind: Option<Kind>,
+    pub command: Option<CommandId>,
+    pub receive_count: u32,
 }
 
 /// Stored before the message is deleted; storing it twice is harmless.
 pub async fn store(pool: &Pool, letter: DeadLetter<'_>) -> Result<()> {
     let query = sqlx::query!(
-        "insert into dead_letters (queue, message_id, body, cause) values ($1, $2, $3, $4) on conflict do nothing",
+        "insert into dead_letters (queue, message_id, body, cause, kind, command_id, receive_count)
+         values ($1, $2, $3, $4, $5, $6, $7)
+             on conflict do nothing",
         letter.queue,
         letter.message_id,
         letter.body,
-        letter.cause
+        letter.cause,
+        letter.kind.map(Kind::code),
+        letter.command.map(|id| id.0),
+        i32::try_from(letter.receive_count).unwrap_or(i32::MAX),
     );
     pool.execute(query).await?;
     Ok(())
+}
+
+/// Which letters; every condition must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub nos: Option<Vec<i64>>,
+    pub kind: Option<Kind>,
+    /// A part of the cause.
+    pub cause: Option<String>,
+    pub older_than: Option<Duration>,
+    /// Those that are settled too.
+    pub settled: bool,
+    pub limit: i64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Kept {
+    pub no: i64,
+    pub queue: String,
+    pub body: String,
+    pub cause: String,
+    pub kind: Option<Kind>,
+    pub command: Option<CommandId>,
+    pub receive_count: i32,
+    /// How often the same body was sent again.
+    pub redrives: i64,
+    pub state: String,
+    pub received_at: DateTime<Utc>,
+    pub settled_by: Option<String>,
+    pub settled_why: Option<String>,
+}
+
+/// Oldest first.
+pub async fn find(pool: &Pool, filter: &Filter) -> Result<Vec<Kept>> {
+    let query = sqlx::query!(
+        r#"select no, queue, body, cause, kind, command_id, receive_count, state, received_at, settled_by, settled_why,
+                (select count(*) from dead_letters same
+                  where md5(same.body) = md5(d.body) and same.state = 'redriven') as "redrives!"
+           from dead_letters d
+          where ($1::bigint[] is null or no = any($1))
+            and ($2::smallint is null or kind = $2)
+            and ($3::text is null or strpos(cause, $3) > 0)
+            and ($4::float8 is null or received_at < holdfast_now() - make_interval(secs => $4))
+            and ($5 or state = 'kept')
+          order by no
+          limit $6"#,
+        filter.nos.as_deref(),
+        filter.kind.map(Kind::code),
+        filter.cause,
+        filter.older_than.map(|age| age.as_secs_f64()),
+        filter.settled,
+        filter.limit,
+    );
+    let rows = pool.fetch_all(query).await?;
+    let kept = rows.into_iter().map(|row| {
+        Ok(Kept {
+            no: row.no,
+            queue: row.queue,
+            body: row.body,
+            cause: row.cause,
+            kind: row.kind.map(kind).transpose()?,
+            command: row.command_id.map(CommandId),
+            receive_count: row.receive_count,
+            redrives: row.redrives,
+            state: row.state,
+            received_at: row.received_at,
+            settled_by: row.settled_by,
+            settled_why: row.settled_why,
+        })
+    });
+    kept.collect()
+}
+
+/// What became of a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    Redriven,
+    Discarded,
+}
+
+/// Settles those of these letters that nobody has settled yet. Answers how many.
+pub async fn settle(pool: &Pool, nos: &[i64], settled: Settled, operator: Operator<'_>) -> Result<u64> {
+    let state = match settled {
+        Settled::Redriven => "redriven",
+        Settled::Discarded => "discarded",
+    };
+    let query = sqlx::query!(
+        "update dead_letters
+            set state = $2, settled_at = holdfast_now(), settled_by = $3, settled_why = $4
+          where no = any($1) and state = 'kept'",
+        nos,
+        state,
+        operator.by,
+        operator.why
+    );
+    Ok(pool.execute(query).await?.rows_affected())
 }

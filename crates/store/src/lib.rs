@@ -4,12 +4,14 @@
 //! guarded on the row that it changes. Times go in as durations and are added to Postgres' clock (PROTOCOL 24). Nothing
 //! here touches the network beyond Postgres, and nothing here decides anything.
 
+pub mod attention;
 pub mod clients;
 pub mod commands;
 pub mod dead_letters;
 pub mod error;
 pub mod events;
 pub mod lists;
+pub mod operator;
 pub mod orders;
 pub mod partner_updates;
 pub mod pool;

@@ -127,3 +127,16 @@ pub async fn final_word(pool: &Pool, partner: &str, command: CommandId) -> Resul
     let status = crate::commands::status(Some(row.status))?;
     Ok(Some(Word { event_id: row.event_id, status, reason: row.reason, received_at: row.received_at }))
 }
+
+/// How a command has ended at this partner: `completed` or `failed`. `None`: that is not known, or it has not ended.
+pub async fn known_end(pool: &Pool, no: CommandNo, partner: &str) -> Result<Option<Status>> {
+    let query = sqlx::query!(
+        r#"select p ->> 'state' as "state!"
+             from outcomes o, jsonb_array_elements(o.progress -> 'partners') p
+            where o.no = $1 and p ->> 'partner' = $2 and p ->> 'state' in ('completed', 'failed')"#,
+        no.0,
+        partner
+    );
+    let Some(row) = pool.fetch_optional(query).await? else { return Ok(None) };
+    crate::commands::status(Some(row.state)).map(Some)
+}

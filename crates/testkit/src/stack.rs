@@ -172,6 +172,12 @@ impl Stack {
         }
     }
 
+    /// Whether the only worker still runs.
+    pub fn worker_runs(&mut self) -> bool {
+        let worker = self.workers.first_mut().expect("there is a worker");
+        worker.try_wait().expect("ask for it").is_none()
+    }
+
     /// Waits until the only worker has died by itself, and says whether a signal ended it.
     pub async fn worker_died(&mut self) -> bool {
         let mut worker = self.workers.pop().expect("a worker runs");
@@ -189,6 +195,11 @@ impl Stack {
     /// Moves the database's clock.
     pub async fn advance(&self, by: Duration) {
         clock::advance(&self.pool, by).await;
+    }
+
+    /// What an operator sees.
+    pub async fn cli(&self, arguments: &[&str]) -> String {
+        binaries::cli(&self.environment, arguments).await.expect("the command works")
     }
 
     /// What a binary has logged.

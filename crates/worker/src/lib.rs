@@ -7,6 +7,7 @@ pub use source::Source;
 use anyhow::Context as _;
 use holdfast_app::dispatch::Dispatch;
 use holdfast_app::engine::Engine;
+use holdfast_app::graveyard::Graveyard;
 use holdfast_app::replay::Replay;
 use holdfast_app::{App, SchemaError, heartbeat, relay};
 use holdfast_domain::Kind;
@@ -19,6 +20,9 @@ use tokio_util::task::TaskTracker;
 
 /// Entries of the journal that are written at once: they share statements.
 const JOURNAL_SLOTS: usize = 100;
+
+/// Dead letters of one kind that are stored at once.
+const DEAD_LETTER_SLOTS: usize = 10;
 
 /// Runs until `stop`, then finishes or releases what is in hand, within the grace period.
 pub async fn run(app: App, sources: Vec<Source>, stop: CancellationToken) -> anyhow::Result<()> {
@@ -54,9 +58,12 @@ async fn work(engine: Arc<Engine>, sources: &[Source], stop: &CancellationToken)
     let working = TaskTracker::new();
     for source in sources {
         match source {
-            Source::Kind(kind) => working.spawn(commands(&engine, *kind).run(stop.clone())),
-            Source::Journal => working.spawn(journal(&engine).run(stop.clone())),
-        };
+            Source::Kind(kind) => drop(working.spawn(commands(&engine, *kind).run(stop.clone()))),
+            Source::Journal => drop(working.spawn(journal(&engine).run(stop.clone()))),
+            Source::DeadLetters => Kind::ALL.into_iter().for_each(|kind| {
+                working.spawn(dead_letters(&engine, kind).run(stop.clone()));
+            }),
+        }
     }
     let kind = |source: &Source| if let Source::Kind(kind) = source { Some(*kind) } else { None };
     let kinds: Vec<_> = sources.iter().filter_map(kind).collect();
@@ -77,7 +84,7 @@ fn commands(engine: &Arc<Engine>, kind: Kind) -> Consumer<Dispatch> {
         slots: engine.run_slots.clone(),
         settings: Settings { wait: worker.receive_wait_ms.get(), renew_visibility: None, pollers: worker.pollers },
         open: engine.opening(),
-        handler: Arc::new(Dispatch(Arc::clone(engine))),
+        handler: Arc::new(Dispatch { engine: Arc::clone(engine), kind }),
     }
 }
 
@@ -90,6 +97,17 @@ fn journal(engine: &Arc<Engine>) -> Consumer<Replay> {
         settings: Settings { wait: worker.receive_wait_ms.get(), renew_visibility: None, pollers: worker.pollers },
         open: engine.opening(),
         handler: Arc::new(Replay(Arc::clone(engine))),
+    }
+}
+
+fn dead_letters(engine: &Arc<Engine>, kind: Kind) -> Consumer<Graveyard> {
+    let worker = &engine.app.config.worker;
+    Consumer {
+        queue: engine.app.queues.dead_letters_of(kind).clone(),
+        slots: Slots::new(DEAD_LETTER_SLOTS),
+        settings: Settings { wait: worker.receive_wait_ms.get(), renew_visibility: None, pollers: 1 },
+        open: engine.opening(),
+        handler: Arc::new(Graveyard { engine: Arc::clone(engine), kind }),
     }
 }
 

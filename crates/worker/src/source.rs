@@ -8,17 +8,25 @@ pub enum Source {
     Kind(Kind),
     /// What was taken while Postgres was down.
     Journal,
+    /// What SQS has put aside, of every kind.
+    DeadLetters,
 }
 
 impl Source {
-    pub const ALL: [Self; 4] =
-        [Self::Kind(Kind::Transaction), Self::Kind(Kind::Refund), Self::Kind(Kind::Order), Self::Journal];
+    pub const ALL: [Self; 5] = [
+        Self::Kind(Kind::Transaction),
+        Self::Kind(Kind::Refund),
+        Self::Kind(Kind::Order),
+        Self::Journal,
+        Self::DeadLetters,
+    ];
 
     /// As in `--queues`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Kind(kind) => kind.plural(),
             Self::Journal => "journal",
+            Self::DeadLetters => "dead-letters",
         }
     }
 }

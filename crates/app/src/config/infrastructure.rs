@@ -50,6 +50,8 @@ pub struct QueueNames {
     pub orders: String,
     /// Takes what is accepted while Postgres is down.
     pub journal: String,
+    /// What follows the name of a queue in that of its dead-letter queue.
+    pub dead_letter_suffix: String,
 }
 
 impl Default for QueueNames {
@@ -60,6 +62,7 @@ impl Default for QueueNames {
             refunds: name(Kind::Refund),
             orders: name(Kind::Order),
             journal: "holdfast-journal".to_owned(),
+            dead_letter_suffix: "-dlq".to_owned(),
         }
     }
 }
@@ -71,5 +74,9 @@ impl QueueNames {
             Kind::Refund => &self.refunds,
             Kind::Order => &self.orders,
         }
+    }
+
+    pub fn dead_letters_of(&self, kind: Kind) -> String {
+        format!("{}{}", self.of(kind), self.dead_letter_suffix)
     }
 }

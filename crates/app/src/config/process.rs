@@ -76,7 +76,7 @@ impl Default for Worker {
             relay_interval_ms: Millis(250),
             overdue_ms: Millis(5_000),
             heartbeat_ms: Millis(1_000),
-            silence_ms: Millis(4_000),
+            silence_ms: Millis(3_500),
             grace_ms: Millis(60_000),
         }
     }

@@ -80,7 +80,7 @@ async fn create<F: Serialize + Sync>(
     }
     let permit = run.admit(partnership).await?;
     run.must_have(partner.create_timeout())?;
-    failpoint::hit("before_create");
+    failpoint::hit_for("before_create", &run.claimed.key);
     run.sending();
     let (kind, id) = (run.claimed.kind, run.claimed.id);
     let creation = Creation { id, reference: request.reference, fields: &request.fields };

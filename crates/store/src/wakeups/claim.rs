@@ -1,5 +1,6 @@
 //! Claiming: a worker takes a row under a token of its own.
 
+use super::run::Hold;
 use crate::commands::{kind, step};
 use crate::{Error, Pool, Result};
 use chrono::{DateTime, Utc};
@@ -34,6 +35,8 @@ pub struct Claimed {
     pub sequence: i32,
     /// The claim before this one was not released: what it did is unknown.
     pub taken_over: bool,
+    /// Claims before this one that ended without any progress.
+    pub failures: i16,
     pub step: Step,
     pub tries: i16,
     pub progress: Progress,
@@ -61,6 +64,7 @@ struct Row {
     nudge: i32,
     sequence: i32,
     dirty: i16,
+    failures: i16,
     step: String,
     tries: i16,
     progress: Option<Value>,
@@ -91,6 +95,8 @@ macro_rules! claim {
                         worker = $1,
                         lease_until = holdfast_now() + make_interval(secs => $2),
                         dirty = least(w.dirty + case when w.token is null or w.token = l.token then 0 else 1 end, 1000),
+                        failures = least(w.failures
+                          + case when w.token is null or w.token = l.token then 0 else 1 end, 1000),
                         status = case when w.status = 'accepted' then 'processing' else w.status end,
                         -- Earlier than any request of this claim; taken back by a wait that has sent nothing.
                         first_sent_at = coalesce(w.first_sent_at, holdfast_now()),
@@ -106,7 +112,7 @@ macro_rules! claim {
                )
                select w.no as "no!", w.lane as "lane!", w.token as "token!", w.worker as "worker!", w.nudge as "nudge!",
                       w.sequence as "sequence!",
-                      w.dirty as "dirty!", w.step as "step!", w.tries as "tries!",
+                      w.dirty as "dirty!", w.failures as "failures!", w.step as "step!", w.tries as "tries!",
                       w.progress,
                       (extract(epoch from w.next_try_at - holdfast_now()) * 1000)::bigint as next_try_in_ms,
                       (extract(epoch from holdfast_now() - w.first_sent_at) * 1000)::bigint as "first_sent_ago_ms!",
@@ -237,6 +243,40 @@ pub async fn held(pool: &Pool, claims: &[Claim]) -> Result<Vec<Token>> {
     Ok(rows.into_iter().map(|row| Token(row.token)).collect())
 }
 
+/// Notes that this claim is carried alone in its process. Answers how often that was so; `None`: the claim is lost.
+pub async fn go_alone(pool: &Pool, claim: Claim) -> Result<Option<i16>> {
+    let query = sqlx::query!(
+        "update wakeups set alone = least(alone + 1, 1000) where no = $1 and lane = $2 and token = $3 returning alone",
+        claim.no.0,
+        claim.lane.code(),
+        claim.token.0
+    );
+    Ok(pool.fetch_optional(query).await?.map(|row| row.alone))
+}
+
+/// Gives back a claim with which nothing was done: what was in doubt before it is so after it.
+pub async fn put_back(pool: &Pool, claim: Claim, wait: Duration) -> Result<()> {
+    let query = sqlx::query!(
+        "update wakeups
+            set token = null, worker = null, lease_until = null,
+                due_at = holdfast_now() + make_interval(secs => $4),
+                run_at = holdfast_now() + make_interval(secs => $4)
+          where no = $1 and lane = $2 and token = $3",
+        claim.no.0,
+        claim.lane.code(),
+        claim.token.0,
+        wait.as_secs_f64()
+    );
+    pool.execute(query).await?;
+    Ok(())
+}
+
+impl Claimed {
+    pub const fn hold(&self) -> Hold {
+        Hold { no: self.no, token: self.token }
+    }
+}
+
 impl TryFrom<Row> for Claimed {
     type Error = Error;
 
@@ -252,6 +292,7 @@ impl TryFrom<Row> for Claimed {
             nudge: row.nudge,
             sequence: row.sequence,
             taken_over: row.dirty > 0,
+            failures: row.failures,
             step: step(&row.step)?,
             tries: row.tries,
             progress: row.progress.map(progress).transpose()?.unwrap_or_default(),

@@ -11,7 +11,7 @@ mod run;
 mod tell;
 
 pub use cancel::{Refused, cancel, why_not};
-pub use claim::{Claim, Claimed, Due, claim, claim_due, claimed_under, held};
+pub use claim::{Claim, Claimed, Due, claim, claim_due, claimed_under, go_alone, held, put_back};
 pub use relay::{Marked, Overdue, mark_published, take_overdue};
-pub use run::{Finish, Finished, Hold, Note, finish, note, wait};
+pub use run::{Ended, Finish, Finished, Hold, Note, finish, note, wait};
 pub use tell::{Owed, Told, owe_again, owed, tell_again, told};

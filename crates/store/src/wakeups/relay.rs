@@ -78,6 +78,7 @@ pub async fn take_overdue(pool: &Pool, by: Duration, limit: i64) -> Result<Vec<O
                     publishes = least(w.publishes + 1, 1000),
                     status = case when w.status = 'accepted' and w.token is not null then 'processing' else w.status end,
                     dirty = least(w.dirty + case when w.token is null then 0 else 1 end, 1000),
+                    failures = least(w.failures + case when w.token is null then 0 else 1 end, 1000),
                     token = null,
                     worker = null,
                     lease_until = null

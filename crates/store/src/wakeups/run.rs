@@ -43,6 +43,19 @@ pub struct Note {
     pub tell: bool,
     /// Until when nobody needs to look. Ignored by [`note`].
     pub wait: Duration,
+    /// How the claim ends. Ignored by [`note`], which is progress.
+    pub ended: Ended,
+}
+
+/// What a released claim means for the count of failures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Something came of it.
+    Well,
+    /// The handler failed.
+    Badly,
+    /// Postgres was not there: nobody's fault.
+    Undone,
 }
 
 /// The notes as columns, for `unnest`.
@@ -62,6 +75,8 @@ struct Columns {
     wait_s: Vec<f64>,
     next_partner: Vec<bool>,
     tells: Vec<bool>,
+    kept: Vec<bool>,
+    faults: Vec<i16>,
 }
 
 impl Columns {
@@ -82,6 +97,8 @@ impl Columns {
             columns.wait_s.push(note.wait.as_secs_f64());
             columns.next_partner.push(note.next_partner);
             columns.tells.push(note.tell);
+            columns.kept.push(note.ended != Ended::Well);
+            columns.faults.push(i16::from(note.ended == Ended::Badly));
         }
         columns
     }
@@ -112,6 +129,8 @@ pub async fn note(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
                     settle_deadline = case when not d.next_partner
                       then coalesce(w.settle_deadline, holdfast_now() + make_interval(secs => d.settle_s)) end,
                     first_sent_at = case when d.next_partner then holdfast_now() else w.first_sent_at end,
+                    failures = 0,
+                    alone = 0,
                     sequence = w.sequence + 1
                from d join l using (no)
               where w.no = d.no and w.lane = 0 and w.token = d.token and w.sequence = d.sequence
@@ -156,8 +175,8 @@ pub async fn wait(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
         r#"with d as (
              select *
                from unnest($1::bigint[], $2::bigint[], $3::int[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[],
-                           $8::bool[], $9::float8[], $10::float8[], $11::float8[])
-                 as d(no, token, nudge, status, step, progress, trail, sent, next_try_s, settle_s, wait_s)
+                           $8::bool[], $9::float8[], $10::float8[], $11::float8[], $12::bool[], $13::smallint[])
+                 as d(no, token, nudge, status, step, progress, trail, sent, next_try_s, settle_s, wait_s, keep, fault)
            ),
            l as materialized (
              select no from wakeups where no = any($1) and lane = 0 order by no for update
@@ -168,6 +187,8 @@ pub async fn wait(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
                     worker = null,
                     lease_until = null,
                     dirty = 0,
+                    failures = case when d.keep then least(w.failures + d.fault, 1000) else 0 end,
+                    alone = case when d.keep then w.alone else 0 end,
                     publishes = 0,
                     status = d.status,
                     step = d.step,
@@ -198,6 +219,8 @@ pub async fn wait(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
         &columns.next_try_s as &[Option<f64>],
         &columns.settle_s as &[Option<f64>],
         &columns.wait_s,
+        &columns.kept,
+        &columns.faults,
     );
     let rows = pool.fetch_all(query).await?;
     Ok(rows.into_iter().map(|row| Hold { no: CommandNo(row.no), token: Token(row.token) }).collect())

@@ -77,6 +77,8 @@ pub async fn tell_again(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
                     worker = null,
                     lease_until = null,
                     dirty = 0,
+                    failures = 0,
+                    alone = 0,
                     publishes = 0,
                     tries = case when w.sequence = d.sequence then greatest(w.tries, d.tries)
                                  when w.sequence < d.sequence then d.tries else 0 end,

@@ -1,0 +1,213 @@
+//! What needs a person: parked commands, and items about commands that have ended.
+
+use crate::commands::kind;
+use crate::operator::Operator;
+use crate::{Pool, Result};
+use chrono::{DateTime, Utc};
+use holdfast_domain::progress::Progress;
+use holdfast_domain::status::{Reason, Step};
+use holdfast_domain::trail::Happening;
+use holdfast_domain::{CommandId, CommandNo, Kind, Status};
+use serde_json::Value;
+use sqlx::types::Json;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Which parked commands; every condition must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub ids: Option<Vec<CommandId>>,
+    pub kind: Option<Kind>,
+    /// The reason's code.
+    pub reason: Option<String>,
+    pub older_than: Option<Duration>,
+    pub limit: i64,
+}
+
+/// A parked command, as it was seen.
+#[derive(Clone, Debug)]
+pub struct Parked {
+    pub no: CommandNo,
+    pub id: CommandId,
+    pub kind: Kind,
+    pub reason: Reason,
+    pub progress: Progress,
+    /// What [`take_up`] and [`resolve`] compare with.
+    pub sequence: i32,
+    pub since: DateTime<Utc>,
+}
+
+/// Oldest first.
+pub async fn parked(pool: &Pool, filter: &Filter) -> Result<Vec<Parked>> {
+    let ids: Option<Vec<Uuid>> = filter.ids.as_ref().map(|ids| ids.iter().map(|id| id.0).collect());
+    let query = sqlx::query!(
+        r#"select o.no, c.id, o.kind, o.reason as "reason!", o.detail, o.progress as "progress: Json<Progress>", o.sequence,
+                  o.finished_at
+             from outcomes o
+             join commands c on c.no = o.no
+            where o.status = 'needs_attention'
+              and ($1::uuid[] is null or c.id = any($1))
+              and ($2::smallint is null or o.kind = $2)
+              and ($3::text is null or o.reason = $3)
+              and ($4::float8 is null or o.finished_at < holdfast_now() - make_interval(secs => $4))
+            order by o.finished_at
+            limit $5"#,
+        ids.as_deref(),
+        filter.kind.map(Kind::code),
+        filter.reason,
+        filter.older_than.map(|age| age.as_secs_f64()),
+        filter.limit,
+    );
+    let rows = pool.fetch_all(query).await?;
+    let parked = rows.into_iter().map(|row| {
+        Ok(Parked {
+            no: CommandNo(row.no),
+            id: CommandId(row.id),
+            kind: kind(row.kind)?,
+            reason: Reason { code: row.reason, detail: row.detail.unwrap_or_default() },
+            progress: row.progress.0,
+            sequence: row.sequence,
+            since: row.finished_at,
+        })
+    });
+    parked.collect()
+}
+
+/// Has a parked command carried on from `step`, with this progress (PROTOCOL 20). Whatever it has sent before is unknown:
+/// a lookup comes first, and the lifetime of its key does not begin anew. `false`: it is no longer as it was seen.
+pub async fn take_up(
+    pool: &Pool,
+    parked: &Parked,
+    step: Step,
+    progress: &Progress,
+    operator: Operator<'_>,
+) -> Result<bool> {
+    let retried = Happening::Retried { by: operator.by.to_owned(), why: operator.why.to_owned() };
+    let query = sqlx::query!(
+        r#"with o as (
+             delete from outcomes o
+              using commands c
+              where o.no = $1 and c.no = o.no and o.status = 'needs_attention' and o.sequence = $2
+             returning o.no, o.kind, o.created_at, o.sequence + 1 as sequence
+           ),
+           e as (
+             insert into events (no, sequence, data)
+             select no, sequence, jsonb_build_array($5::jsonb || jsonb_build_object('at', holdfast_now())) from o
+           )
+           insert into wakeups (no, lane, kind, status, step, sent, dirty, first_sent_at, progress, sequence, due_at)
+           select no, 0, kind, 'processing', $3, true, 1, created_at, $4, sequence, holdfast_now() from o
+               on conflict (no, lane) do nothing
+           returning no"#,
+        parked.no.0,
+        parked.sequence,
+        step.name(),
+        Json(progress) as Json<&Progress>,
+        Json(value(&retried)) as Json<Value>,
+    );
+    Ok(pool.fetch_optional(query).await?.is_some())
+}
+
+/// Ends a parked command as a person has found out that it ended. `tell` says whether the client has an endpoint. A refund
+/// that failed gives back what it had reserved. `false`: it is no longer as it was seen.
+pub async fn resolve(pool: &Pool, parked: &Parked, end: Status, tell: bool, operator: Operator<'_>) -> Result<bool> {
+    let reason = (end == Status::Failed).then_some("resolved_by_operator");
+    let detail = reason.map(|_| operator.why);
+    let resolved = Happening::Resolved { status: end, by: operator.by.to_owned(), why: operator.why.to_owned() };
+    let query = sqlx::query!(
+        r#"with o as (
+             update outcomes o
+                set status = $3, reason = $4, detail = $5, sequence = o.sequence + 1, finished_at = holdfast_now()
+              where o.no = $1 and o.status = 'needs_attention' and o.sequence = $2
+             returning o.no, o.kind, o.sequence, o.status
+           ),
+           e as (
+             insert into events (no, sequence, data)
+             select no, sequence, jsonb_build_array($6::jsonb || jsonb_build_object('at', holdfast_now())) from o
+           ),
+           f as (
+             update transactions t
+                set refunded = t.refunded - r.amount
+               from o join refunds r on r.no = o.no
+              where t.no = r.transaction and o.status = 'failed'
+           ),
+           t as (
+             insert into wakeups as w (no, lane, kind, due_at, sequence)
+             select no, 1, kind, holdfast_now(), sequence from o where $7
+                 on conflict (no, lane) do update
+                set nudge = w.nudge + 1, tries = 0, sequence = excluded.sequence,
+                    run_at = least(w.run_at, holdfast_now()),
+                    due_at = case when w.token is null then holdfast_now() else w.due_at end
+           )
+           select no from o"#,
+        parked.no.0,
+        parked.sequence,
+        end.name(),
+        reason,
+        detail,
+        Json(value(&resolved)) as Json<Value>,
+        tell,
+    );
+    Ok(pool.fetch_optional(query).await?.is_some())
+}
+
+/// Something about a command that has ended.
+#[derive(Clone, Debug)]
+pub struct Item {
+    pub no: i64,
+    pub command: CommandId,
+    pub kind: Kind,
+    pub reason: Reason,
+    pub since: DateTime<Utc>,
+}
+
+/// Opens an item, once.
+pub async fn open(pool: &Pool, command: CommandNo, reason: &Reason) -> Result<()> {
+    let query = sqlx::query!(
+        "insert into attention_items (command, code, detail) values ($1, $2, $3) on conflict do nothing",
+        command.0,
+        reason.code,
+        reason.detail
+    );
+    pool.execute(query).await?;
+    Ok(())
+}
+
+/// Those that nobody has closed, oldest first.
+pub async fn items(pool: &Pool, limit: i64) -> Result<Vec<Item>> {
+    let query = sqlx::query!(
+        "select i.no, c.id, c.kind, i.code, i.detail, i.opened_at
+           from attention_items i
+           join commands c on c.no = i.command
+          where i.closed_at is null
+          order by i.no
+          limit $1",
+        limit
+    );
+    let rows = pool.fetch_all(query).await?;
+    let items = rows.into_iter().map(|row| {
+        Ok(Item {
+            no: row.no,
+            command: CommandId(row.id),
+            kind: kind(row.kind)?,
+            reason: Reason { code: row.code, detail: row.detail },
+            since: row.opened_at,
+        })
+    });
+    items.collect()
+}
+
+/// `false`: there is no such item, or it was closed before.
+pub async fn close(pool: &Pool, item: i64, operator: Operator<'_>) -> Result<bool> {
+    let query = sqlx::query!(
+        "update attention_items set closed_at = holdfast_now(), closed_by = $2, closed_why = $3
+          where no = $1 and closed_at is null",
+        item,
+        operator.by,
+        operator.why
+    );
+    Ok(pool.execute(query).await?.rows_affected() == 1)
+}
+
+fn value(happening: &Happening) -> Value {
+    serde_json::to_value(happening).expect("an entry always serialises")
+}

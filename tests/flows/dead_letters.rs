@@ -1,0 +1,86 @@
+//! Messages that were received too often.
+
+use holdfast_domain::{ClientNo, Command, CommandId, CommandNo, Kind, json, message};
+use holdfast_testkit::{Options, Stack, Submission, eventually};
+
+/// A first message whose row is not there.
+fn only_trace(stack: &Stack, key: &str) -> (CommandId, String) {
+    let body = format!(r#"{{"transactionId":"{key}","amount":"1.00","currency":"EUR"}}"#);
+    let id = CommandId::compute(&stack.app.server_key, ClientNo(1), Kind::Transaction, key);
+    let command = Command {
+        id,
+        client: ClientNo(1),
+        kind: Kind::Transaction,
+        key: key.to_owned(),
+        header_key: None,
+        fingerprint: json::parse(body.as_bytes()).expect("JSON").root.fingerprint(),
+        body,
+        traceparent: None,
+        accepted_at: None,
+    };
+    let message = message::first(CommandNo(4711), command);
+    (id, serde_json::to_string(&message).expect("serialises"))
+}
+
+async fn to_the_dead(stack: &Stack, body: &str) {
+    let name = format!("{}-dlq", stack.queues["transactions"]);
+    let url = stack.sqs.get_queue_url().queue_name(name).send().await.expect("there").queue_url.expect("a URL");
+    stack.sqs.send_message().queue_url(url).message_body(body).send().await.expect("send");
+}
+
+async fn letters(stack: &Stack) -> i64 {
+    sqlx::query_scalar("select count(*) from dead_letters").fetch_one(&stack.pool).await.expect("count")
+}
+
+#[tokio::test]
+async fn a_command_that_only_a_dead_letter_knows_is_carried_out() {
+    let stack = Stack::start().await;
+    let (id, body) = only_trace(&stack, "ghost");
+    to_the_dead(&stack, &body).await;
+    let this = format!("/api/v1/transactions/{id}");
+    eventually("the row", || async { stack.get(&this).await["createdAt"].is_string().then_some(()) }).await;
+    let submission = Submission { id: id.to_string(), this };
+    assert_eq!(stack.settled(&submission).await["status"], "completed");
+    assert_eq!(letters(&stack).await, 1);
+}
+
+#[tokio::test]
+async fn letters_are_kept_until_an_operator_sends_them_again_or_discards_them() {
+    let stack = Stack::start().await;
+    to_the_dead(&stack, "not even JSON").await;
+    to_the_dead(&stack, &only_trace(&stack, "ghost").1).await;
+    eventually("both are kept", || async { (letters(&stack).await == 2).then_some(()) }).await;
+    let listed = stack.cli(&["dlq", "list"]).await;
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+    let listed = stack.cli(&["dlq", "list", "--cause", "expected"]).await;
+    assert_eq!(listed.lines().count(), 1, "{listed}");
+    let unreadable = listed.split(' ').next().expect("a number").to_owned();
+    assert!(stack.cli(&["dlq", "show", &unreadable]).await.contains("not even JSON"));
+
+    let why = ["--why", "a test", "--by", "tester"];
+    let run = async |words: &[&str]| stack.cli(&[words, &why].concat()).await;
+    let planned = run(&["dlq", "redrive", "--kind", "transaction", "--dry-run"]).await;
+    assert_eq!(planned.lines().filter(|line| line.starts_with("would send to")).count(), 2, "{planned}");
+    assert_eq!(run(&["dlq", "discard", "--cause", "not handled"]).await, "1 discarded\n");
+    // What cannot be read comes back each time, until the guard stops it.
+    for redrives in 1..=3 {
+        let again = run(&["dlq", "redrive", "--cause", "expected", "--rate", "100"]).await;
+        assert_eq!(again, "1 redriven\n", "{redrives}");
+        eventually("it was buried again", || async { (letters(&stack).await == 2 + redrives).then_some(()) }).await;
+    }
+    let stopped = run(&["dlq", "redrive", "--cause", "expected"]).await;
+    assert!(stopped.starts_with("left, it came back 3 times") && stopped.ends_with("0 redriven\n"), "{stopped}");
+    let listed = stack.cli(&["dlq", "list", "--settled"]).await;
+    assert_eq!(listed.lines().count(), 5, "{listed}");
+    assert!(stack.cli(&["dlq", "show", &unreadable]).await.contains("settled by tester: a test"));
+}
+
+#[tokio::test]
+async fn whoever_does_not_drain_the_dead_leaves_them_alone() {
+    let mut stack = Stack::with(Options::default()).await;
+    stack.start_worker_with(&[("HOLDFAST_QUEUES", "transactions,journal")]);
+    to_the_dead(&stack, "not even JSON").await;
+    let submission = stack.submit("t", "1.00").await;
+    assert_eq!(stack.settled(&submission).await["status"], "completed");
+    assert_eq!(letters(&stack).await, 0);
+}
