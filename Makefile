@@ -4,7 +4,7 @@ export SQLX_OFFLINE := true
 # Tools of the checks, built once, beside the build.
 TOOLS := $(CURDIR)/target/tools
 
-.PHONY: up test check fmt sqlx clean
+.PHONY: up test chaos check fmt sqlx clean
 
 # Runs the whole stack in the foreground until Ctrl-C, and shows one command of each kind going all the way.
 up:
@@ -16,6 +16,12 @@ up:
 test:
 	scripts/install postgres sqlx-cli cargo-deny linters
 	scripts/test
+
+# Tries to lose a command: COMMANDS=20000 SEED=1 SECONDS=600; ZOMBIES=true freezes processes past their lease too.
+chaos:
+	scripts/install postgres
+	cargo build --workspace --bins
+	target/debug/holdfast-chaos
 
 # The quick part of it, without services.
 check:

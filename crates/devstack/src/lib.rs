@@ -3,6 +3,7 @@
 
 pub mod binaries;
 pub mod demo;
+pub mod gate;
 pub mod inbox;
 pub mod postgres;
 pub mod queues;

@@ -35,7 +35,9 @@ pub struct Postgres {
 impl Postgres {
     /// Starts it, with its data in a folder that belongs to `home` alone.
     pub async fn start(home: &Path, port: u16) -> anyhow::Result<Self> {
-        Self::of(home, port)?.start_server().await
+        let postgres = Self::of(home, port)?;
+        postgres.start_server().await?;
+        Ok(postgres)
     }
 
     /// The same, without what earlier runs left behind.
@@ -47,7 +49,18 @@ impl Postgres {
         if postgres.data.exists() {
             fs::remove_dir_all(&postgres.data).context("remove the data of an earlier run")?;
         }
-        postgres.start_server().await
+        postgres.start_server().await?;
+        Ok(postgres)
+    }
+
+    /// Ends it as a crash does: nothing is rolled back or written, the next start recovers.
+    pub async fn crash(&self) -> anyhow::Result<()> {
+        self.run("pg_ctl", &["-w", "-m", "immediate", "stop"]).await
+    }
+
+    /// Starts it after a [`Self::crash`].
+    pub async fn recover(&self) -> anyhow::Result<()> {
+        self.start_server().await
     }
 
     fn of(home: &Path, port: u16) -> anyhow::Result<Self> {
@@ -59,7 +72,7 @@ impl Postgres {
         Ok(Self { bin: bin()?, data, owner, port })
     }
 
-    async fn start_server(self) -> anyhow::Result<Self> {
+    async fn start_server(&self) -> anyhow::Result<()> {
         let postgres = self;
         if !postgres.data.join("PG_VERSION").exists() {
             postgres.init().await.context("create the database cluster")?;
@@ -73,8 +86,7 @@ impl Postgres {
         postgres
             .run("pg_ctl", &["-w", "-t", "60", "-l", &log.to_string_lossy(), "start"])
             .await
-            .with_context(|| format!("start postgres (its log: {})", log.display()))?;
-        Ok(postgres)
+            .with_context(|| format!("start postgres (its log: {})", log.display()))
     }
 
     /// Where it listens. `database` exists or is `postgres`.

@@ -21,6 +21,12 @@ impl Webhooks {
         Self { client: client.expect("a plain client"), url: url.to_owned(), secret: secret.to_owned() }
     }
 
+    /// The same from somebody who does not know the secret.
+    #[must_use]
+    pub fn forged(&self) -> Self {
+        Self { secret: b"not the secret that was agreed on".to_vec(), ..self.clone() }
+    }
+
     /// Says that the command is completed, until somebody has heard it.
     pub async fn completed(&self, partner: &str, command: &str) {
         let body = serde_json::json!({ "id": command, "status": "completed" });

@@ -2,13 +2,12 @@
 //! binaries. Needs the services that `holdfast-devstack run` provides.
 
 pub mod clock;
-pub mod gate;
 pub mod partner;
 mod requests;
 pub mod stack;
 mod surroundings;
 
-pub use gate::Gate;
+pub use holdfast_devstack::gate::Gate;
 pub use partner::{Line, Loss, Script, losing};
 pub use requests::{Submission, at_partners};
 pub use stack::{Options, Stack};

@@ -24,7 +24,7 @@ impl Gate {
     /// Listens in front of `target`, open.
     pub async fn before(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind a free port");
-        let address = listener.local_addr().expect("read the port");
+        let address = listener.local_addr().expect("it is bound");
         let state = Arc::new(watch::Sender::new(State::Open));
         let states = state.subscribe();
         tokio::spawn(async move {
@@ -60,8 +60,8 @@ async fn pass(mut inbound: TcpStream, target: SocketAddr, mut states: watch::Rec
             _changed = states.wait_for(|state| *state != State::Open) => {}
         }
         // Both streams are held until then: nobody is told anything.
-        drop(states.wait_for(|state| *state != State::Frozen).await);
+        states.wait_for(|state| *state != State::Frozen).await.ok();
     } else {
-        drop(states.wait_for(|state| *state != State::Frozen).await);
+        states.wait_for(|state| *state != State::Frozen).await.ok();
     }
 }

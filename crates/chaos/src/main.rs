@@ -1,0 +1,71 @@
+//! The program that tries to break the promise: it runs the real binaries, attacks everything that they stand on, heals it,
+//! and then looks from the outside whether a command was lost, doubled or left untold.
+
+mod check;
+mod clients;
+mod faults;
+mod inbox;
+mod partner;
+mod report;
+mod world;
+
+use anyhow::Context as _;
+use clap::Parser;
+use holdfast_app::{shutdown, telemetry};
+use holdfast_devstack::webhooks::Webhooks;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use world::World;
+
+/// Runs the stack under faults, heals it, and checks what became of every command.
+#[derive(Clone, Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// How many commands clients submit.
+    #[arg(long, env = "COMMANDS", default_value_t = 20_000)]
+    commands: u32,
+    /// Of everything that is drawn: the same seed makes the same faults at the same times.
+    #[arg(long, env = "SEED", default_value_t = 1)]
+    seed: u64,
+    /// For how long commands are submitted and faults happen.
+    #[arg(long, env = "SECONDS", default_value_t = 600)]
+    seconds: u64,
+    /// Longest time for everything to end after the healing.
+    #[arg(long, default_value_t = 180)]
+    heal_seconds: u64,
+    /// Processes are stopped past their lease and go on too. No fence stops a request that such a one had begun: partners
+    /// must then know a key again. Without this they do not, and each creation that arrives is an effect.
+    #[arg(long, env = "ZOMBIES", value_parser = clap::builder::FalseyValueParser::new())]
+    zombies: bool,
+    /// Where logs and data are kept, and the report is written.
+    #[arg(long, default_value = "target/chaos")]
+    home: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    telemetry::init("error");
+    let stop = shutdown::on_signal()?;
+    std::fs::create_dir_all(&arguments.home).context("create the home folder")?;
+    let home = arguments.home.canonicalize().context("find the home folder")?;
+    let world = World::start(&home, &arguments, &stop).await.context("start the world")?;
+    let tested = run(&world, &arguments).await;
+    world.end().await;
+    let report = tested?;
+    report.write(&home.join("report.json"))?;
+    report.print();
+    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn run(world: &World, arguments: &Arguments) -> anyhow::Result<report::Report> {
+    let time = Duration::from_secs(arguments.seconds);
+    world.partners.send_webhooks(Webhooks::new(&world.webhooks_url(), world::WEBHOOK_SECRET));
+    let (submitted, faults) =
+        tokio::join!(clients::submit(world, arguments, time), faults::attack(world, arguments, time));
+    let faults = faults?;
+    world.heal().await.context("heal the world")?;
+    let settled = world.settle(Duration::from_secs(arguments.heal_seconds)).await;
+    check::check(world, arguments, submitted, faults, settled).await
+}
