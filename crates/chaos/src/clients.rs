@@ -7,7 +7,7 @@ use holdfast_app::pause;
 use holdfast_domain::Kind;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,8 @@ pub(crate) struct Submitted {
     pub(crate) unavailable: u64,
     /// Replays that were answered with another id.
     pub(crate) wrong_ids: u64,
+    /// Answers of another kind, by their status.
+    pub(crate) unexpected: BTreeMap<u16, u64>,
     /// Neither accepted nor refused in the end: nobody promised anything.
     pub(crate) undecided: u64,
 }
@@ -55,6 +57,7 @@ pub(crate) async fn submit(world: &World, arguments: &Arguments, time: Duration)
         all.unavailable += part.unavailable;
         all.wrong_ids += part.wrong_ids;
         all.undecided += part.undecided;
+        part.unexpected.into_iter().for_each(|(status, count)| *all.unexpected.entry(status).or_insert(0) += count);
     }
     all
 }
@@ -128,11 +131,14 @@ impl Caller<'_> {
                     }
                     return Some(id.to_owned());
                 }
-                Some(answer) if answer.status().is_client_error() => {
+                Some(answer) if answer.status() == StatusCode::UNPROCESSABLE_ENTITY => {
                     submitted.refused.push((key.to_owned(), amount.to_owned()));
                     return None;
                 }
-                Some(_) => submitted.unavailable += 1,
+                Some(answer) if answer.status() == StatusCode::SERVICE_UNAVAILABLE => submitted.unavailable += 1,
+                Some(answer) => {
+                    *submitted.unexpected.entry(answer.status().as_u16()).or_insert(0) += 1;
+                }
                 None => {}
             }
             pause(Duration::from_millis(100)).await;
