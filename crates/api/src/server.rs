@@ -59,14 +59,14 @@ impl Server {
         let Self { listener, state } = self;
         tracing::info!(address = %listener.local_addr()?, "listening");
         let tasks = state.tasks.clone();
-        let grace = state.app.config.api.grace_ms.get();
+        let (drain, grace) = (state.app.config.api.drain_ms.get(), state.app.config.api.grace_ms.get());
         let schema = tokio::spawn(check_schema(state.clone(), stop.clone()));
         let listener = listener.tap_io(|stream| {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "could not set TCP_NODELAY");
             }
         });
-        let serve = axum::serve(listener, router(state)).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let serve = axum::serve(listener, router(state)).with_graceful_shutdown(drained_of(stop.clone(), drain));
         let drained = async {
             serve.await.context("serve")?;
             tasks.close();
@@ -83,6 +83,12 @@ impl Server {
         }
         schema.await.context("check the schema")?
     }
+}
+
+/// Not ready any more, but still serving: whoever spreads requests needs a moment to see it.
+async fn drained_of(stop: CancellationToken, drain: Duration) {
+    stop.cancelled().await;
+    holdfast_queue::backoff::sleep(drain).await;
 }
 
 /// A wrong schema ends the process; an unreachable Postgres does not.

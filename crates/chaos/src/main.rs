@@ -3,6 +3,7 @@
 
 mod check;
 mod clients;
+mod drills;
 mod faults;
 mod inbox;
 mod partner;
@@ -41,6 +42,9 @@ struct Arguments {
     /// Where logs and data are kept, and the report is written.
     #[arg(long, default_value = "target/chaos")]
     home: PathBuf,
+    /// One fault at a time, measured, in place of all of them.
+    #[command(subcommand)]
+    drill: Option<drills::Drill>,
 }
 
 #[tokio::main]
@@ -51,6 +55,12 @@ async fn main() -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(&arguments.home).context("create the home folder")?;
     let home = arguments.home.canonicalize().context("find the home folder")?;
     let world = World::start(&home, &arguments, &stop).await.context("start the world")?;
+    if let Some(drill) = arguments.drill {
+        let measured = drills::run(&world, drill).await;
+        world.end().await;
+        report::print(&measured?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let tested = run(&world, &arguments).await;
     world.end().await;
     let report = tested?;

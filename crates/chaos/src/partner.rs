@@ -47,6 +47,7 @@ struct Book {
     /// Each creation that arrives is an effect of its own.
     strict: bool,
     nice: bool,
+    takes: Duration,
     down: HashSet<String>,
     random: Rng,
     webhooks: Option<Webhooks>,
@@ -99,7 +100,15 @@ impl Partners {
     pub(crate) fn new(seed: u64, strict: bool) -> Self {
         let (entries, down) = (HashMap::new(), HashSet::new());
         let random = Rng::with_seed(seed ^ 0x9a27);
-        Self(Arc::new(Mutex::new(Book { entries, strict, nice: false, down, random, webhooks: None })))
+        Self(Arc::new(Mutex::new(Book {
+            entries,
+            strict,
+            nice: false,
+            takes: Duration::ZERO,
+            down,
+            random,
+            webhooks: None,
+        })))
     }
 
     pub(crate) fn send_webhooks(&self, webhooks: Webhooks) {
@@ -110,6 +119,16 @@ impl Partners {
         let mut book = self.book();
         book.nice = true;
         book.down.clear();
+    }
+
+    /// From now on every creation takes this long.
+    pub(crate) fn be_slow(&self, takes: Duration) {
+        self.book().takes = takes;
+    }
+
+    /// Of all commands at all partners.
+    pub(crate) fn most_effects(&self) -> u32 {
+        self.book().entries.values().map(|entry| entry.effects).max().unwrap_or_default()
     }
 
     pub(crate) fn set_down(&self, which: usize, down: bool) {
@@ -144,6 +163,8 @@ impl Partners {
         if headers.get("idempotency-key").is_none_or(|key| key != id.as_str()) {
             return StatusCode::BAD_REQUEST.into_response();
         }
+        let takes = self.book().takes;
+        pause(takes).await;
         let (deed, known) = {
             let mut book = self.book();
             let deed = if book.down.contains(partner) {

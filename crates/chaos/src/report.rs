@@ -30,6 +30,13 @@ pub(crate) struct Report {
 /// How many examples are kept of each.
 const EXAMPLES: usize = 5;
 
+/// What a drill has measured.
+#[expect(clippy::print_stdout, reason = "a command line tool prints its result")]
+pub(crate) fn print(measured: &serde_json::Value) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(measured).context("write it")?);
+    Ok(())
+}
+
 impl Report {
     /// Counts a breach if there is one.
     pub(crate) fn expect(&mut self, holds: bool, rule: &'static str, example: impl FnOnce() -> String) {

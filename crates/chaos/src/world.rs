@@ -38,6 +38,7 @@ const FASTER: &[(&str, &str)] = &[
     ("HOLDFAST__DATABASE__ACQUIRE_TIMEOUT_MS", "1000"),
     ("HOLDFAST__CALLBACKS__TIMEOUT_MS", "1000"),
     ("HOLDFAST__CALLBACKS__RETRY_AFTER_CAP_MS", "500"),
+    ("HOLDFAST__API__DRAIN_MS", "1000"),
     ("RUST_LOG", "warn,aws=error"),
 ];
 
@@ -177,6 +178,26 @@ impl World {
         binaries::start(name, &environment, &self.home.join(format!("{name}-{instance}.log")))
     }
 
+    pub(crate) async fn pid(&self, binary: Binary, instance: usize) -> Option<u32> {
+        let children = self.children.lock().await;
+        let running = children.iter().find(|running| running.binary == binary && running.instance == instance)?;
+        running.child.id()
+    }
+
+    /// Waits until a process that was asked to has ended.
+    pub(crate) async fn wait_for_end(&self, binary: Binary, instance: usize) {
+        loop {
+            let mut children = self.children.lock().await;
+            let mut others = children.iter_mut();
+            let running = others.find(|running| running.binary == binary && running.instance == instance);
+            if running.is_none_or(|running| running.child.try_wait().is_ok_and(|ended| ended.is_some())) {
+                return;
+            }
+            drop(children);
+            pause(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Sends a signal to one process, if it runs.
     pub(crate) async fn signal(&self, binary: Binary, instance: usize, signal: Signal) {
         let children = self.children.lock().await;
@@ -186,7 +207,7 @@ impl World {
         }
     }
 
-    async fn wait_until_ready(&self) {
+    pub(crate) async fn wait_until_ready(&self) {
         let client = reqwest::Client::builder().no_proxy().build().expect("a plain client");
         for url in &self.api_urls {
             let ready = format!("{url}/readyz");

@@ -40,6 +40,8 @@ pub fn environment(surroundings: &Surroundings<'_>) -> BTreeMap<String, String> 
         ("AWS_SECRET_ACCESS_KEY", "test"),
         ("HOLDFAST__SERVER_KEY", SERVER_KEY),
         ("HOLDFAST__API__LISTEN", &listen),
+        // Nobody spreads requests here.
+        ("HOLDFAST__API__DRAIN_MS", "0"),
         ("HOLDFAST__PARTNERS__PROCESSOR__BASE_URL", *sandbox_url),
         ("HOLDFAST__REFUNDS__PARTNERS", &REFUND_PARTNERS.join(",")),
         ("HOLDFAST__ORDERS__PARTNER", ORDER_PARTNER),
