@@ -136,7 +136,8 @@ fn check_stored(world: &World, report: &mut Report, stored: &Stored) {
         }
         Some("needs_attention") => {
             report.expect(TRUE_REASONS.contains(&reason.as_str()), "untrue_reasons", || format!("{id}: {reason}"));
-            *report.needs_attention.entry(reason).or_insert(0) += 1;
+            report.needs_attention += 1;
+            *report.attention_reasons.entry(reason).or_insert(0) += 1;
         }
         _ => report.expect(false, "lost", || format!("{id} has not ended: {stored:?}")),
     }

@@ -18,9 +18,11 @@ pub(crate) struct Report {
     pub(crate) failed: u64,
     pub(crate) cancelled: u64,
     pub(crate) rejected: u64,
-    pub(crate) needs_attention: BTreeMap<String, u64>,
+    pub(crate) needs_attention: u64,
+    pub(crate) attention_reasons: BTreeMap<String, u64>,
     pub(crate) callbacks: u64,
     /// The promise. Each must be zero.
+    #[serde(flatten)]
     pub(crate) broken: BTreeMap<&'static str, u64>,
     /// The first of each.
     pub(crate) examples: BTreeMap<&'static str, Vec<String>>,
@@ -70,8 +72,9 @@ impl Report {
         line("failed", &self.failed);
         line("cancelled", &self.cancelled);
         line("rejected late", &self.rejected);
-        for (reason, count) in &self.needs_attention {
-            line(&format!("needs_attention {reason}"), count);
+        line("needs_attention", &self.needs_attention);
+        for (reason, count) in &self.attention_reasons {
+            line(&format!("  {reason}"), count);
         }
         line("callbacks", &self.callbacks);
         println!("\nfaults");
