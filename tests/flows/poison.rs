@@ -22,11 +22,11 @@ async fn what_kills_every_worker_is_parked_and_its_neighbours_are_not() {
         }
         assert!(stack.worker_died().await, "killed by a signal");
         deaths += 1;
-        assert!(deaths < 10, "it is never parked");
+        assert!(deaths < 20, "it is never parked");
         stack.advance(Duration::from_secs(60)).await;
         stack.start_worker_with(&POISONED);
     }
-    assert_eq!(deaths, 5, "twice beside others, three times alone");
+    assert_eq!(deaths, 8, "twice beside others, three times beside other suspects, three times alone");
     let parked = stack.settled(&poison).await;
     assert_eq!(parked["reason"]["code"], "handler_keeps_failing");
     assert_eq!(stack.told(&poison)[0].kind, "transaction.needs_attention");

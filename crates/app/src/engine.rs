@@ -10,22 +10,27 @@ use crate::run::{Run, Stop};
 use crate::statements::{Ending, Statements};
 use crate::tell::{self, Debt};
 use crate::throttle::Throttle;
-use crate::{App, endpoint, failpoint, handlers};
+use crate::{App, endpoint, failpoint, handlers, pause};
 use anyhow::Context as _;
 use holdfast_domain::status::Outcome;
 use holdfast_domain::trail::Happening;
 use holdfast_domain::{ClientNo, CommandNo, Lane, WorkerId};
 use holdfast_partners::callback::Deliverer;
 use holdfast_queue::{Slot, Slots, Verdict};
+use holdfast_store::Error;
 use holdfast_store::clients::CallbackEndpoint;
 use holdfast_store::wakeups::{Claim, Claimed, Ended, Finish, Note};
 use moka::future::Cache;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
+
+/// How long a message that was received is kept through an outage: well below its visibility timeout.
+const OUTLAST: Duration = Duration::from_secs(20);
+const OUTLAST_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long a client's callback endpoint is remembered.
 const ENDPOINTS_FRESH: Duration = Duration::from_secs(5);
@@ -48,6 +53,7 @@ pub struct Engine {
     tasks: TaskTracker,
     stop: CancellationToken,
     open: watch::Sender<bool>,
+    doubt: Notify,
 }
 
 /// A claim and when it was asked for: its lease began no earlier.
@@ -77,6 +83,7 @@ impl Engine {
             tasks: TaskTracker::new(),
             stop,
             open: watch::Sender::new(false),
+            doubt: Notify::new(),
             life,
             app,
         }))
@@ -107,12 +114,48 @@ impl Engine {
         self.open.subscribe()
     }
 
-    /// Claims by name. `None`: refused, there is nothing to do here.
+    /// Claims by name. `None`: refused, there is nothing to do here. Waits for Postgres for a while: to leave every message
+    /// to the queue that is received in an outage would take all of them nearer to the dead letters.
     pub async fn claim(&self, no: CommandNo, lane: Lane) -> Result<Option<Held>, Shared> {
-        let started = Instant::now();
-        let claimed = self.statements.claim(Claim { no, lane, token: self.life.token() }).await?;
-        failpoint::hit("claimed");
-        Ok(claimed.map(|claimed| Held { claimed, started }))
+        let until = Instant::now() + OUTLAST;
+        let (mut worker, mut token) = (self.life.worker(), self.life.token());
+        loop {
+            // The answer may have been lost alone: the same token claims the same row again.
+            let started = Instant::now();
+            match self.statements.claim(Claim { no, lane, token }).await {
+                Ok(claimed) => {
+                    failpoint::hit("claimed");
+                    return Ok(claimed.map(|claimed| Held { claimed, started }));
+                }
+                Err(error) if matches!(*error, Error::Unavailable(_)) && self.outlast(until).await => {}
+                Err(error) => return Err(error),
+            }
+            // The heart may have a connection where nobody else gets one.
+            pause(OUTLAST_PAUSE).await;
+            if self.was_declared_dead(worker) {
+                (worker, token) = (self.life.worker(), self.life.token());
+            }
+        }
+    }
+
+    /// Postgres is not there: nothing is received until the next heartbeat, which follows at once.
+    pub fn found_outage(&self) {
+        self.open(false);
+        self.doubt.notify_one();
+    }
+
+    /// Waits until the heart has found Postgres again. Answers whether it has.
+    async fn outlast(&self, until: Instant) -> bool {
+        self.found_outage();
+        let mut opening = self.opening();
+        let opened = self.stop.run_until_cancelled(opening.wait_for(|open| *open));
+        let opened = tokio::time::timeout_at(until.into(), opened).await;
+        opened.is_ok_and(|opened| opened.is_some_and(|opened| opened.is_ok()))
+    }
+
+    /// Somebody doubts that Postgres is there.
+    pub(crate) async fn doubted(&self) {
+        self.doubt.notified().await;
     }
 
     /// Carries a claim in a task of its own.
@@ -136,8 +179,8 @@ impl Engine {
     }
 
     async fn carry_admitted(self: &Arc<Self>, held: Held, slot: Slot) -> anyhow::Result<()> {
-        let _pass = match poison::admit(self, &held).await? {
-            Carry::Go(pass) => pass,
+        let (_pass, slot) = match poison::admit(self, &held, slot).await? {
+            Carry::Go(pass, slot) => (pass, slot),
             Carry::Nothing => return Ok(()),
         };
         match held.claimed.lane {

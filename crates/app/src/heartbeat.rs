@@ -66,7 +66,13 @@ pub async fn run(engine: &Engine, pool: &Pool, name: &str, stop: &CancellationTo
             }
         };
         let wait = if registered { worker.heartbeat_ms.get() } else { UNREGISTERED };
-        stop.run_until_cancelled(backoff::sleep(wait)).await;
+        let next = async {
+            tokio::select! {
+                () = backoff::sleep(wait) => {}
+                () = engine.doubted() => {}
+            }
+        };
+        stop.run_until_cancelled(next).await;
     }
 }
 

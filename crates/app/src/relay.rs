@@ -33,7 +33,10 @@ pub async fn run_due(engine: Arc<Engine>, kinds: Vec<Kind>, stop: CancellationTo
             }
             match claim_batch(&engine, due, &kinds).await {
                 Ok(full) => more |= full,
-                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "could not claim what is due"),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "could not claim what is due");
+                    engine.found_outage();
+                }
             }
         }
         if !more {

@@ -6,7 +6,6 @@ use crate::partner::Entry;
 use crate::report::Report;
 use crate::world::World;
 use anyhow::Context as _;
-use holdfast_devstack::settings::{ORDER_PARTNER, REFUND_PARTNERS};
 use holdfast_domain::Kind;
 use serde_json::{Value, json};
 use sqlx::FromRow;
@@ -77,6 +76,8 @@ pub(crate) async fn check(
         report.expect(!executed, "refused_executed", || format!("{key}: {amount}"));
     }
     report.expect(submitted.unexpected.is_empty(), "unexpected_answers", || format!("{:?}", submitted.unexpected));
+    let lies = world.partners.lies_taken();
+    report.expect(lies == 0, "forged_webhooks_taken", || format!("{lies} of them"));
     for rule in ["lost", "duplicates", "sent_while_unknown", "orphan_wakeups"] {
         report.expect(true, rule, String::new);
     }
@@ -90,8 +91,9 @@ async fn stored(world: &World) -> anyhow::Result<HashMap<String, Stored>> {
                       (select max(e.sequence) from events e where e.no = c.no and e.attempt = 0) as last_event,
                       (select count(*) from events e where e.no = c.no and e.attempt = 0) as run_events
                  from commands c
-                 left join outcomes o on o.no = c.no";
-    let rows: Vec<Stored> = sqlx::query_as(sql).fetch_all(&world.pool).await?;
+                 left join outcomes o on o.no = c.no
+                where c.client = any($1)";
+    let rows: Vec<Stored> = sqlx::query_as(sql).bind(world.client_nos()).fetch_all(&world.pool).await?;
     Ok(rows.into_iter().map(|row| (row.id.clone(), row)).collect())
 }
 
@@ -145,13 +147,9 @@ fn check_stored(world: &World, report: &mut Report, stored: &Stored) {
 
 /// What each partner knows of it that takes part in its kind. Nobody takes part in what was rejected.
 fn books(world: &World, stored: &Stored) -> Vec<Entry> {
-    let at = |partner: &str| world.partners.entry(partner, &stored.id);
-    match Kind::from_code(stored.kind) {
-        Some(Kind::Transaction) => vec![at("")],
-        Some(Kind::Refund) => REFUND_PARTNERS.into_iter().map(at).collect(),
-        Some(Kind::Order) => vec![at(ORDER_PARTNER)],
-        None => Vec::new(),
-    }
+    let kind = Kind::from_code(stored.kind);
+    let partners = kind.map(|kind| world.partners_of(kind)).unwrap_or_default();
+    partners.iter().map(|partner| world.partners.entry(partner, &stored.id)).collect()
 }
 
 fn event_type(stored: &Stored) -> String {

@@ -1,7 +1,8 @@
 //! One fault at a time, measured: what clients see of an outage, how soon a killed worker's work goes on, and what a rolling
 //! restart costs.
 
-use crate::world::{Binary, INSTANCES, World};
+use crate::local::{Binary, INSTANCES};
+use crate::world::World;
 use anyhow::{Context as _, ensure};
 use clap::{Subcommand, ValueEnum};
 use holdfast_app::pause;
@@ -65,17 +66,17 @@ async fn outage(world: &World, of: What, lasts: Duration) -> anyhow::Result<Valu
     pause(AROUND).await;
     let from = load.started.elapsed();
     if of != What::Sqs {
-        world.postgres.crash().await?;
+        world.local()?.postgres.crash().await?;
     }
     if of != What::Postgres {
-        world.sqs_gate.close();
+        world.local()?.sqs_gate.close();
     }
     pause(lasts).await;
     let to = load.started.elapsed();
     if of != What::Sqs {
-        world.postgres.recover().await?;
+        world.local()?.postgres.recover().await?;
     }
-    world.sqs_gate.open();
+    world.local()?.sqs_gate.open();
     pause(AROUND).await;
     let requests = load.stop().await;
     let settled = world.settle(Duration::from_secs(180)).await;
@@ -99,13 +100,13 @@ async fn kill(world: &World) -> anyhow::Result<Value> {
     // Something to be in the middle of.
     world.partners.be_slow(Duration::from_millis(600));
     pause(Duration::from_secs(2)).await;
-    let pid = world.pid(Binary::Worker, 0).await.context("the worker runs")?;
+    let pid = world.local()?.pid(Binary::Worker, 0).await.context("the worker runs")?;
     let worker: i64 = sqlx::query_scalar("select id from workers where name = $1")
         .bind(format!("pid {pid}"))
         .fetch_one(&world.pool)
         .await
         .context("find the worker")?;
-    world.signal(Binary::Worker, 0, Signal::SIGKILL).await;
+    world.local()?.signal(Binary::Worker, 0, Signal::SIGKILL).await;
     let killed = Instant::now();
     let claimed: Vec<(i64, i64)> = sqlx::query_as("select no, token from wakeups where worker = $1")
         .bind(worker)
@@ -146,8 +147,8 @@ async fn deploy(world: &World) -> anyhow::Result<Value> {
     for _ in 0..5 {
         for binary in [Binary::Api, Binary::Worker] {
             for instance in 0..INSTANCES {
-                world.signal(binary, instance, Signal::SIGTERM).await;
-                world.wait_for_end(binary, instance).await;
+                world.local()?.signal(binary, instance, Signal::SIGTERM).await;
+                world.local()?.wait_for_end(binary, instance).await;
                 world.keep_running().await?;
                 world.wait_until_ready().await;
                 // Whoever spreads requests looks every 100 ms.

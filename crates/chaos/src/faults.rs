@@ -1,7 +1,8 @@
 //! What happens to the world, and when: drawn from the seed.
 
 use crate::Arguments;
-use crate::world::{Binary, INSTANCES, World};
+use crate::local::{Binary, INSTANCES};
+use crate::world::World;
 use fastrand::Rng;
 use holdfast_app::pause;
 use nix::sys::signal::Signal;
@@ -44,7 +45,16 @@ impl Fault {
         }
     }
 
-    /// To what they stand on and whom they speak to.
+    /// To whom they speak to.
+    fn draw_strangers(random: &mut Rng, _zombies: bool) -> Self {
+        let outage = Duration::from_millis(random.u64(300..5_000));
+        match random.u32(0..100) {
+            0..60 => Self::PartnerDown(random.usize(0..6), outage),
+            _ => Self::InboxDown(outage),
+        }
+    }
+
+    /// To what they stand on too.
     fn draw_surroundings(random: &mut Rng, _zombies: bool) -> Self {
         let outage = Duration::from_millis(random.u64(300..5_000));
         match random.u32(0..100) {
@@ -80,49 +90,56 @@ impl Fault {
 
     async fn happen(self, world: &World) -> anyhow::Result<()> {
         match self {
-            Self::Kill(binary, instance) => world.signal(binary, instance, Signal::SIGKILL).await,
-            Self::Terminate(binary, instance) => world.signal(binary, instance, Signal::SIGTERM).await,
+            Self::Kill(binary, instance) => world.local()?.signal(binary, instance, Signal::SIGKILL).await,
+            Self::Terminate(binary, instance) => world.local()?.signal(binary, instance, Signal::SIGTERM).await,
             Self::Freeze(binary, instance, time) => {
-                world.signal(binary, instance, Signal::SIGSTOP).await;
+                world.local()?.signal(binary, instance, Signal::SIGSTOP).await;
                 pause(time).await;
-                world.signal(binary, instance, Signal::SIGCONT).await;
+                world.local()?.signal(binary, instance, Signal::SIGCONT).await;
             }
             Self::CrashPostgres(time) => {
-                world.postgres.crash().await?;
+                world.local()?.postgres.crash().await?;
                 pause(time).await;
-                world.postgres.recover().await?;
+                world.local()?.postgres.recover().await?;
             }
             Self::CutPostgres(time) => {
-                world.postgres_gate.close();
+                let gate = &world.local()?.postgres_gate;
+                gate.close();
                 pause(time).await;
-                world.postgres_gate.open();
+                gate.open();
             }
             Self::SilencePostgres(time) => {
-                world.postgres_gate.freeze();
+                let gate = &world.local()?.postgres_gate;
+                gate.freeze();
                 pause(time).await;
-                world.postgres_gate.open();
+                gate.open();
             }
             Self::CutSqs(time) => {
-                world.sqs_gate.close();
+                let gate = &world.local()?.sqs_gate;
+                gate.close();
                 pause(time).await;
-                world.sqs_gate.open();
+                gate.open();
             }
             Self::SilenceSqs(time) => {
-                world.sqs_gate.freeze();
+                let gate = &world.local()?.sqs_gate;
+                gate.freeze();
                 pause(time).await;
-                world.sqs_gate.open();
+                gate.open();
             }
             Self::CutBoth(time) => {
-                world.postgres_gate.close();
-                world.sqs_gate.close();
+                let local = world.local()?;
+                local.postgres_gate.close();
+                local.sqs_gate.close();
                 pause(time).await;
-                world.postgres_gate.open();
-                world.sqs_gate.open();
+                local.postgres_gate.open();
+                local.sqs_gate.open();
             }
             Self::PartnerDown(which, time) => {
-                world.partners.set_down(which, true);
+                let all = world.all_partners();
+                let partner = &all[which % all.len()];
+                world.partners.set_down(partner, true);
                 pause(time).await;
-                world.partners.set_down(which, false);
+                world.partners.set_down(partner, false);
             }
             Self::InboxDown(time) => {
                 world.inbox.set_down(true);
@@ -134,7 +151,8 @@ impl Fault {
     }
 }
 
-/// Two rows of faults beside each other, until the time is over. Answers how often each happened.
+/// Two rows of faults beside each other, until the time is over; one if the stack is not ours. Answers how often each
+/// happened.
 pub(crate) async fn attack(
     world: &World,
     arguments: &Arguments,
@@ -142,6 +160,9 @@ pub(crate) async fn attack(
 ) -> anyhow::Result<BTreeMap<&'static str, u32>> {
     let mut random = Rng::with_seed(arguments.seed);
     let (processes, surroundings) = (random.fork(), random.fork());
+    if !world.is_local() {
+        return row(world, arguments, time, surroundings, Fault::draw_strangers).await;
+    }
     let (mut faults, more) = tokio::try_join!(
         row(world, arguments, time, processes, Fault::draw_process),
         row(world, arguments, time, surroundings, Fault::draw_surroundings),

@@ -6,18 +6,21 @@ mod clients;
 mod drills;
 mod faults;
 mod inbox;
+mod local;
 mod partner;
 mod report;
 mod world;
 
 use anyhow::Context as _;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use holdfast_app::{shutdown, telemetry};
+use holdfast_devstack::settings::WEBHOOK_SECRET;
 use holdfast_devstack::webhooks::Webhooks;
+use holdfast_partners::signature::read_secret;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-use world::World;
+use world::{Deployed, World};
 
 /// Runs the stack under faults, heals it, and checks what became of every command.
 #[derive(Clone, Debug, Parser)]
@@ -42,9 +45,17 @@ struct Arguments {
     /// Where logs and data are kept, and the report is written.
     #[arg(long, default_value = "target/chaos")]
     home: PathBuf,
-    /// One fault at a time, measured, in place of all of them.
     #[command(subcommand)]
-    drill: Option<drills::Drill>,
+    command: Option<Command>,
+}
+
+/// In place of everything at once, on a stack of its own.
+#[derive(Clone, Debug, Subcommand)]
+enum Command {
+    /// Submits to a stack that runs already. Only partners and the inbox fail.
+    Deployed(Deployed),
+    #[command(flatten)]
+    Drill(drills::Drill),
 }
 
 #[tokio::main]
@@ -54,8 +65,12 @@ async fn main() -> anyhow::Result<ExitCode> {
     let stop = shutdown::on_signal()?;
     std::fs::create_dir_all(&arguments.home).context("create the home folder")?;
     let home = arguments.home.canonicalize().context("find the home folder")?;
-    let world = World::start(&home, &arguments, &stop).await.context("start the world")?;
-    if let Some(drill) = arguments.drill {
+    let world = match &arguments.command {
+        Some(Command::Deployed(deployed)) => World::join(&arguments, deployed, &stop).await,
+        Some(Command::Drill(_)) | None => World::start(&home, &arguments, &stop).await,
+    };
+    let world = world.context("start the world")?;
+    if let Some(Command::Drill(drill)) = arguments.command {
         let measured = drills::run(&world, drill).await;
         world.end().await;
         report::print(&measured?)?;
@@ -71,11 +86,25 @@ async fn main() -> anyhow::Result<ExitCode> {
 
 async fn run(world: &World, arguments: &Arguments) -> anyhow::Result<report::Report> {
     let time = Duration::from_secs(arguments.seconds);
-    world.partners.send_webhooks(Webhooks::new(&world.webhooks_url(), world::WEBHOOK_SECRET));
+    if let Some(secret) = webhook_secret(arguments)? {
+        world.partners.send_webhooks(Webhooks::new(&world.webhooks_url(), &secret));
+    }
     let (submitted, faults) =
         tokio::join!(clients::submit(world, arguments, time), faults::attack(world, arguments, time));
     let faults = faults?;
     world.heal().await.context("heal the world")?;
     let settled = world.settle(Duration::from_secs(arguments.heal_seconds)).await;
     check::check(world, arguments, submitted, faults, settled).await
+}
+
+/// What partners sign with. `None`: they send no webhooks.
+fn webhook_secret(arguments: &Arguments) -> anyhow::Result<Option<Vec<u8>>> {
+    match &arguments.command {
+        Some(Command::Deployed(deployed)) => {
+            let secret = deployed.webhook_secret.as_deref();
+            let read = |shown| read_secret(shown).context("the webhook secret must be whsec_ and base64");
+            secret.map(read).transpose()
+        }
+        Some(Command::Drill(_)) | None => Ok(Some(WEBHOOK_SECRET.to_vec())),
+    }
 }

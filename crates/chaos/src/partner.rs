@@ -7,12 +7,14 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use fastrand::Rng;
 use holdfast_app::pause;
-use holdfast_devstack::settings::{ORDER_PARTNER, REFUND_PARTNERS};
 use holdfast_devstack::webhooks::Webhooks;
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+/// Whoever is asked at the root.
+const PROCESSOR: &str = "processor";
 
 /// Longer than anybody waits for an answer.
 const HANGS: Duration = Duration::from_secs(3);
@@ -51,6 +53,8 @@ struct Book {
     down: HashSet<String>,
     random: Rng,
     webhooks: Option<Webhooks>,
+    /// Forged webhooks that were answered with 2xx.
+    lies_taken: u64,
 }
 
 /// What becomes of one creation.
@@ -108,6 +112,7 @@ impl Partners {
             down,
             random,
             webhooks: None,
+            lies_taken: 0,
         })))
     }
 
@@ -126,21 +131,22 @@ impl Partners {
         self.book().takes = takes;
     }
 
+    pub(crate) fn lies_taken(&self) -> u64 {
+        self.book().lies_taken
+    }
+
     /// Of all commands at all partners.
     pub(crate) fn most_effects(&self) -> u32 {
         self.book().entries.values().map(|entry| entry.effects).max().unwrap_or_default()
     }
 
-    pub(crate) fn set_down(&self, which: usize, down: bool) {
-        let all = REFUND_PARTNERS.into_iter().chain([ORDER_PARTNER, ""]);
-        let Some(partner) = all.into_iter().nth(which) else { return };
+    pub(crate) fn set_down(&self, partner: &str, down: bool) {
         match down {
             true => self.book().down.insert(partner.to_owned()),
             false => self.book().down.remove(partner),
         };
     }
 
-    /// The processor's name is empty.
     pub(crate) fn entry(&self, partner: &str, id: &str) -> Entry {
         self.book().entries.get(&(partner.to_owned(), id.to_owned())).cloned().unwrap_or_default()
     }
@@ -242,14 +248,13 @@ impl Partners {
             let Some(webhooks) = book.webhooks.clone() else { return };
             (webhooks, drawn.0, drawn.1, drawn.2)
         };
-        let (partner, id) = (if partner.is_empty() { "processor" } else { partner }.to_owned(), id.to_owned());
+        let (partner, id) = (partner.to_owned(), id.to_owned());
+        let book = self.clone();
         tokio::spawn(async move {
             if forged {
                 let lie = json!({ "id": id, "status": if end == "completed" { "failed" } else { "completed" } });
                 let taken = webhooks.forged().send(&partner, &format!("lie-{id}"), &lie.to_string()).await;
-                if taken {
-                    tracing::error!(command.id = id, "a forged webhook was taken");
-                }
+                book.book().lies_taken += u64::from(taken);
             }
             pause(if early { Duration::ZERO } else { after }).await;
             let body = json!({ "id": id, "status": end }).to_string();
@@ -289,7 +294,7 @@ impl Partners {
 }
 
 async fn create_at_processor(State(book): State<Partners>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
-    book.create("", &headers, body).await
+    book.create(PROCESSOR, &headers, body).await
 }
 
 async fn create_at(
@@ -302,7 +307,7 @@ async fn create_at(
 }
 
 async fn look_up_at_processor(State(book): State<Partners>, Path((_kind, id)): Path<(String, String)>) -> Response {
-    book.look_up("", &id)
+    book.look_up(PROCESSOR, &id)
 }
 
 async fn look_up_at(

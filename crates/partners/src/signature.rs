@@ -10,6 +10,11 @@ pub fn show_secret(secret: &[u8]) -> String {
     format!("whsec_{}", STANDARD.encode(secret))
 }
 
+/// What [`show_secret`] shows. `None`: it is something else.
+pub fn read_secret(shown: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(shown.strip_prefix("whsec_")?).ok()
+}
+
 /// The value of the `webhook-signature` header. `timestamp` is in seconds since the epoch.
 pub fn sign(secret: &[u8], id: &str, timestamp: i64, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("hmac takes keys of any length");

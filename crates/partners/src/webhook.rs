@@ -1,5 +1,6 @@
 //! Webhooks from partners: is this really from them, and what does it say?
 
+use crate::signature::read_secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -76,10 +77,7 @@ impl Verifier {
             },
         };
         let secret = |secret: &&SecretString| match scheme {
-            Scheme::Standard => {
-                let text = secret.expose_secret().strip_prefix("whsec_");
-                text.and_then(|text| STANDARD.decode(text).ok()).ok_or(InvalidSettings::Secret)
-            }
+            Scheme::Standard => read_secret(secret.expose_secret()).ok_or(InvalidSettings::Secret),
             Scheme::Header { .. } => Ok(secret.expose_secret().as_bytes().to_vec()),
         };
         let secrets = settings.secrets.iter().map(secret).collect::<Result<Vec<_>, _>>()?;

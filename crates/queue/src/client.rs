@@ -77,6 +77,13 @@ impl Clients {
     }
 }
 
+impl From<Client> for Clients {
+    /// Whatever was set on it: its credentials, its timeouts.
+    fn from(client: Client) -> Self {
+        Self { send: client.clone(), receive: client }
+    }
+}
+
 /// A queue by name. Its URL is asked for at first use, so that a service starts while SQS is down.
 #[derive(Clone, Debug)]
 pub struct Queue {

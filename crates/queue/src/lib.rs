@@ -4,6 +4,7 @@
 pub mod backoff;
 mod client;
 mod consumer;
+mod counts;
 mod deleter;
 mod publisher;
 mod slots;
@@ -11,6 +12,7 @@ mod slots;
 pub use backoff::Backoff;
 pub use client::{Clients, Endpoint, Error, Queue};
 pub use consumer::{Consumer, Handler, Message, Settings, Verdict};
+pub use counts::Counts;
 pub use publisher::{Outgoing, Sent};
 pub use slots::{Slot, Slots};
 

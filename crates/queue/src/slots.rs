@@ -14,7 +14,7 @@ impl Slots {
     /// At least one slot, as soon as there is one, and up to `max` of those free.
     pub(crate) async fn acquire_up_to(&self, max: usize) -> Vec<Slot> {
         let first = Arc::clone(&self.0).acquire_owned().await.expect("the semaphore is never closed");
-        let mut slots = vec![Slot { slots: self.clone(), permit: Some(first) }];
+        let mut slots = vec![Slot { slots: Some(self.clone()), permit: Some(first) }];
         slots.extend(self.take_up_to(max - 1));
         slots
     }
@@ -23,7 +23,7 @@ impl Slots {
     pub fn take_up_to(&self, max: usize) -> Vec<Slot> {
         let take = || {
             let permit = Arc::clone(&self.0).try_acquire_owned().ok()?;
-            Some(Slot { slots: self.clone(), permit: Some(permit) })
+            Some(Slot { slots: Some(self.clone()), permit: Some(permit) })
         };
         std::iter::from_fn(take).take(max).collect()
     }
@@ -36,17 +36,24 @@ impl Slots {
 /// The right to work on one message.
 #[derive(Debug)]
 pub struct Slot {
-    slots: Slots,
+    /// `None`: it is counted elsewhere.
+    slots: Option<Slots>,
     permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Slot {
+    /// For work that is bounded by other means.
+    pub const fn uncounted() -> Self {
+        Self { slots: None, permit: None }
+    }
+
     /// Waits for something without holding the slot.
     pub async fn away<T>(&mut self, future: impl Future<Output = T>) -> T {
         self.permit = None;
         let result = future.await;
-        let permit = Arc::clone(&self.slots.0).acquire_owned().await.expect("the semaphore is never closed");
-        self.permit = Some(permit);
+        if let Some(slots) = &self.slots {
+            self.permit = Some(Arc::clone(&slots.0).acquire_owned().await.expect("the semaphore is never closed"));
+        }
         result
     }
 }
