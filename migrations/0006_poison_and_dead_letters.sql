@@ -41,6 +41,3 @@ create table attention_items (
 );
 
 create index attention_items_open_idx on attention_items (no) where closed_at is null;
-
--- Parked commands, oldest first.
-create index outcomes_attention_idx on outcomes (finished_at) where status = 'needs_attention';

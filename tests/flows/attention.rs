@@ -48,13 +48,22 @@ async fn what_is_retried_carries_on_where_it_was_and_looks_before_it_creates() {
 }
 
 #[tokio::test]
-async fn what_is_resolved_as_failed_gives_back_its_sum_and_the_client_is_told() {
+async fn what_is_resolved_as_failed_and_undone_gives_back_its_sum_and_the_client_is_told() {
     let (stack, refund) = half_refunded().await;
-    stack.cli(&[&["attention", "resolve", &refund.id, "--as", "failed"], &WHY[..]].concat()).await;
+    stack.cli(&[&["attention", "resolve", &refund.id, "--as", "failed", "--undone"], &WHY[..]].concat()).await;
     let settled = stack.settled(&refund).await;
     assert_eq!((&settled["status"], &settled["reason"]["code"]), (&json!("failed"), &json!("resolved_by_operator")));
     let transaction = stack.refund("whole", "t", Some("10.00")).await;
     assert_eq!(stack.settled(&transaction).await["status"], "completed");
+}
+
+#[tokio::test]
+async fn what_a_partner_has_refunded_cannot_be_refunded_again() {
+    let (stack, refund) = half_refunded().await;
+    stack.cli(&[&["attention", "resolve", &refund.id, "--as", "failed"], &WHY[..]].concat()).await;
+    assert_eq!(stack.settled(&refund).await["status"], "failed");
+    let whole = stack.refund("whole", "t", Some("10.00")).await;
+    assert_eq!(stack.settled(&whole).await["reason"]["code"], "refund_exceeds_transaction");
 }
 
 #[tokio::test]
@@ -94,4 +103,19 @@ async fn a_webhook_that_contradicts_the_end_is_shown_and_changes_nothing() {
     let item = listed.strip_prefix("item ").and_then(|rest| rest.split(':').next()).expect("a number").to_owned();
     stack.cli(&[&["attention", "close", &item], &WHY[..]].concat()).await;
     assert_eq!(stack.cli(&["attention", "list"]).await, "");
+}
+
+#[tokio::test]
+async fn a_word_that_comes_after_an_operators_is_shown() {
+    let (stack, refund) = half_refunded().await;
+    stack.cli(&[&["attention", "resolve", &refund.id, "--as", "failed"], &WHY[..]].concat()).await;
+    stack.settled(&refund).await;
+    // Nobody knew how it had ended at the last partner, which was never asked.
+    let body = json!({ "id": refund.id, "status": "completed" }).to_string();
+    assert!(stack.webhooks.send("gateway", "evt_1", &body).await);
+    let listed = stack.cli(&["attention", "list"]).await;
+    assert!(listed.contains("gateway says completed") && listed.contains(&refund.id), "{listed}");
+    // The partner repeats it: no other item.
+    assert!(stack.webhooks.send("gateway", "evt_1", &body).await);
+    assert_eq!(stack.cli(&["attention", "list"]).await, listed);
 }

@@ -1,13 +1,20 @@
 //! Messages that were received too often.
 
+use holdfast_domain::journal::Entry;
 use holdfast_domain::{ClientNo, Command, CommandId, CommandNo, Kind, json, message};
 use holdfast_testkit::{Options, Stack, Submission, eventually};
 
 /// A first message whose row is not there.
 fn only_trace(stack: &Stack, key: &str) -> (CommandId, String) {
+    let command = command(stack, key);
+    let id = command.id;
+    (id, serde_json::to_string(&message::first(CommandNo(4711), command)).expect("serialises"))
+}
+
+fn command(stack: &Stack, key: &str) -> Command {
     let body = format!(r#"{{"transactionId":"{key}","amount":"1.00","currency":"EUR"}}"#);
     let id = CommandId::compute(&stack.app.server_key, ClientNo(1), Kind::Transaction, key);
-    let command = Command {
+    Command {
         id,
         client: ClientNo(1),
         kind: Kind::Transaction,
@@ -17,9 +24,7 @@ fn only_trace(stack: &Stack, key: &str) -> (CommandId, String) {
         body,
         traceparent: None,
         accepted_at: None,
-    };
-    let message = message::first(CommandNo(4711), command);
-    (id, serde_json::to_string(&message).expect("serialises"))
+    }
 }
 
 async fn to_the_dead(stack: &Stack, body: &str) {
@@ -83,4 +88,24 @@ async fn whoever_does_not_drain_the_dead_leaves_them_alone() {
     let submission = stack.submit("t", "1.00").await;
     assert_eq!(stack.settled(&submission).await["status"], "completed");
     assert_eq!(letters(&stack).await, 0);
+}
+
+#[tokio::test]
+async fn what_only_the_journal_knew_is_not_discarded_by_mistake() {
+    let stack = Stack::start().await;
+    // Postgres' text has no such character.
+    let refused = Command { key: "a\0b".to_owned(), ..command(&stack, "x") };
+    let id = refused.id.to_string();
+    let entry = serde_json::to_string(&Entry::Command { command: refused }.into_message()).expect("serialises");
+    let url = stack.queue_url("journal").await;
+    stack.sqs.send_message().queue_url(url).message_body(entry).send().await.expect("send");
+    eventually("it is kept", || async { (letters(&stack).await == 1).then_some(()) }).await;
+    let which = ["--kind", "transaction", "--why", "a test", "--by", "tester"];
+    let run = async |words: &[&str]| stack.cli(&[words, &which].concat()).await;
+    assert!(stack.cli(&["dlq", "list", "--kind", "transaction"]).await.contains(&id));
+    let left = run(&["dlq", "discard"]).await;
+    assert!(left.starts_with("left, it may be the only trace") && left.ends_with("0 discarded\n"), "{left}");
+    assert_eq!(run(&["dlq", "redrive"]).await, "1 redriven\n");
+    eventually("the journal's reader got it again", || async { (letters(&stack).await == 2).then_some(()) }).await;
+    assert_eq!(run(&["dlq", "discard", "--force"]).await, "1 discarded\n");
 }

@@ -218,7 +218,7 @@ async fn a_later_state_is_not_lost_to_an_earlier_telling() {
     assert!(finished[0].telling);
     sqlx::query("update wakeups set sequence = 2").execute(pool.connections()).await.expect("a later state");
     let hold = Hold { no, token: Token(1) };
-    let told = Told { hold, sequence: 1, attempt: 1, tries: 1, trail: Vec::new(), wait: LEASE };
+    let told = Told { hold, nudge: None, sequence: 1, attempt: 1, tries: 1, trail: Vec::new(), wait: LEASE };
     assert!(wakeups::told(&pool, &[&told]).await.expect("told").is_empty());
     assert_eq!(wakeups::tell_again(&pool, &[&told]).await.expect("again").len(), 1);
     let tell = Claim { no, lane: Lane::Tell, token: Token(2) };
@@ -233,6 +233,22 @@ async fn a_later_state_is_not_lost_to_an_earlier_telling() {
     assert_eq!(claimed[0].sequence, 2, "the debt is that of the state that was told");
     let told = Told { hold: Hold { no, token: Token(3) }, attempt: 2, tries: 2, ..told };
     assert_eq!(wakeups::told(&pool, &[&told]).await.expect("told").len(), 1);
+}
+
+#[tokio::test]
+async fn who_wants_it_told_again_during_an_attempt_gets_one_more() {
+    let pool = database().await;
+    let no = accepted(&pool).await.no;
+    claim(&pool, ME, no, 1).await.expect("claimed");
+    assert!(wakeups::finish(&pool, ME, LEASE, &[&finish(no, 1, true)]).await.expect("finish")[0].telling);
+    wakeups::owe_again(&pool, no, 1).await.expect("owed");
+    let hold = Hold { no, token: Token(1) };
+    let last = Told { hold, nudge: Some(0), sequence: 1, attempt: 9, tries: 9, trail: Vec::new(), wait: LEASE };
+    assert!(wakeups::told(&pool, &[&last]).await.expect("given up").is_empty(), "it is still owed");
+    assert_eq!(wakeups::tell_again(&pool, &[&last]).await.expect("again").len(), 1);
+    let tell = Claim { no, lane: Lane::Tell, token: Token(2) };
+    let claimed = wakeups::claim(&pool, ME, LEASE, &[tell]).await.expect("claim");
+    assert_eq!((claimed.len(), claimed[0].tries), (1, 0), "at once, on a schedule that begins anew");
 }
 
 #[tokio::test]

@@ -38,7 +38,8 @@ impl State {
     /// Starts what works behind the requests. Must be called within the runtime.
     pub fn start(app: App, stop: CancellationToken) -> anyhow::Result<Self> {
         let (tasks, outage, journal) = (TaskTracker::new(), Outage::default(), Journal::start(&app));
-        watch(&app, outage.clone(), stop.clone())?;
+        // Not stopped with the rest: requests are still answered while the process drains.
+        watch(&app, outage.clone())?;
         Ok(Self {
             webhooks: Webhooks::new(&app, journal.clone(), outage.clone())?,
             deliverer: endpoint::deliverer(&app)?,
@@ -65,10 +66,10 @@ impl State {
     }
 }
 
-fn watch(app: &App, outage: Outage, stop: CancellationToken) -> anyhow::Result<()> {
+fn watch(app: &App, outage: Outage) -> anyhow::Result<()> {
     let config = &app.config.api;
     let pool = app.pool_of_its_own("holdfast-probe")?.within(config.accept_timeout_ms.get());
-    tokio::spawn(outage.watch(pool, config.probe_ms.get(), stop));
+    tokio::spawn(outage.watch(pool, config.probe_ms.get()));
     Ok(())
 }
 

@@ -90,7 +90,10 @@ impl Acceptor {
         let command = Arc::new(command);
         if !self.outage.is_on() {
             match tokio::time::timeout(self.timeout, self.batcher.call(Arc::clone(&command))).await {
-                Ok(Ok(stored)) => return self.stored(command, stored),
+                Ok(Ok(stored)) => {
+                    self.outage.wrote();
+                    return self.stored(command, stored);
+                }
                 Ok(Err(error)) if !matches!(*error, StoreError::Unavailable(_)) => return Err(Error::Failed(error)),
                 Ok(Err(error)) => tracing::debug!(%error, "postgres did not take a command"),
                 Err(_elapsed) => {}

@@ -5,7 +5,7 @@ use anyhow::{Context as _, ensure};
 use holdfast_domain::Status;
 use holdfast_domain::progress::{PartnerState, Progress};
 use holdfast_domain::status::Step;
-use holdfast_store::attention::{self, Parked};
+use holdfast_store::attention::{self, Parked, Resolution};
 use holdfast_store::commands;
 use holdfast_store::operator::Operator;
 
@@ -17,9 +17,15 @@ pub async fn retry(app: &App, parked: &Parked, operator: Operator<'_>) -> anyhow
     attention::take_up(&app.pool, parked, step, &progress, operator).await.context("take up the command")
 }
 
-/// Ends the command, as `completed` or `failed`, because a person has found out that it did. `false`: it is no longer parked
-/// as it was seen.
-pub async fn resolve(app: &App, parked: &Parked, end: Status, operator: Operator<'_>) -> anyhow::Result<bool> {
+/// Ends the command, as `completed` or `failed`, because a person has found out that it did. `undone`: what its partners had
+/// carried out stands no more. `false`: it is no longer parked as it was seen.
+pub async fn resolve(
+    app: &App,
+    parked: &Parked,
+    end: Status,
+    undone: bool,
+    operator: Operator<'_>,
+) -> anyhow::Result<bool> {
     ensure!(matches!(end, Status::Completed | Status::Failed), "a command is resolved as completed or failed");
     let owned = commands::owned(&app.pool, parked.no).await.context("read the command")?.context("there is no row")?;
     let content = query::read(parked.kind, &owned.body);
@@ -27,7 +33,8 @@ pub async fn resolve(app: &App, parked: &Parked, end: Status, operator: Operator
         Ok(content) => endpoint::is_told(app, owned.client, &content).await.context("read the endpoint")?,
         Err(_unreadable) => false,
     };
-    attention::resolve(&app.pool, parked, end, tell, operator).await.context("resolve the command")
+    let resolution = Resolution { end, undone, tell };
+    attention::resolve(&app.pool, parked, resolution, operator).await.context("resolve the command")
 }
 
 /// The partner that was not done with it begins anew, in doubt. `false`: none was asked yet.
@@ -39,5 +46,6 @@ fn doubt_next(progress: &mut Progress) -> bool {
     (partner.tries, partner.polls, partner.lookups) = (0, 0, 0);
     (partner.rejected, partner.expired, partner.announced) = (false, false, false);
     partner.detail = None;
+    partner.asking_since = None;
     true
 }

@@ -1,7 +1,9 @@
 //! Natural batching: whatever has arrived while the last statement was under way goes into the next. No timer: alone,
 //! an item goes at once; under load, batches grow by themselves.
 
+use futures::FutureExt as _;
 use holdfast_store::Error;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
@@ -85,7 +87,9 @@ where
         }
         let (items, replies): (Vec<_>, Vec<_>) = jobs.into_iter().map(|job| (job.item, job.reply)).unzip();
         let items = Arc::new(items);
-        match statement(Arc::clone(&items)).await {
+        // A panic would end this loop, and with the last of them the batcher.
+        let ran = AssertUnwindSafe(statement(Arc::clone(&items))).catch_unwind().await;
+        match ran.unwrap_or_else(|_panic| Err(Error::Unavailable(holdfast_store::error::worker_crashed()))) {
             Ok(outputs) => {
                 debug_assert_eq!(outputs.len(), replies.len());
                 for (reply, output) in replies.into_iter().zip(outputs) {

@@ -32,7 +32,7 @@ impl Handler for Dispatch {
 impl Dispatch {
     async fn dispatch(&self, event: message::Message, slot: Slot) -> anyhow::Result<Verdict> {
         let message::Wakeup { no, lane, command } = event.data;
-        let slot = match lane {
+        let mut slot = match lane {
             Lane::Run => slot,
             // Callbacks have slots of their own. Without room the row stays due, and the relay comes back to it.
             Lane::Tell => {
@@ -43,13 +43,13 @@ impl Dispatch {
                 }
             }
         };
-        let held = self.engine.claim(no, lane).await.context("claim")?;
+        let held = self.engine.claim(no, lane, &mut slot).await.context("claim")?;
         let slot = match &held {
             Some(held) if held.claimed.lane == Lane::Tell && held.claimed.tries > 0 => {
                 drop(slot);
                 match self.engine.tell_again_slots.take_up_to(1).pop() {
                     Some(slot) => slot,
-                    None => return tell::put_back(&self.engine, held).await.map(|()| Verdict::Delete),
+                    None => return tell::put_back(&self.engine, &held.claimed).await.map(|()| Verdict::Delete),
                 }
             }
             _ => slot,

@@ -2,12 +2,13 @@
 
 use crate::batch::Shared;
 use crate::heartbeat::Life;
+use crate::intake::Intake;
 use crate::materialise::Materialiser;
 use crate::partnership::{self, Partnership, Partnerships};
-use crate::poison::{self, Carry, Company};
+use crate::poison::{self, Carry, Company, Pass};
 use crate::records::Records;
 use crate::run::{Run, Stop};
-use crate::statements::{Ending, Statements};
+use crate::statements::{Ending, Statements, persist};
 use crate::tell::{self, Debt};
 use crate::throttle::Throttle;
 use crate::{App, endpoint, failpoint, handlers, pause};
@@ -19,17 +20,17 @@ use holdfast_partners::callback::Deliverer;
 use holdfast_queue::{Slot, Slots, Verdict};
 use holdfast_store::Error;
 use holdfast_store::clients::CallbackEndpoint;
-use holdfast_store::wakeups::{Claim, Claimed, Ended, Finish, Note};
+use holdfast_store::wakeups::{self, Claim, Claimed, Ended, Finish, Note};
 use moka::future::Cache;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-/// How long a message that was received is kept through an outage: well below its visibility timeout.
-const OUTLAST: Duration = Duration::from_secs(20);
+/// How long a message that was received is kept through an outage: with the last attempt to claim it, below its visibility
+/// timeout.
+const OUTLAST: Duration = Duration::from_secs(12);
 const OUTLAST_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long a client's callback endpoint is remembered.
@@ -52,14 +53,14 @@ pub struct Engine {
     /// What runs outside of a message: callbacks, and rows that the relay claimed.
     tasks: TaskTracker,
     stop: CancellationToken,
-    open: watch::Sender<bool>,
-    doubt: Notify,
+    pub intake: Intake,
 }
 
 /// A claim and when it was asked for: its lease began no earlier.
 pub struct Held {
     pub claimed: Claimed,
     pub started: Instant,
+    pub pass: Arc<Pass>,
 }
 
 impl Engine {
@@ -67,7 +68,7 @@ impl Engine {
         let config = &app.config;
         let partnerships = partnership::build(config)?;
         config.validate_partners()?;
-        let life = Arc::new(Life::new().context("draw a worker id")?);
+        let (life, intake) = (Arc::new(Life::new().context("draw a worker id")?), Intake::default());
         Ok(Arc::new(Self {
             statements: Statements::start(&app.pool, &life, config.worker.lease_ms.get()),
             records: Records::start(&app.pool),
@@ -78,12 +79,11 @@ impl Engine {
             tell_again_slots: Slots::new(config.worker.tell_again_slots),
             throttle: Throttle::new(config.callbacks.endpoint_concurrency),
             endpoints: Cache::builder().max_capacity(10_000).time_to_live(ENDPOINTS_FRESH).build(),
-            company: Company::default(),
             partnerships,
             tasks: TaskTracker::new(),
             stop,
-            open: watch::Sender::new(false),
-            doubt: Notify::new(),
+            company: Company::new(intake.clone()),
+            intake,
             life,
             app,
         }))
@@ -105,29 +105,26 @@ impl Engine {
         self.stop.is_cancelled()
     }
 
-    /// Whether messages may be received: not while Postgres is unreachable.
-    pub fn open(&self, open: bool) {
-        self.open.send_replace(open);
-    }
-
-    pub fn opening(&self) -> watch::Receiver<bool> {
-        self.open.subscribe()
-    }
-
     /// Claims by name. `None`: refused, there is nothing to do here. Waits for Postgres for a while: to leave every message
     /// to the queue that is received in an outage would take all of them nearer to the dead letters.
-    pub async fn claim(&self, no: CommandNo, lane: Lane) -> Result<Option<Held>, Shared> {
+    pub async fn claim(&self, no: CommandNo, lane: Lane, slot: &mut Slot) -> Result<Option<Held>, Shared> {
         let until = Instant::now() + OUTLAST;
         let (mut worker, mut token) = (self.life.worker(), self.life.token());
         loop {
+            let pass = self.company.together(slot).await;
             // The answer may have been lost alone: the same token claims the same row again.
             let started = Instant::now();
             match self.statements.claim(Claim { no, lane, token }).await {
                 Ok(claimed) => {
                     failpoint::hit("claimed");
-                    return Ok(claimed.map(|claimed| Held { claimed, started }));
+                    return Ok(claimed.map(|claimed| Held { claimed, started, pass }));
                 }
-                Err(error) if matches!(*error, Error::Unavailable(_)) && self.outlast(until).await => {}
+                Err(error) if matches!(*error, Error::Unavailable(_)) => {
+                    drop(pass);
+                    if !self.outlast(until).await {
+                        return Err(error);
+                    }
+                }
                 Err(error) => return Err(error),
             }
             // The heart may have a connection where nobody else gets one.
@@ -138,24 +135,13 @@ impl Engine {
         }
     }
 
-    /// Postgres is not there: nothing is received until the next heartbeat, which follows at once.
-    pub fn found_outage(&self) {
-        self.open(false);
-        self.doubt.notify_one();
-    }
-
     /// Waits until the heart has found Postgres again. Answers whether it has.
     async fn outlast(&self, until: Instant) -> bool {
-        self.found_outage();
-        let mut opening = self.opening();
+        self.intake.found_outage();
+        let mut opening = self.intake.opening();
         let opened = self.stop.run_until_cancelled(opening.wait_for(|open| *open));
         let opened = tokio::time::timeout_at(until.into(), opened).await;
         opened.is_ok_and(|opened| opened.is_some_and(|opened| opened.is_ok()))
-    }
-
-    /// Somebody doubts that Postgres is there.
-    pub(crate) async fn doubted(&self) {
-        self.doubt.notified().await;
     }
 
     /// Carries a claim in a task of its own.
@@ -179,10 +165,12 @@ impl Engine {
     }
 
     async fn carry_admitted(self: &Arc<Self>, held: Held, slot: Slot) -> anyhow::Result<()> {
-        let (_pass, slot) = match poison::admit(self, &held, slot).await? {
+        let Held { claimed, started, pass } = held;
+        let (pass, slot) = match poison::admit(self, &claimed, pass, slot).await? {
             Carry::Go(pass, slot) => (pass, slot),
             Carry::Nothing => return Ok(()),
         };
+        let held = Held { claimed, started, pass };
         match held.claimed.lane {
             Lane::Run => self.run(held, slot).await,
             Lane::Tell => self.tell(held, slot).await,
@@ -190,7 +178,7 @@ impl Engine {
     }
 
     async fn run(self: &Arc<Self>, held: Held, slot: Slot) -> anyhow::Result<()> {
-        let Held { claimed, started } = held;
+        let Held { claimed, started, pass } = held;
         let mut run = match Run::new(self, claimed.clone(), slot, started) {
             Ok(run) => run,
             Err(error) => {
@@ -199,7 +187,7 @@ impl Engine {
             }
         };
         match handlers::handle(&mut run).await {
-            Ok(outcome) | Err(Stop::End(outcome)) => self.finish(run, outcome).await,
+            Ok(outcome) | Err(Stop::End(outcome)) => self.finish(run, outcome, pass).await,
             Err(Stop::Wait { after, why }) => {
                 run.happened(Happening::Waiting { for_ms: after.as_millis() as u64, why });
                 // Not written means that the claim is in other hands.
@@ -227,7 +215,7 @@ impl Engine {
     }
 
     /// Ends the run, and tells the client if there is room; else the relay finds what is owed.
-    async fn finish(self: &Arc<Self>, mut run: Run<'_>, outcome: Outcome) -> anyhow::Result<()> {
+    async fn finish(self: &Arc<Self>, mut run: Run<'_>, outcome: Outcome, pass: Arc<Pass>) -> anyhow::Result<()> {
         let url = run.content.callback_url().or(run.claimed.client_callback_url.as_deref());
         let tell = url.is_some();
         let room = url.and_then(|url| self.room_to_tell(run.claimed.client, url));
@@ -255,19 +243,18 @@ impl Engine {
         }
         let debt = match (ending, room) {
             (Ending::Written(finished), Some(slot)) if finished.telling => {
-                Some((Debt::of_finished(&run, finish, finished, started), slot))
+                Some((Debt::of_finished(&run, finish, finished, started, pass), slot))
             }
             (Ending::WrittenBefore, Some(slot)) => {
                 // The lane's row is fresh: it was inserted with our token.
                 let claimed = Claimed { lane: Lane::Tell, nudge: 0, tries: 0, ..run.claimed };
-                Some((Debt::Claimed(Box::new(Held { claimed, started })), slot))
+                Some((Debt::Claimed(Box::new(Held { claimed, started, pass })), slot))
             }
             _ => None,
         };
         if let Some((debt, slot)) = debt {
             let engine = Arc::clone(self);
             self.tasks.spawn(async move {
-                let _pass = engine.company.together().await;
                 if let Err(error) = tell::settle(&engine, debt, slot).await {
                     tracing::error!(error = format!("{error:#}"), "could not tell a client");
                 }
@@ -283,7 +270,14 @@ impl Engine {
     }
 
     async fn tell(self: &Arc<Self>, held: Held, slot: Slot) -> anyhow::Result<()> {
-        tell::settle(self, Debt::Claimed(Box::new(held)), slot).await
+        let claimed = held.claimed.clone();
+        let settled = tell::settle(self, Debt::Claimed(Box::new(held)), slot).await;
+        if settled.as_ref().is_err_and(is_outage) {
+            // Nobody's fault: what is owed is still owed.
+            let put_back = || wakeups::put_back(&self.app.pool, &claimed, Duration::ZERO);
+            persist(put_back).await.context("put a debt back")?;
+        }
+        settled
     }
 
     pub(crate) async fn note(&self, note: Note) -> Result<bool, Shared> {

@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 /// Beats further apart than this many intervals are no steady pulse.
 const STEADY_INTERVALS: u32 = 3;
 
-/// Between attempts to begin a life.
-const UNREGISTERED: Duration = Duration::from_millis(100);
+/// After a beat that failed, and between attempts to begin a life.
+const SOON: Duration = Duration::from_millis(100);
 
 /// The present life of this worker. One that was declared dead goes on under another id: what the old one had claimed
 /// belongs to others now.
@@ -54,22 +54,24 @@ pub async fn run(engine: &Engine, pool: &Pool, name: &str, stop: &CancellationTo
     let worker = &engine.app.config.worker;
     let mut registered = false;
     while !stop.is_cancelled() {
+        let mut soon = false;
         registered = match beat(engine, pool, name, registered).await {
             Ok(alive) => {
-                engine.open(alive);
+                engine.intake.set_alive(alive);
                 alive
             }
             Err(error) => {
-                engine.open(false);
+                engine.intake.set_alive(false);
                 tracing::warn!(error = &error as &dyn std::error::Error, "could not prove to be alive");
+                soon = true;
                 registered
             }
         };
-        let wait = if registered { worker.heartbeat_ms.get() } else { UNREGISTERED };
+        let wait = if registered && !soon { worker.heartbeat_ms.get() } else { SOON };
         let next = async {
             tokio::select! {
                 () = backoff::sleep(wait) => {}
-                () = engine.doubted() => {}
+                () = engine.intake.doubted() => {}
             }
         };
         stop.run_until_cancelled(next).await;

@@ -19,6 +19,7 @@ pub mod failpoint;
 pub mod graveyard;
 pub mod handlers;
 pub mod heartbeat;
+pub mod intake;
 pub mod journal;
 pub mod keys;
 pub mod materialise;

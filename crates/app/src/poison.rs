@@ -5,17 +5,20 @@
 //! crash is then some suspect's doing, and those that are innocent get through. Who fails on is carried alone in its
 //! process in the end: if that dies too, nobody else is to blame.
 
-use crate::engine::{Engine, Held};
+use crate::engine::Engine;
+use crate::intake::{Closed, Intake};
 use crate::run::random;
+use crate::tell;
 use anyhow::Context as _;
 use chrono::DateTime;
 use holdfast_domain::Lane;
+use holdfast_domain::cloud_event::callback_id;
 use holdfast_domain::schedule::jittered;
 use holdfast_domain::status::{Outcome, Reason};
 use holdfast_domain::trail::{Entry, Happening};
 use holdfast_queue::Slot;
-use holdfast_store::events;
 use holdfast_store::wakeups::{self, Claim, Claimed, Finish, Told};
+use holdfast_store::{commands, events};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, Semaphore};
@@ -33,79 +36,94 @@ const PARK_AFTER: i16 = 3;
 const FIRST_FAULT: Duration = Duration::from_secs(5);
 const FAULT_CAP: Duration = Duration::from_secs(300);
 
-/// Longest wait for others to be done; never more than a third of the lease.
+/// Longest wait until everybody else is done; never more than a third of the lease.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Who is being carried in this process.
 pub struct Company {
     all: Arc<RwLock<()>>,
     suspects: Arc<Semaphore>,
+    intake: Intake,
 }
 
-/// Held while a command is carried.
+/// Held while a command is carried. Got before anything is claimed: should this process die, what had only waited would
+/// else count as failed.
 pub enum Pass {
-    Together { _guard: OwnedRwLockReadGuard<()>, _suspects: Option<OwnedSemaphorePermit> },
-    Alone { _guard: OwnedRwLockWriteGuard<()>, _suspects: OwnedSemaphorePermit },
-}
-
-impl Default for Company {
-    fn default() -> Self {
-        Self { all: Arc::default(), suspects: Arc::new(Semaphore::new(SUSPECTS as usize)) }
-    }
+    Together { _guard: OwnedRwLockReadGuard<()> },
+    Few { _guard: OwnedRwLockReadGuard<()>, _suspects: OwnedSemaphorePermit },
+    Alone { _guard: OwnedRwLockWriteGuard<()>, _suspects: OwnedSemaphorePermit, _closed: Closed },
 }
 
 impl Company {
-    pub async fn together(&self) -> Pass {
-        Pass::Together { _guard: Arc::clone(&self.all).read_owned().await, _suspects: None }
+    pub fn new(intake: Intake) -> Self {
+        Self { all: Arc::default(), suspects: Arc::new(Semaphore::new(SUSPECTS as usize)), intake }
     }
 
-    /// The more often it has failed, the more room it needs.
-    async fn suspect(&self, failures: i16) -> Pass {
+    /// `None`: somebody is alone, or is about to be.
+    pub fn try_together(&self) -> Option<Arc<Pass>> {
+        let guard = Arc::clone(&self.all).try_read_owned().ok()?;
+        Some(Arc::new(Pass::Together { _guard: guard }))
+    }
+
+    /// Waits without a slot: those with a pass may need it to come to an end.
+    pub async fn together(&self, slot: &mut Slot) -> Arc<Pass> {
+        match self.try_together() {
+            Some(pass) => pass,
+            None => {
+                let guard = slot.away(Arc::clone(&self.all).read_owned()).await;
+                Arc::new(Pass::Together { _guard: guard })
+            }
+        }
+    }
+
+    /// The more often it has failed, the more room it needs. `None`: there is not enough.
+    async fn suspect(&self, failures: i16, patience: Duration) -> Option<Pass> {
         let degree = u32::from((failures - SUSPECT_AFTER).unsigned_abs());
         let room = 1_u32.checked_shl(degree).unwrap_or(SUSPECTS).min(SUSPECTS);
-        let suspects = Arc::clone(&self.suspects).acquire_many_owned(room).await.expect("never closed");
+        let suspects = Arc::clone(&self.suspects).try_acquire_many_owned(room).ok()?;
         if room < SUSPECTS {
-            return Pass::Together { _guard: Arc::clone(&self.all).read_owned().await, _suspects: Some(suspects) };
+            let guard = Arc::clone(&self.all).try_read_owned().ok()?;
+            return Some(Pass::Few { _guard: guard, _suspects: suspects });
         }
-        Pass::Alone { _guard: Arc::clone(&self.all).write_owned().await, _suspects: suspects }
+        let closed = self.intake.close();
+        let guard = tokio::time::timeout(patience, Arc::clone(&self.all).write_owned()).await.ok()?;
+        Some(Pass::Alone { _guard: guard, _suspects: suspects, _closed: closed })
     }
 }
 
 /// What to do with a claim.
 pub enum Carry {
-    Go(Pass, Slot),
+    Go(Arc<Pass>, Slot),
     /// It has been seen to.
     Nothing,
 }
 
 /// Lets a claim be carried beside others, or as befits a suspect. Parks what has failed too often.
-pub async fn admit(engine: &Engine, held: &Held, slot: Slot) -> anyhow::Result<Carry> {
-    let claimed = &held.claimed;
+pub async fn admit(engine: &Engine, claimed: &Claimed, pass: Arc<Pass>, slot: Slot) -> anyhow::Result<Carry> {
     if claimed.failures < SUSPECT_AFTER {
-        return Ok(Carry::Go(engine.company.together().await, slot));
-    }
-    // Suspects are counted by themselves. Whoever is alone must not wait for a slot that others hold who wait for it.
-    drop(slot);
-    let slot = Slot::uncounted();
-    let claim = Claim { no: claimed.no, lane: claimed.lane, token: claimed.token };
-    let pool = &engine.app.pool;
-    let waiting = tokio::time::timeout(PATIENCE.min(engine.lease() / 3), engine.company.suspect(claimed.failures));
-    let Ok(pass) = waiting.await else {
-        let wait = jittered(FIRST_FAULT, random());
-        wakeups::put_back(pool, claim, wait).await.context("put a suspect back")?;
-        return Ok(Carry::Nothing);
-    };
-    if let Pass::Together { .. } = pass {
         return Ok(Carry::Go(pass, slot));
     }
+    // Suspects are counted by themselves. Whoever is alone must not wait for a slot of those who wait for it.
+    drop((pass, slot));
+    let pool = &engine.app.pool;
+    let Some(pass) = engine.company.suspect(claimed.failures, PATIENCE.min(engine.lease() / 3)).await else {
+        wakeups::put_back(pool, claimed, jittered(FIRST_FAULT, random())).await.context("put a suspect back")?;
+        return Ok(Carry::Nothing);
+    };
+    let is_alone = matches!(pass, Pass::Alone { .. });
+    let go = Carry::Go(Arc::new(pass), Slot::uncounted());
+    if !is_alone {
+        return Ok(go);
+    }
     // Written before it begins: should it take the process with it, this was the last trace.
+    let claim = Claim { no: claimed.no, lane: claimed.lane, token: claimed.token };
     let alone = wakeups::go_alone(pool, claim).await.context("note that a suspect is carried alone")?;
     match alone {
         None => Ok(Carry::Nothing),
         Some(times) if times > PARK_AFTER => park(engine, claimed).await.map(|()| Carry::Nothing),
         Some(times) => {
             tracing::warn!(command.id = %claimed.id, failures = claimed.failures, times, "carrying a suspect alone");
-            Ok(Carry::Go(pass, slot))
+            Ok(go)
         }
     }
 }
@@ -146,18 +164,20 @@ async fn park_run(engine: &Engine, claimed: &Claimed) -> anyhow::Result<()> {
 
 async fn give_up_telling(engine: &Engine, claimed: &Claimed) -> anyhow::Result<()> {
     let attempts = events::attempts(&engine.app.pool, claimed.no, claimed.sequence).await.context("read the trail")?;
-    let callback_id = format!("evt_{}_{}", claimed.id.0.simple(), claimed.sequence);
+    let current = commands::current(&engine.app.pool, claimed.client, claimed.kind, claimed.id).await;
+    let current = current.context("read the state")?.context("the command of a wakeup exists")?;
+    let callback_id = callback_id(claimed.id, current.status, claimed.sequence);
     let why = "its delivery keeps failing on our side".to_owned();
     let told = Told {
         hold: claimed.hold(),
+        nudge: Some(claimed.nudge),
         sequence: claimed.sequence,
         attempt: attempts.saturating_add(1),
         tries: claimed.tries,
         trail: vec![entry(claimed, Happening::CallbackGivenUp { callback_id, why })],
         wait: Duration::ZERO,
     };
-    engine.statements.told(told).await.context("give up telling")?;
-    Ok(())
+    tell::give_up(engine, told).await
 }
 
 const fn entry(claimed: &Claimed, what: Happening) -> Entry {

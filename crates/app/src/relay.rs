@@ -23,7 +23,7 @@ const PROBE_BATCH: i64 = 10;
 /// Claims what is due and carries it, as far as there is room.
 pub async fn run_due(engine: Arc<Engine>, kinds: Vec<Kind>, stop: CancellationToken) {
     let interval = engine.app.config.worker.relay_interval_ms.get();
-    let opening = engine.opening();
+    let opening = engine.intake.opening();
     while !stop.is_cancelled() {
         let mut more = false;
         for due in [Due::Tell, Due::TellAgain, Due::Run] {
@@ -35,7 +35,9 @@ pub async fn run_due(engine: Arc<Engine>, kinds: Vec<Kind>, stop: CancellationTo
                 Ok(full) => more |= full,
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "could not claim what is due");
-                    engine.found_outage();
+                    if matches!(error, Error::Unavailable(_)) {
+                        engine.intake.found_outage();
+                    }
                 }
             }
         }
@@ -52,6 +54,7 @@ async fn claim_batch(engine: &Arc<Engine>, due: Due, kinds: &[Kind]) -> Result<b
         Due::Tell => &engine.tell_slots,
         Due::TellAgain => &engine.tell_again_slots,
     };
+    let Some(pass) = engine.company.try_together() else { return Ok(false) };
     let slots = slots.take_up_to(CLAIM_BATCH);
     if slots.is_empty() {
         return Ok(false);
@@ -66,7 +69,7 @@ async fn claim_batch(engine: &Arc<Engine>, due: Due, kinds: &[Kind]) -> Result<b
     };
     let full = claimed.len() == CLAIM_BATCH;
     for (claimed, slot) in claimed.into_iter().zip(slots) {
-        engine.spawn_carry(Held { claimed, started }, slot);
+        engine.spawn_carry(Held { claimed, started, pass: Arc::clone(&pass) }, slot);
     }
     Ok(full)
 }
@@ -111,13 +114,12 @@ async fn publish_batch(app: &App, by: Duration, limit: i64) -> Result<Published,
     for row in overdue {
         by_kind.entry(row.kind).or_default().push(nudge(row));
     }
+    let mut failed = false;
     for (kind, messages) in by_kind {
-        if app.queues.of(kind).send(&messages).await.contains(&Sent::Failed) {
-            return Ok(Published::Partly);
-        }
+        failed |= app.queues.of(kind).send(&messages).await.contains(&Sent::Failed);
         tracing::debug!(%kind, count = messages.len(), "published overdue wakeups");
     }
-    Ok(Published::All { more })
+    Ok(if failed { Published::Partly } else { Published::All { more } })
 }
 
 fn nudge(row: Overdue) -> Outgoing {

@@ -2,12 +2,13 @@
 
 use crate::engine::Engine;
 use crate::statements::persist;
+use crate::webhook::store;
 use anyhow::Context as _;
-use holdfast_domain::journal::{self, Entry, Update};
+use holdfast_domain::journal::{self, Entry};
+use holdfast_domain::{CommandId, Kind};
 use holdfast_queue::{Handler, Message, Slot, Verdict};
+use holdfast_store::Error;
 use holdfast_store::dead_letters::{self, DeadLetter};
-use holdfast_store::partner_updates;
-use holdfast_store::{Error, Pool};
 use std::sync::Arc;
 
 /// The consumer's handler. The journal has no redrive policy: what cannot be written now comes back until it can.
@@ -17,12 +18,14 @@ impl Handler for Replay {
     async fn handle(&self, message: Message, _slot: Slot) -> Verdict {
         let written = match serde_json::from_str::<journal::Message>(&message.body) {
             Ok(event) => self.write(&message, event.data).await,
-            Err(error) => self.bury(&message, &error.to_string()).await,
+            // Perhaps a later version wrote it: then one of its workers can read it. The queue keeps it for 14 days.
+            Err(error) => Err(anyhow::Error::new(error).context("read it")),
         };
         match written {
             Ok(()) => Verdict::Delete,
             Err(error) => {
-                tracing::warn!(message.id, error = format!("{error:#}"), "journal entry left to the queue");
+                let error = format!("{error:#}");
+                tracing::error!(message.id, message.receive_count, error, "journal entry left to the queue");
                 Verdict::Leave
             }
         }
@@ -32,35 +35,39 @@ impl Handler for Replay {
 impl Replay {
     async fn write(&self, message: &Message, entry: Entry) -> anyhow::Result<()> {
         match entry {
-            Entry::Command { command } => match self.0.materialiser.command(command).await {
-                Ok(()) => Ok(()),
-                // It will be refused every time: kept for a person, with every byte of it (PROTOCOL 15).
-                Err(error) if matches!(*error, Error::Refused(_)) => self.bury(message, &describe(&error)).await,
-                Err(error) => Err(error).context("write the command"),
-            },
-            Entry::Update { update } => match persist(|| store(&self.0.app.pool, &update)).await.map(drop) {
-                Err(error) if matches!(error, Error::Refused(_)) => self.bury(message, &describe(&error)).await,
-                stored => stored.context("store the partner's update"),
+            Entry::Command { command } => {
+                let about = (command.id, Some(command.kind));
+                match self.0.materialiser.command(command).await {
+                    Ok(()) => Ok(()),
+                    // It will be refused every time: kept for a person, with every byte of it (PROTOCOL 15).
+                    Err(error) if matches!(*error, Error::Refused(_)) => self.bury(message, about, &error).await,
+                    Err(error) => Err(error).context("write the command"),
+                }
+            }
+            // Authentic and in time when it was taken. The row that it nudges is due: a worker finds it.
+            Entry::Update { update } => match persist(|| store(&self.0.app.pool, &update, None)).await {
+                Ok(_) => Ok(()),
+                Err(error) if matches!(error, Error::Refused(_)) => {
+                    self.bury(message, (update.command, None), &error).await
+                }
+                Err(error) => Err(error).context("store the partner's update"),
             },
         }
     }
 
-    async fn bury(&self, message: &Message, cause: &str) -> anyhow::Result<()> {
+    async fn bury(
+        &self,
+        message: &Message,
+        (command, kind): (CommandId, Option<Kind>),
+        error: &Error,
+    ) -> anyhow::Result<()> {
+        let cause = &*describe(error);
         tracing::error!(message.id, queue.name = &*message.queue, cause, "journal entry cannot be written, storing it");
         let Message { queue, id, body, receive_count, .. } = message;
-        let (kind, command, receive_count) = (None, None, *receive_count);
+        let (command, receive_count) = (Some(command), *receive_count);
         let letter = DeadLetter { queue, message_id: id, body, cause, kind, command, receive_count };
         dead_letters::store(&self.0.app.pool, letter).await.context("store the dead letter")
     }
-}
-
-/// Authentic and in time when it was taken. The row that it nudges is due: a worker finds it.
-async fn store(pool: &Pool, update: &Update) -> Result<(), Error> {
-    let stored = partner_updates::store(pool, update, None).await?;
-    if let Some((no, _)) = stored.command.filter(|_| !stored.nudged) {
-        partner_updates::reopen(pool, no).await?;
-    }
-    Ok(())
 }
 
 fn describe(error: &Error) -> String {

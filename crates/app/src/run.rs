@@ -163,9 +163,11 @@ impl<'a> Run<'a> {
         self.claimed.first_sent_ago + self.first_sent_from.elapsed()
     }
 
-    /// Time since the command was accepted.
-    pub fn age(&self) -> Duration {
-        (self.now() - self.claimed.created_at).to_std().unwrap_or_default()
+    /// Time since this partner was first asked for what stands there, of all that it was asked in vain.
+    pub fn asking_for(&mut self, name: &str) -> Duration {
+        let now = self.now();
+        let since = *self.partner(name).asking_since.get_or_insert(now);
+        (now - since).to_std().unwrap_or_default()
     }
 
     /// Begins to settle, unless that has begun before. Returns whether the time for it is over.

@@ -4,6 +4,7 @@
 
 use crate::engine::{Engine, Held};
 use crate::failpoint;
+use crate::poison::Pass;
 use crate::query::{self, Standing};
 use crate::run::{MARGIN, Run, random};
 use anyhow::Context as _;
@@ -16,7 +17,7 @@ use holdfast_partners::Exchange;
 use holdfast_partners::callback::{Callback, Delivery};
 use holdfast_queue::Slot;
 use holdfast_store::clients::{self, CallbackEndpoint};
-use holdfast_store::wakeups::{Claimed, Finish, Finished, Hold, Told};
+use holdfast_store::wakeups::{self, Claimed, Finish, Finished, Hold, Told};
 use holdfast_store::{commands, events};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,6 +37,10 @@ pub enum Debt {
 /// What is to be told, under which claim.
 pub struct News {
     hold: Hold,
+    /// Seen at the claim: somebody who knocked since wants an attempt of its own.
+    nudge: i32,
+    /// While it is told.
+    _pass: Arc<Pass>,
     /// Attempts made of this state, on the present schedule.
     tries: i16,
     /// Those in the trail: a resend begins the schedule anew.
@@ -53,7 +58,7 @@ pub struct News {
 }
 
 impl Debt {
-    pub fn of_finished(run: &Run<'_>, finish: Finish, finished: Finished, started: Instant) -> Self {
+    pub fn of_finished(run: &Run<'_>, finish: Finish, finished: Finished, started: Instant, pass: Arc<Pass>) -> Self {
         let claimed = &run.claimed;
         // As the statement wrote it, or a later life: then nobody's claim is disturbed by one look too many.
         let worker = run.engine.life.worker();
@@ -67,6 +72,8 @@ impl Debt {
         let content = (*run.content).clone();
         Self::Finished(Box::new(News {
             hold: finished.hold,
+            nudge: 0,
+            _pass: pass,
             tries: 0,
             attempts: 0,
             client: claimed.client,
@@ -97,7 +104,7 @@ pub async fn settle(engine: &Engine, debt: Debt, slot: Slot) -> anyhow::Result<(
 
 /// The state of now. `None`: the client need not be told of it, the debt is void.
 async fn read(engine: &Engine, held: Held) -> anyhow::Result<Option<News>> {
-    let Held { claimed, started } = held;
+    let Held { claimed, started, pass } = held;
     let hold = Hold { no: claimed.no, token: claimed.token };
     let current = commands::current(&engine.app.pool, claimed.client, claimed.kind, claimed.id).await;
     let current = current.context("read the state")?.context("the command of a wakeup exists")?;
@@ -121,6 +128,8 @@ async fn read(engine: &Engine, held: Held) -> anyhow::Result<Option<News>> {
     let attempts = events::attempts(&engine.app.pool, claimed.no, sequence).await.context("read the trail")?;
     Ok(Some(News {
         hold,
+        nudge: claimed.nudge,
+        _pass: pass,
         // Those of an earlier state are no tries of this one.
         tries: if sequence == claimed.sequence { claimed.tries } else { 0 },
         attempts,
@@ -187,7 +196,9 @@ async fn conclude(
     let mut trail = vec![news.entry(Happening::CallbackAttempted { callback_id, attempt, status, answer, excerpt })];
     let config = &engine.app.config.callbacks;
     let given_up = match exchange.outcome {
-        Delivery::Delivered => return give_up(engine, news.told(trail, Duration::ZERO)).await,
+        Delivery::Delivered => {
+            return give_up(engine, Told { nudge: None, ..news.told(trail, Duration::ZERO) }).await;
+        }
         Delivery::Gone => "the endpoint answered 410",
         Delivery::Refused { .. } | Delivery::Unreachable(_) => {
             match config.schedule_ms.get(usize::try_from(news.tries).unwrap_or_default()) {
@@ -213,18 +224,19 @@ fn wished(delivery: &Delivery) -> Duration {
 }
 
 /// Gives a claim back for which there is no slot.
-pub async fn put_back(engine: &Engine, held: &Held) -> anyhow::Result<()> {
-    again(engine, nothing_done(&held.claimed, schedule::jittered(NO_SLOT, random()))).await
+pub async fn put_back(engine: &Engine, claimed: &Claimed) -> anyhow::Result<()> {
+    let wait = schedule::jittered(NO_SLOT, random());
+    wakeups::put_back(&engine.app.pool, claimed, wait).await.context("put a debt back")
 }
 
 /// No attempt was made.
 const fn nothing_done(claimed: &Claimed, wait: Duration) -> Told {
     let hold = Hold { no: claimed.no, token: claimed.token };
-    Told { hold, sequence: claimed.sequence, attempt: 0, tries: 0, trail: Vec::new(), wait }
+    Told { hold, nudge: None, sequence: claimed.sequence, attempt: 0, tries: 0, trail: Vec::new(), wait }
 }
 
-/// Ends the debt, unless a later state came meanwhile: then that one is owed at once.
-async fn give_up(engine: &Engine, told: Told) -> anyhow::Result<()> {
+/// Ends the debt, unless a later state came meanwhile, or somebody wants it told again: then that is owed at once.
+pub(crate) async fn give_up(engine: &Engine, told: Told) -> anyhow::Result<()> {
     let ended = engine.statements.told(told.clone()).await.context("write that the client was told")?;
     failpoint::hit("told");
     match ended {
@@ -260,8 +272,16 @@ impl News {
     }
 
     fn told(&self, trail: Vec<Entry>, wait: Duration) -> Told {
-        let Self { hold, sequence, tries, .. } = *self;
-        Told { hold, sequence, attempt: self.attempt(), tries: tries.saturating_add(1), trail, wait }
+        let Self { hold, nudge, sequence, tries, .. } = *self;
+        Told {
+            hold,
+            nudge: Some(nudge),
+            sequence,
+            attempt: self.attempt(),
+            tries: tries.saturating_add(1),
+            trail,
+            wait,
+        }
     }
 
     /// No attempt was made.

@@ -80,54 +80,30 @@ impl Webhooks {
             command: update.id,
             status: status(update.status),
             reason: update.reason,
+            received_at: None,
         };
         let tolerance = sender.tolerance;
         let window = envelope.timestamp.map(|timestamp| Window { timestamp, tolerance });
         if !self.outage.is_on() {
-            match self.store(&update, window).await {
-                Err(Error::Store(holdfast_store::Error::Unavailable(_))) => self.outage.report(),
-                stored => return stored,
+            match store(&self.pool, &update, window).await {
+                Err(holdfast_store::Error::Unavailable(_)) => self.outage.report(),
+                Err(error) => return Err(error.into()),
+                Ok(Heard { in_time: false, .. }) => return Err(Error::NotAuthentic),
+                Ok(Heard { nudged, .. }) => return Ok(nudged),
             }
         }
         self.by_queue(update, window).await.map(|()| None)
     }
 
-    async fn store(&self, update: &Update, window: Option<Window>) -> Result<Option<Nudged>, Error> {
-        let stored = partner_updates::store(&self.pool, update, window).await?;
-        if !stored.in_time {
-            return Err(Error::NotAuthentic);
-        }
-        let Some((no, kind)) = stored.command else { return Ok(None) };
-        // Asked again for a repeated one too: whoever stored it first may have died before this.
-        let nudged = stored.nudged || partner_updates::reopen(&self.pool, no).await?;
-        let id = update.command;
-        if stored.is_new && !nudged && update.status != Status::Pending {
-            tracing::warn!(command.id = %id, update.partner, "webhook about a command that has ended, kept");
-            self.contradict(no, update).await?;
-        }
-        Ok(nudged.then_some(Nudged { no, id, kind }))
-    }
-
-    /// A partner's word that contradicts how the command has ended changes nothing, and is shown to an operator.
-    async fn contradict(&self, no: CommandNo, update: &Update) -> Result<(), Error> {
-        let Some(known) = partner_updates::known_end(&self.pool, no, &update.partner).await? else { return Ok(()) };
-        if known == update.status {
-            return Ok(());
-        }
-        let Update { partner, event_id, status, .. } = update;
-        let detail = format!("{partner} says {status} (event {event_id}), but it was {known} there");
-        attention::open(&self.pool, no, &Reason::new("contradicting_webhook", detail)).await?;
-        Ok(())
-    }
-
     /// While Postgres is down. The run that should hear of it is nudged by whoever reads the journal.
     async fn by_queue(&self, update: Update, window: Option<Window>) -> Result<(), Error> {
-        let now = clock::while_postgres_is_down().timestamp();
-        let in_time = |window: Window| now.abs_diff(window.timestamp) <= window.tolerance.as_secs();
+        let now = clock::while_postgres_is_down();
+        let in_time = |window: Window| now.timestamp().abs_diff(window.timestamp) <= window.tolerance.as_secs();
         if !window.is_none_or(in_time) {
             return Err(Error::NotAuthentic);
         }
         let outage = self.outage.lasts().unwrap_or_default();
+        let update = Update { received_at: Some(now), ..update };
         self.journal.write(Entry::Update { update }, outage).await?;
         Ok(())
     }
@@ -142,6 +118,46 @@ impl Webhooks {
             tracing::debug!(command.id = %id, "could not publish a nudge, the relay will");
         }
     }
+}
+
+/// What became of an update.
+pub(crate) struct Heard {
+    /// Its timestamp is a present one; else nothing was stored.
+    in_time: bool,
+    /// The run that should hear of it.
+    nudged: Option<Nudged>,
+}
+
+/// Stores an update once, and nudges the run that waits for it. What comes too late is shown to an operator if it
+/// contradicts how the command has ended. All of it is done for a repeated one too: whoever stored it first may have died
+/// in between.
+pub(crate) async fn store(
+    pool: &Pool,
+    update: &Update,
+    window: Option<Window>,
+) -> Result<Heard, holdfast_store::Error> {
+    let stored = partner_updates::store(pool, update, window).await?;
+    let Some((no, kind)) = stored.command.filter(|_| stored.in_time) else {
+        return Ok(Heard { in_time: stored.in_time, nudged: None });
+    };
+    let nudged = stored.nudged || partner_updates::reopen(pool, no).await?;
+    let id = update.command;
+    if !nudged && update.status != Status::Pending {
+        contradict(pool, no, update).await?;
+    }
+    Ok(Heard { in_time: true, nudged: nudged.then_some(Nudged { no, id, kind }) })
+}
+
+/// A partner's word that contradicts how the command has ended changes nothing, and is shown to an operator.
+async fn contradict(pool: &Pool, no: CommandNo, update: &Update) -> Result<(), holdfast_store::Error> {
+    let Some(known) = partner_updates::known_end(pool, no, &update.partner).await? else { return Ok(()) };
+    if known == update.status {
+        return Ok(());
+    }
+    let Update { partner, event_id, status, command, .. } = update;
+    tracing::warn!(command.id = %command, partner, %status, %known, "webhook contradicts how the command has ended");
+    let detail = format!("{partner} says {status} (event {event_id}), but it was {known}");
+    attention::open(pool, no, &Reason::new("contradicting_webhook", detail)).await
 }
 
 impl Sender {

@@ -36,6 +36,10 @@ pub(crate) enum Command {
         id: Uuid,
         #[arg(long = "as")]
         end: End,
+        /// What partners had carried out of it was undone. A refund that failed while one of them had done its part gives
+        /// back what it reserved only then.
+        #[arg(long)]
+        undone: bool,
         #[command(flatten)]
         by: By,
     },
@@ -65,7 +69,7 @@ pub(crate) async fn run(app: &App, command: Command) -> anyhow::Result<()> {
             let ids = (!ids.is_empty()).then(|| ids.into_iter().map(CommandId).collect());
             retry(app, &filter(ids, find, reason), &by, dry_run).await
         }
-        Command::Resolve { id, end, by } => resolve(app, CommandId(id), end, &by).await,
+        Command::Resolve { id, end, undone, by } => resolve(app, CommandId(id), end, undone, &by).await,
         Command::Close { item, by } => {
             let closed = store::close(&app.pool, item, by.operator()).await.context("close the item")?;
             ensure!(closed, "there is no open item {item}");
@@ -110,7 +114,7 @@ async fn retry(app: &App, filter: &Filter, by: &By, dry_run: bool) -> anyhow::Re
     Ok(())
 }
 
-async fn resolve(app: &App, id: CommandId, end: End, by: &By) -> anyhow::Result<()> {
+async fn resolve(app: &App, id: CommandId, end: End, undone: bool, by: &By) -> anyhow::Result<()> {
     let end = match end {
         End::Completed => Status::Completed,
         End::Failed => Status::Failed,
@@ -118,7 +122,7 @@ async fn resolve(app: &App, id: CommandId, end: End, by: &By) -> anyhow::Result<
     let filter = Filter { ids: Some(vec![id]), limit: 1, ..Filter::default() };
     let parked = store::parked(&app.pool, &filter).await.context("find it")?.pop();
     let parked = parked.with_context(|| format!("{id} is not parked"))?;
-    ensure!(attention::resolve(app, &parked, end, by.operator()).await?, "{id} is no longer parked");
+    ensure!(attention::resolve(app, &parked, end, undone, by.operator()).await?, "{id} is no longer parked");
     say(format_args!("{id} is {end}"));
     Ok(())
 }

@@ -45,6 +45,9 @@ pub(crate) enum Command {
         which: Which,
         #[command(flatten)]
         by: By,
+        /// Entries of the journal too: of what was accepted there may be no other trace.
+        #[arg(long)]
+        force: bool,
         /// Says what would be done, and does nothing.
         #[arg(long)]
         dry_run: bool,
@@ -94,9 +97,14 @@ pub(crate) async fn run(app: &App, command: Command) -> anyhow::Result<()> {
             }
             redrive(app, again, &by, rate, dry_run).await
         }
-        Command::Discard { which, by, dry_run } => {
+        Command::Discard { which, by, force, dry_run } => {
             ensure!(which.is_narrow(), "name letters, or narrow them down: --kind, --cause, --older-than-s");
-            let letters = find(app, which.filter(false)).await?;
+            let journal = app.queues.journal().name();
+            let (letters, only_traces): (Vec<_>, Vec<_>) =
+                find(app, which.filter(false)).await?.into_iter().partition(|letter| force || letter.queue != journal);
+            for letter in &only_traces {
+                say(format_args!("left, it may be the only trace of its command (--force): {}", line(letter)));
+            }
             if dry_run {
                 letters.iter().for_each(|letter| say(format_args!("would discard {}", line(letter))));
                 return Ok(());
@@ -136,16 +144,21 @@ async fn show(app: &App, no: i64) -> anyhow::Result<()> {
 async fn redrive(app: &App, letters: Vec<Kept>, by: &By, rate: u32, dry_run: bool) -> anyhow::Result<()> {
     let mut count = 0;
     for letter in letters {
-        let Some(kind) = letter.kind else {
-            say(format_args!("left, its queue is not known: {}", line(&letter)));
-            continue;
+        let journal = app.queues.journal();
+        let queue = match letter.kind {
+            _ if letter.queue == journal.name() => journal,
+            Some(kind) => app.queues.of(kind),
+            None => {
+                say(format_args!("left, its queue is not known: {}", line(&letter)));
+                continue;
+            }
         };
         if dry_run {
-            say(format_args!("would send to {}: {}", app.queues.of(kind).name(), line(&letter)));
+            say(format_args!("would send to {}: {}", queue.name(), line(&letter)));
             continue;
         }
         let outgoing = Outgoing { body: letter.body, traceparent: None };
-        ensure!(app.queues.of(kind).send(&[outgoing]).await == [Sent::Stored], "sqs did not take letter {}", letter.no);
+        ensure!(queue.send(&[outgoing]).await == [Sent::Stored], "sqs did not take letter {}", letter.no);
         let settled = dead_letters::settle(&app.pool, &[letter.no], Settled::Redriven, by.operator()).await;
         count += settled.context("mark the letter")?;
         pause(Duration::from_secs(1) / rate).await;

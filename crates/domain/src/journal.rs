@@ -2,6 +2,7 @@
 
 use crate::cloud_event::CloudEvent;
 use crate::{Command, CommandId, Status};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 /// One thing that was answered for.
@@ -25,6 +26,9 @@ pub struct Update {
     pub status: Status,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// By the clock of who took it while Postgres could not be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_at: Option<DateTime<Utc>>,
 }
 
 pub type Message = CloudEvent<Entry>;
@@ -52,6 +56,7 @@ mod tests {
             command: CommandId(Uuid::from_u128(7)),
             status: Status::Completed,
             reason: None,
+            received_at: None,
         };
         let message = Entry::Update { update }.into_message();
         let text = serde_json::to_string(&message).expect("serialises");

@@ -2,6 +2,7 @@
 
 use crate::CommandId;
 use crate::money::{Currency, Money};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +58,9 @@ pub struct PartnerProgress {
     /// It told us by webhook how this ended, before anything was sent to it.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub announced: bool,
+    /// Since when it has been asked what stands there, without any answer yet.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub asking_since: Option<DateTime<Utc>>,
     /// It refused a creation while an earlier one was in doubt.
     #[serde(default)]
     pub rejected: bool,
@@ -109,6 +113,7 @@ impl PartnerProgress {
             was_unknown: false,
             expired: false,
             announced: false,
+            asking_since: None,
             rejected: false,
             external_id: None,
             detail: None,

@@ -88,14 +88,18 @@ pub async fn take_up(
              delete from outcomes o
               using commands c
               where o.no = $1 and c.no = o.no and o.status = 'needs_attention' and o.sequence = $2
-             returning o.no, o.kind, o.created_at, o.sequence + 1 as sequence
+             returning o.no, o.kind, o.created_at, o.sequence + 1 as sequence, o.reason
            ),
            e as (
              insert into events (no, sequence, data)
              select no, sequence, jsonb_build_array($5::jsonb || jsonb_build_object('at', holdfast_now())) from o
            )
-           insert into wakeups (no, lane, kind, status, step, sent, dirty, first_sent_at, progress, sequence, due_at)
-           select no, 0, kind, 'processing', $3, true, 1, created_at, $4, sequence, holdfast_now() from o
+           insert into wakeups (no, lane, kind, status, step, sent, dirty, first_sent_at, progress, sequence, nudge, due_at)
+           select no, 0, kind, 'processing', $3, true, 1, created_at, $4, sequence,
+                  -- What partners have said since is heard, but is no answer to whether the amounts agree.
+                  case when reason = 'partner_mismatch' then 0 else 1 end,
+                  holdfast_now()
+             from o
                on conflict (no, lane) do nothing
            returning no"#,
         parked.no.0,
@@ -107,9 +111,21 @@ pub async fn take_up(
     Ok(pool.fetch_optional(query).await?.is_some())
 }
 
-/// Ends a parked command as a person has found out that it ended. `tell` says whether the client has an endpoint. A refund
-/// that failed gives back what it had reserved. `false`: it is no longer as it was seen.
-pub async fn resolve(pool: &Pool, parked: &Parked, end: Status, tell: bool, operator: Operator<'_>) -> Result<bool> {
+/// How a person has found out that a parked command ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Resolution {
+    /// `completed` or `failed`.
+    pub end: Status,
+    /// What partners had carried out of it was undone.
+    pub undone: bool,
+    /// The client has an endpoint that must be told.
+    pub tell: bool,
+}
+
+/// Ends a parked command. A refund that failed gives back what it had reserved, unless a partner has carried it out and that
+/// was not undone. `false`: it is no longer as it was seen.
+pub async fn resolve(pool: &Pool, parked: &Parked, resolution: Resolution, operator: Operator<'_>) -> Result<bool> {
+    let Resolution { end, undone, tell } = resolution;
     let reason = (end == Status::Failed).then_some("resolved_by_operator");
     let detail = reason.map(|_| operator.why);
     let resolved = Happening::Resolved { status: end, by: operator.by.to_owned(), why: operator.why.to_owned() };
@@ -118,7 +134,7 @@ pub async fn resolve(pool: &Pool, parked: &Parked, end: Status, tell: bool, oper
              update outcomes o
                 set status = $3, reason = $4, detail = $5, sequence = o.sequence + 1, finished_at = holdfast_now()
               where o.no = $1 and o.status = 'needs_attention' and o.sequence = $2
-             returning o.no, o.kind, o.sequence, o.status
+             returning o.no, o.kind, o.sequence, o.status, o.progress
            ),
            e as (
              insert into events (no, sequence, data)
@@ -129,12 +145,14 @@ pub async fn resolve(pool: &Pool, parked: &Parked, end: Status, tell: bool, oper
                 set refunded = t.refunded - r.amount
                from o join refunds r on r.no = o.no
               where t.no = r.transaction and o.status = 'failed'
+                -- What one partner has carried out is not there to be refunded once more.
+                and ($8 or not exists (select from jsonb_array_elements(o.progress -> 'partners') p where p ->> 'state' = 'completed'))
            ),
            t as (
              insert into wakeups as w (no, lane, kind, due_at, sequence)
              select no, 1, kind, holdfast_now(), sequence from o where $7
                  on conflict (no, lane) do update
-                set nudge = w.nudge + 1, tries = 0, sequence = excluded.sequence,
+                set nudge = w.nudge + 1, tries = 0, failures = 0, alone = 0, sequence = excluded.sequence,
                     run_at = least(w.run_at, holdfast_now()),
                     due_at = case when w.token is null then holdfast_now() else w.due_at end
            )
@@ -146,6 +164,7 @@ pub async fn resolve(pool: &Pool, parked: &Parked, end: Status, tell: bool, oper
         detail,
         Json(value(&resolved)) as Json<Value>,
         tell,
+        undone,
     );
     Ok(pool.fetch_optional(query).await?.is_some())
 }

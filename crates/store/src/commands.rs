@@ -63,8 +63,12 @@ pub async fn accept(pool: &Pool, commands: &[&Command], publish_within: Duration
              returning no, id, kind, created_at
            ),
            w as (
-             insert into wakeups (no, lane, kind, status, due_at)
-             select no, 0, kind, 'accepted', holdfast_now() + make_interval(secs => $9) from c
+             insert into wakeups (no, lane, kind, status, due_at, nudge)
+             select no, 0, kind, 'accepted', holdfast_now() + make_interval(secs => $9),
+                    -- Who writes a row again may have lost the first: a partner may have answered to that.
+                    case when $11 then (select least(count(*), 1)::int from partner_updates u where u.command_id = c.id)
+                         else 0 end
+               from c
              returning no, due_at
            )
            select c.id as "id!", c.no as "no!", c.created_at as "created_at!", w.due_at as "due_at!"
@@ -79,6 +83,7 @@ pub async fn accept(pool: &Pool, commands: &[&Command], publish_within: Duration
         &traceparents as &[Option<&str>],
         publish_within.as_secs_f64(),
         &accepted_at as &[Option<DateTime<Utc>>],
+        publish_within.is_zero(),
     );
     let rows = pool.fetch_all(query).await?;
     let accepted = rows.into_iter().map(|row| Accepted {

@@ -36,8 +36,8 @@ pub async fn store(pool: &Pool, update: &Update, window: Option<Window>) -> Resu
                     or abs(extract(epoch from holdfast_now())::float8 - $6::float8) <= $7::float8 as in_time
            ),
            u as (
-             insert into partner_updates (partner, event_id, command_id, status, reason)
-             select $1, $2, $3, $4, $5 from t where in_time
+             insert into partner_updates (partner, event_id, command_id, status, reason, received_at)
+             select $1, $2, $3, $4, $5, coalesce(least($8, holdfast_now()), holdfast_now()) from t where in_time
                  on conflict (partner, event_id) do nothing
              returning command_id
            ),
@@ -62,6 +62,7 @@ pub async fn store(pool: &Pool, update: &Update, window: Option<Window>) -> Resu
         update.reason.as_deref(),
         window.map(|window| window.timestamp as f64),
         window.map(|window| window.tolerance.as_secs_f64()),
+        update.received_at,
     );
     let row = pool.fetch_one(query).await?;
     let command = match (row.no, row.kind) {
@@ -128,12 +129,16 @@ pub async fn final_word(pool: &Pool, partner: &str, command: CommandId) -> Resul
     Ok(Some(Word { event_id: row.event_id, status, reason: row.reason, received_at: row.received_at }))
 }
 
-/// How a command has ended at this partner: `completed` or `failed`. `None`: that is not known, or it has not ended.
+/// How a command has ended at this partner, `completed` or `failed`; where it was not that partner who ended it, how the
+/// command stands. `None`: it has not ended.
 pub async fn known_end(pool: &Pool, no: CommandNo, partner: &str) -> Result<Option<Status>> {
     let query = sqlx::query!(
-        r#"select p ->> 'state' as "state!"
-             from outcomes o, jsonb_array_elements(o.progress -> 'partners') p
-            where o.no = $1 and p ->> 'partner' = $2 and p ->> 'state' in ('completed', 'failed')"#,
+        r#"select coalesce((select p ->> 'state'
+                              from jsonb_array_elements(o.progress -> 'partners') p
+                             where p ->> 'partner' = $2 and p ->> 'state' in ('completed', 'failed')),
+                           o.status) as "state!"
+             from outcomes o
+            where o.no = $1"#,
         no.0,
         partner
     );

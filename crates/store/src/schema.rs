@@ -5,6 +5,13 @@ use sqlx::migrate::{MigrateDatabase as _, MigrateError, Migrator};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
+/// How often a migration asks for its locks.
+const LOCK_TRIES: u32 = 12;
+
+// SQLSTATE
+const UNDEFINED_TABLE: &str = "42P01";
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
     #[error("the database has no Holdfast schema: run `holdfast migrate`")]
@@ -19,23 +26,38 @@ pub enum SchemaError {
     Store(#[from] crate::Error),
 }
 
-/// Applies what is missing. Safe to run from several machines at once: an advisory lock lets one at a time.
+/// Applies what is missing. Safe to run from several machines at once: an advisory lock lets one at a time. An index over a
+/// large table may take its time; a lock that does not come soon is given up and asked for again, because everybody else
+/// waits behind whoever waits for one.
 pub async fn migrate(pool: &Pool) -> Result<(), MigrateError> {
-    MIGRATIONS.run(pool.connections()).await
+    let mut tries = 1;
+    loop {
+        let mut connection = pool.connections().acquire().await?.detach();
+        sqlx::raw_sql("set statement_timeout = 0; set lock_timeout = '5s'").execute(&mut connection).await?;
+        match MIGRATIONS.run(&mut connection).await {
+            Err(error) if tries < LOCK_TRIES && is_lock_timeout(&error) => {
+                tracing::warn!(%error, tries, "could not lock what is to be migrated, trying again");
+                tries += 1;
+            }
+            migrated => return migrated,
+        }
+    }
+}
+
+fn is_lock_timeout(error: &MigrateError) -> bool {
+    let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else { return false };
+    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some(LOCK_NOT_AVAILABLE))
 }
 
 /// Compares the applied migrations with those that this binary was built with.
 pub async fn check(pool: &Pool) -> Result<(), SchemaError> {
     let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
-    let applied = sqlx::query!("select version, success from _sqlx_migrations order by version desc limit 1")
-        .fetch_optional(pool.connections())
-        .await;
-    let applied = match applied {
-        // 42P01 undefined_table
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P01") => {
+    let query = sqlx::query!("select version, success from _sqlx_migrations order by version desc limit 1");
+    let applied = match pool.fetch_optional(query).await {
+        Err(crate::Error::Failed(sqlx::Error::Database(error))) if error.code().as_deref() == Some(UNDEFINED_TABLE) => {
             return Err(SchemaError::Missing);
         }
-        Err(error) => return Err(crate::Error::from(error).into()),
+        Err(error) => return Err(error.into()),
         Ok(None) => return Err(SchemaError::Missing),
         Ok(Some(applied)) => applied,
     };

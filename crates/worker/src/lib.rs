@@ -53,6 +53,8 @@ async fn work(engine: Arc<Engine>, sources: &[Source], stop: &CancellationToken)
     let heart = {
         let (engine, stop) = (Arc::clone(&engine), heart_stop.clone());
         let pool = engine.app.pool_of_its_own("holdfast-heartbeat").context("read database_url")?;
+        // A connection that has gone silent must be given up before we are.
+        let pool = pool.within(engine.app.config.worker.silence_ms.get() / 2);
         tokio::spawn(async move { heartbeat::run(&engine, &pool, &worker_name(), &stop).await })
     };
     let working = TaskTracker::new();
@@ -83,7 +85,7 @@ fn commands(engine: &Arc<Engine>, kind: Kind) -> Consumer<Dispatch> {
         queue: engine.app.queues.of(kind).clone(),
         slots: engine.run_slots.clone(),
         settings: Settings { wait: worker.receive_wait_ms.get(), renew_visibility: None, pollers: worker.pollers },
-        open: engine.opening(),
+        open: engine.intake.opening(),
         handler: Arc::new(Dispatch { engine: Arc::clone(engine), kind }),
     }
 }
@@ -95,7 +97,7 @@ fn journal(engine: &Arc<Engine>) -> Consumer<Replay> {
         queue: engine.app.queues.journal().clone(),
         slots: Slots::new(JOURNAL_SLOTS),
         settings: Settings { wait: worker.receive_wait_ms.get(), renew_visibility: None, pollers: worker.pollers },
-        open: engine.opening(),
+        open: engine.intake.opening(),
         handler: Arc::new(Replay(Arc::clone(engine))),
     }
 }
@@ -106,7 +108,7 @@ fn dead_letters(engine: &Arc<Engine>, kind: Kind) -> Consumer<Graveyard> {
         queue: engine.app.queues.dead_letters_of(kind).clone(),
         slots: Slots::new(DEAD_LETTER_SLOTS),
         settings: Settings { wait: worker.receive_wait_ms.get(), renew_visibility: None, pollers: 1 },
-        open: engine.opening(),
+        open: engine.intake.opening(),
         handler: Arc::new(Graveyard { engine: Arc::clone(engine), kind }),
     }
 }

@@ -18,8 +18,9 @@ pub(super) async fn look_up<F>(
     request: &Request<'_, F>,
 ) -> Result<(), Stop> {
     let Partnership { name, terms, .. } = partnership;
-    // Where nothing was ever sent, its age counts: it must end, too.
-    let since = if run.partner(name).may_have_been_sent() { run.first_sent_ago() } else { run.age() };
+    // Where nothing was ever sent, that must end too.
+    let asking_for = run.asking_for(name);
+    let since = if run.partner(name).may_have_been_sent() { run.first_sent_ago() } else { asking_for };
     let forgotten = since > terms.key_lifetime_ms.get();
     let exchange = match ask(run, partnership).await {
         // Nobody gets through to it, and nobody has in all this time.
@@ -30,6 +31,9 @@ pub(super) async fn look_up<F>(
     let progress = run.partner(name);
     progress.lookups = progress.lookups.saturating_add(1);
     run.happened(Happening::LookedUp { partner: name.clone(), answer });
+    if !matches!(exchange.outcome, LookedUp::Failed(_)) {
+        run.partner(name).asking_since = None;
+    }
     match exchange.outcome {
         LookedUp::Found(remote) => accepted(run, name, request, remote),
         LookedUp::NotFound => not_found(run, partnership),

@@ -48,7 +48,7 @@ pub async fn cancel(pool: &Pool, no: CommandNo, sequence: i32, tell: bool) -> Re
              insert into wakeups as w (no, lane, kind, due_at, sequence)
              select no, 1, kind, holdfast_now(), sequence from g where $3
                  on conflict (no, lane) do update
-                set nudge = w.nudge + 1, tries = 0, sequence = excluded.sequence,
+                set nudge = w.nudge + 1, tries = 0, failures = 0, alone = 0, sequence = excluded.sequence,
                     run_at = least(w.run_at, holdfast_now()),
                     due_at = case when w.token is null then holdfast_now() else w.due_at end
            )

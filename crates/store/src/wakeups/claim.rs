@@ -12,6 +12,9 @@ use serde_json::Value;
 use std::time::Duration;
 use uuid::Uuid;
 
+/// How long a row is left alone that this version cannot read.
+const UNREADABLE: Duration = Duration::from_secs(30);
+
 /// Wish to claim one row.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim {
@@ -150,7 +153,7 @@ pub async fn claim(pool: &Pool, worker: WorkerId, lease: Duration, claims: &[Cla
         &tokens
     );
     let rows = pool.fetch_all(query).await?;
-    Ok(readable(rows))
+    readable(pool, rows).await
 }
 
 /// What is due. First attempts to tell a client and later ones are told apart: who cannot be reached must not hold up who
@@ -203,17 +206,26 @@ pub async fn claim_due(
         due == Due::TellAgain
     );
     let rows = pool.fetch_all(query).await?;
-    Ok(readable(rows))
+    readable(pool, rows).await
 }
 
-/// A row that this version cannot read is left to its lease: it must not take its neighbours with it.
-fn readable(rows: Vec<Row>) -> Vec<Claimed> {
-    let read = |row: Row| {
-        let id = row.id;
-        let claimed = Claimed::try_from(row);
-        claimed.inspect_err(|error| tracing::error!(command.id = %id, %error, "claimed what cannot be read")).ok()
-    };
-    rows.into_iter().filter_map(read).collect()
+/// A row that this version cannot read must not take its neighbours with it.
+async fn readable(pool: &Pool, rows: Vec<Row>) -> Result<Vec<Claimed>> {
+    let (mut claimed, mut unreadable) = (Vec::with_capacity(rows.len()), Vec::new());
+    for row in rows {
+        let (id, no, lane, token) = (row.id, row.no, row.lane, row.token);
+        match Claimed::try_from(row) {
+            Ok(row) => claimed.push(row),
+            Err(error) => {
+                tracing::error!(command.id = %id, %error, "claimed what cannot be read");
+                unreadable.push((no, lane, token));
+            }
+        }
+    }
+    if !unreadable.is_empty() {
+        leave(pool, &unreadable).await?;
+    }
+    Ok(claimed)
 }
 
 /// What stands under these tokens, wherever it is. Reads the whole table: only after a lost answer of [`claim_due`].
@@ -254,18 +266,41 @@ pub async fn go_alone(pool: &Pool, claim: Claim) -> Result<Option<i16>> {
     Ok(pool.fetch_optional(query).await?.map(|row| row.alone))
 }
 
-/// Gives back a claim with which nothing was done: what was in doubt before it is so after it.
-pub async fn put_back(pool: &Pool, claim: Claim, wait: Duration) -> Result<()> {
+/// Gives back a claim with which nothing was done: what was in doubt before it is so after it. Whoever knocked since is
+/// heard at once.
+pub async fn put_back(pool: &Pool, claimed: &Claimed, wait: Duration) -> Result<()> {
     let query = sqlx::query!(
         "update wakeups
             set token = null, worker = null, lease_until = null,
+                due_at = holdfast_now() + make_interval(secs => case when nudge = $5 then $4::float8 else 0 end),
+                run_at = holdfast_now() + make_interval(secs => case when nudge = $5 then $4::float8 else 0 end)
+          where no = $1 and lane = $2 and token = $3",
+        claimed.no.0,
+        claimed.lane.code(),
+        claimed.token.0,
+        wait.as_secs_f64(),
+        claimed.nudge
+    );
+    pool.execute(query).await?;
+    Ok(())
+}
+
+/// Gives back what this version cannot read: another one may.
+async fn leave(pool: &Pool, claims: &[(i64, i16, i64)]) -> Result<()> {
+    let nos: Vec<i64> = claims.iter().map(|claim| claim.0).collect();
+    let lanes: Vec<i16> = claims.iter().map(|claim| claim.1).collect();
+    let tokens: Vec<i64> = claims.iter().map(|claim| claim.2).collect();
+    let query = sqlx::query!(
+        "update wakeups w
+            set token = null, worker = null, lease_until = null,
                 due_at = holdfast_now() + make_interval(secs => $4),
                 run_at = holdfast_now() + make_interval(secs => $4)
-          where no = $1 and lane = $2 and token = $3",
-        claim.no.0,
-        claim.lane.code(),
-        claim.token.0,
-        wait.as_secs_f64()
+           from unnest($1::bigint[], $2::smallint[], $3::bigint[]) l(no, lane, token)
+          where w.no = l.no and w.lane = l.lane and w.token = l.token",
+        &nos,
+        &lanes,
+        &tokens,
+        UNREADABLE.as_secs_f64()
     );
     pool.execute(query).await?;
     Ok(())

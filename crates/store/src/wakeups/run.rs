@@ -145,7 +145,7 @@ pub async fn note(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
              select no, 1, kind, holdfast_now(), sequence from g where tell order by no
                  -- An earlier state is still owed: whoever sees to it tells this one.
                  on conflict (no, lane) do update
-                set nudge = w.nudge + 1, tries = 0, sequence = excluded.sequence,
+                set nudge = w.nudge + 1, tries = 0, failures = 0, alone = 0, sequence = excluded.sequence,
                     run_at = least(w.run_at, holdfast_now()),
                     due_at = case when w.token is null then holdfast_now() else w.due_at end
            )
@@ -188,7 +188,7 @@ pub async fn wait(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
                     lease_until = null,
                     dirty = 0,
                     failures = case when d.keep then least(w.failures + d.fault, 1000) else 0 end,
-                    alone = case when d.keep then w.alone else 0 end,
+                    alone = case when not d.keep then 0 else greatest(w.alone - (1 - d.fault), 0) end,
                     publishes = 0,
                     status = d.status,
                     step = d.step,
@@ -351,7 +351,7 @@ pub async fn finish(pool: &Pool, worker: WorkerId, lease: Duration, finishes: &[
               order by no
                  -- A callback of an earlier state is still owed: whoever sees to it looks again and tells this one.
                  on conflict (no, lane) do update
-                set nudge = w.nudge + 1, tries = 0, sequence = excluded.sequence,
+                set nudge = w.nudge + 1, tries = 0, failures = 0, alone = 0, sequence = excluded.sequence,
                     run_at = least(w.run_at, holdfast_now()),
                     due_at = case when w.token is null then holdfast_now() else w.due_at end
              returning no, token

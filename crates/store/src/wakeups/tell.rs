@@ -13,6 +13,8 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Told {
     pub hold: Hold,
+    /// Seen at the claim. Whoever knocked since wants an attempt of its own. `None`: this one was good for that too.
+    pub nudge: Option<i32>,
     /// The state that was told, and which attempt of it this was: its place in the trail. None was made: 0.
     pub sequence: i32,
     pub attempt: i16,
@@ -23,14 +25,15 @@ pub struct Told {
     pub wait: Duration,
 }
 
-/// Ends the debt, unless a later state than the one that was told is owed. Not returned: that, or the claim was lost.
+/// Ends the debt, unless a later state than the one that was told is owed, or somebody wants it told again. Not returned:
+/// that, or the claim was lost.
 pub async fn told(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
     let columns = Columns::of(told);
     let query = sqlx::query!(
         r#"with d as (
              select *
-               from unnest($1::bigint[], $2::bigint[], $3::jsonb[], $4::int[], $5::smallint[])
-                 as d(no, token, trail, sequence, attempt)
+               from unnest($1::bigint[], $2::bigint[], $3::jsonb[], $4::int[], $5::smallint[], $6::int[])
+                 as d(no, token, trail, sequence, attempt, nudge)
            ),
            l as materialized (
              select no from wakeups where no = any($1) and lane = 1 order by no for update
@@ -39,6 +42,7 @@ pub async fn told(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
              delete from wakeups w
               using d join l using (no)
               where w.no = d.no and w.lane = 1 and w.token = d.token and w.sequence <= d.sequence
+                and (d.nudge is null or w.nudge = d.nudge)
              returning w.no, w.token, d.sequence, d.attempt, d.trail
            ),
            e as (
@@ -51,6 +55,7 @@ pub async fn told(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
         &columns.trails as &[Json<&[Entry]>],
         &columns.sequences,
         &columns.attempts,
+        &columns.nudges as &[Option<i32>],
     );
     let rows = pool.fetch_all(query).await?;
     Ok(rows.into_iter().map(|row| Hold { no: CommandNo(row.no), token: Token(row.token) }).collect())
@@ -65,8 +70,8 @@ pub async fn tell_again(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
         r#"with d as (
              select *
                from unnest($1::bigint[], $2::bigint[], $3::jsonb[], $4::int[], $5::smallint[],
-                           $6::float8[], $7::smallint[])
-                 as d(no, token, trail, sequence, attempt, wait_s, tries)
+                           $6::float8[], $7::smallint[], $8::int[])
+                 as d(no, token, trail, sequence, attempt, wait_s, tries, nudge)
            ),
            l as materialized (
              select no from wakeups where no = any($1) and lane = 1 order by no for update
@@ -80,11 +85,12 @@ pub async fn tell_again(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
                     failures = 0,
                     alone = 0,
                     publishes = 0,
-                    tries = case when w.sequence = d.sequence then greatest(w.tries, d.tries)
+                    tries = case when w.nudge <> d.nudge then w.tries
+                                 when w.sequence = d.sequence then greatest(w.tries, d.tries)
                                  when w.sequence < d.sequence then d.tries else 0 end,
                     sequence = greatest(w.sequence, d.sequence),
-                    due_at = holdfast_now() + make_interval(secs => case when w.sequence <= d.sequence then d.wait_s else 0 end),
-                    run_at = holdfast_now() + make_interval(secs => case when w.sequence <= d.sequence then d.wait_s else 0 end)
+                    due_at = holdfast_now() + make_interval(secs => case when w.sequence > d.sequence or w.nudge <> d.nudge then 0 else d.wait_s end),
+                    run_at = holdfast_now() + make_interval(secs => case when w.sequence > d.sequence or w.nudge <> d.nudge then 0 else d.wait_s end)
                from d join l using (no)
               where w.no = d.no and w.lane = 1 and w.token = d.token
              returning w.no, d.token, d.sequence, d.attempt, d.trail
@@ -101,6 +107,7 @@ pub async fn tell_again(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
         &columns.attempts,
         &waits,
         &tries,
+        &columns.nudges as &[Option<i32>],
     );
     let rows = pool.fetch_all(query).await?;
     Ok(rows.into_iter().map(|row| Hold { no: CommandNo(row.no), token: Token(row.token) }).collect())
@@ -147,6 +154,7 @@ struct Columns<'a> {
     trails: Vec<Json<&'a [Entry]>>,
     sequences: Vec<i32>,
     attempts: Vec<i16>,
+    nudges: Vec<Option<i32>>,
 }
 
 impl<'a> Columns<'a> {
@@ -158,6 +166,7 @@ impl<'a> Columns<'a> {
             columns.trails.push(Json(told.trail.as_slice()));
             columns.sequences.push(told.sequence);
             columns.attempts.push(told.attempt);
+            columns.nudges.push(told.nudge);
         }
         columns
     }
