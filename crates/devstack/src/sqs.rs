@@ -4,10 +4,15 @@
 //! AWS JSON 1.0 protocol that `aws-sdk-sqs` 1.x uses, accepts any credentials, and keeps
 //! everything in memory: queues live exactly as long as the call.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
 use rustack_sqs_core::{config::SqsConfig, handler::RustackSqsHandler, provider::RustackSqs};
 use rustack_sqs_http::service::{SqsHttpConfig, SqsHttpService};
@@ -31,17 +36,43 @@ const DRAIN: Duration = Duration::from_millis(500);
 /// How long to hold off after a failed `accept`, which is usually a shortage of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Requests by operation, such as `SendMessageBatch`.
+#[derive(Clone, Debug, Default)]
+pub struct Calls(Arc<Mutex<BTreeMap<String, u64>>>);
+
+impl Calls {
+    pub fn get(&self) -> BTreeMap<String, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn count<B>(&self, request: &Request<B>) {
+        let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default();
+        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match calls.get_mut(operation) {
+            Some(count) => *count += 1,
+            None => drop(calls.insert(operation.to_owned(), 1)),
+        }
+    }
+}
+
 /// Serves SQS on `listener` until `stop` is cancelled, then drops all queues and connections.
 ///
 /// Queue URLs carry the listener's own address, so clients need `endpoint_url` and no more.
 ///
 pub async fn serve(listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+    serve_counted(listener, Calls::default(), stop).await
+}
+
+/// The same, and counts what is asked of it.
+pub async fn serve_counted(listener: TcpListener, calls: Calls, stop: CancellationToken) -> anyhow::Result<()> {
     let address = listener.local_addr().context("cannot read the SQS listener's address")?;
     let provider = Arc::new(RustackSqs::new(provider_config(address)));
     let service = SqsHttpService::new(
         Arc::new(RustackSqsHandler::new(Arc::clone(&provider))),
         SqsHttpConfig { skip_signature_validation: true, region: REGION.to_owned(), credential_provider: None },
     );
+    let service = Counted { service, calls };
 
     // Dropping the set aborts its connections, also when this future itself is dropped.
     let mut connections = JoinSet::new();
@@ -79,10 +110,7 @@ pub async fn serve(listener: TcpListener, stop: CancellationToken) -> anyhow::Re
 }
 
 /// An HTTP/1.1 connection over `stream`: keep-alive, and no idle timeout (no timer is set).
-fn connect(
-    stream: TcpStream,
-    service: SqsHttpService<RustackSqsHandler>,
-) -> http1::Connection<TokioIo<TcpStream>, SqsHttpService<RustackSqsHandler>> {
+fn connect(stream: TcpStream, service: Counted) -> http1::Connection<TokioIo<TcpStream>, Counted> {
     // Neither tokio nor hyper turns Nagle's algorithm off.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY on an SQS connection");
@@ -98,5 +126,22 @@ fn provider_config(address: SocketAddr) -> SqsConfig {
         account_id: ACCOUNT_ID.to_owned(),
         host: address.ip().to_string(),
         port: address.port(),
+    }
+}
+
+#[derive(Clone)]
+struct Counted {
+    service: SqsHttpService<RustackSqsHandler>,
+    calls: Calls,
+}
+
+impl Service<Request<Incoming>> for Counted {
+    type Response = <SqsHttpService<RustackSqsHandler> as Service<Request<Incoming>>>::Response;
+    type Error = <SqsHttpService<RustackSqsHandler> as Service<Request<Incoming>>>::Error;
+    type Future = <SqsHttpService<RustackSqsHandler> as Service<Request<Incoming>>>::Future;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.calls.count(&request);
+        self.service.call(request)
     }
 }

@@ -1,0 +1,151 @@
+//! The load generator: closed loop, and open loop whose latencies count from when a request was due.
+
+use crate::mock::{histogram, now_us};
+use anyhow::{Context as _, ensure};
+use bytes::Bytes;
+use hdrhistogram::Histogram;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) api: SocketAddr,
+    pub(crate) api_key: String,
+}
+
+/// What clients saw.
+pub(crate) struct Load {
+    pub(crate) accepted: u64,
+    pub(crate) took: Duration,
+    pub(crate) latencies: Histogram<u64>,
+}
+
+impl Load {
+    pub(crate) fn per_second(&self) -> f64 {
+        self.accepted as f64 / self.took.as_secs_f64()
+    }
+
+    pub(crate) fn ms(&self, quantile: f64) -> f64 {
+        self.latencies.value_at_quantile(quantile) as f64 / 1_000.0
+    }
+}
+
+/// How much.
+#[derive(Clone, Copy)]
+pub(crate) enum Amount {
+    Commands(u64),
+    For(Duration),
+}
+
+/// Each connection submits one command after the other.
+pub(crate) async fn closed(target: &Target, connections: usize, amount: Amount) -> anyhow::Result<Load> {
+    let next = Arc::new(AtomicU64::new(0));
+    let started = Instant::now();
+    let mut clients = JoinSet::new();
+    for _ in 0..connections {
+        let (target, next) = (target.clone(), Arc::clone(&next));
+        clients.spawn(async move {
+            let mut client = Client::connect(&target).await?;
+            let mut latencies = histogram();
+            loop {
+                let n = next.fetch_add(1, Ordering::Relaxed);
+                let over = match amount {
+                    Amount::Commands(count) => n >= count,
+                    Amount::For(time) => started.elapsed() >= time,
+                };
+                if over {
+                    return anyhow::Ok(latencies);
+                }
+                let from = Instant::now();
+                client.submit(n).await?;
+                latencies.saturating_record(from.elapsed().as_micros() as u64);
+            }
+        });
+    }
+    collect(clients, started).await
+}
+
+/// This many commands per second, evenly, whatever the answers.
+pub(crate) async fn open(target: &Target, per_second: u32, time: Duration) -> anyhow::Result<Load> {
+    const CONNECTIONS: usize = 64;
+    let started = Instant::now();
+    let mut clients = JoinSet::new();
+    let mut queues = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let (sender, mut due) = mpsc::unbounded_channel::<(u64, Instant)>();
+        queues.push(sender);
+        let target = target.clone();
+        clients.spawn(async move {
+            let mut client = Client::connect(&target).await?;
+            let mut latencies = histogram();
+            while let Some((n, at)) = due.recv().await {
+                client.submit(n).await?;
+                latencies.saturating_record(at.elapsed().as_micros() as u64);
+            }
+            anyhow::Ok(latencies)
+        });
+    }
+    holdfast_app::pause(Duration::from_millis(200)).await;
+    let from = Instant::now();
+    for n in 0.. {
+        let at = from + Duration::from_secs(n) / per_second;
+        if at.duration_since(from) >= time {
+            break;
+        }
+        tokio::time::sleep_until(at.into()).await;
+        queues[n as usize % CONNECTIONS].send((n, at)).ok();
+    }
+    drop(queues);
+    collect(clients, started).await
+}
+
+async fn collect(mut clients: JoinSet<anyhow::Result<Histogram<u64>>>, started: Instant) -> anyhow::Result<Load> {
+    let mut latencies = histogram();
+    while let Some(client) = clients.join_next().await {
+        latencies.add(client.context("a client died")??).context("add up")?;
+    }
+    Ok(Load { accepted: latencies.len(), took: started.elapsed(), latencies })
+}
+
+/// One connection.
+pub(crate) struct Client {
+    sender: SendRequest<Full<Bytes>>,
+    host: String,
+    authorization: String,
+}
+
+impl Client {
+    pub(crate) async fn connect(target: &Target) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(target.api).await.context("connect to the API")?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.context("speak HTTP")?;
+        tokio::spawn(connection);
+        Ok(Self { sender, host: target.api.to_string(), authorization: format!("Bearer {}", target.api_key) })
+    }
+
+    /// Its id begins with the time, so that the sink can say how long it took.
+    pub(crate) async fn submit(&mut self, n: u64) -> anyhow::Result<()> {
+        let body = format!(r#"{{"transactionId":"b{}-{n}","amount":"1.00","currency":"EUR"}}"#, now_us());
+        let request = Request::post("/api/v1/transactions")
+            .header("host", &self.host)
+            .header("authorization", &self.authorization)
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .context("build a request")?;
+        self.sender.ready().await.context("the connection is gone")?;
+        let response = self.sender.send_request(request).await.context("no answer")?;
+        let status = response.status();
+        let body = response.into_body().collect().await.context("no body")?.to_bytes();
+        ensure!(status == StatusCode::ACCEPTED, "{status}: {}", String::from_utf8_lossy(&body));
+        Ok(())
+    }
+}

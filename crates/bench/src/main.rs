@@ -1,0 +1,113 @@
+//! Measures the release binaries over HTTP: load, third party, callback sink, SQS and Postgres run on the same machine, each
+//! in a process of its own.
+
+mod cost;
+mod load;
+mod mock;
+mod report;
+mod scenarios;
+mod stack;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand, ValueEnum as _};
+use holdfast_app::{shutdown, telemetry};
+use holdfast_devstack::postgres::Postgres;
+use holdfast_devstack::{server, sqs};
+use report::Report;
+use scenarios::Scenario;
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Measures accepting and working, and compares with the targets and with an earlier report.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// What to measure; everything if not given.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    scenarios: Vec<Scenario>,
+    /// How often; the median counts.
+    #[arg(long, env = "RUNS", default_value_t = 3)]
+    runs: usize,
+    /// An earlier report.
+    #[arg(long)]
+    baseline: Option<PathBuf>,
+    /// Where data and logs are kept, and the report is written.
+    #[arg(long, default_value = "target/bench")]
+    home: PathBuf,
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+/// What it starts itself as.
+#[derive(Clone, Subcommand)]
+enum Role {
+    #[command(hide = true)]
+    Sqs { listen: SocketAddr, calls: SocketAddr },
+    #[command(hide = true)]
+    Mock { listen: SocketAddr },
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    telemetry::init("warn");
+    // One thread each: what is measured needs the others.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")?;
+    match arguments.role {
+        Some(Role::Sqs { listen, calls }) => runtime.block_on(serve_sqs(listen, calls)),
+        Some(Role::Mock { listen }) => {
+            runtime.block_on(async { mock::serve(TcpListener::bind(listen).await.context("listen")?).await })
+        }
+        None => runtime.block_on(measure(arguments)),
+    }
+}
+
+async fn serve_sqs(listen: SocketAddr, counted: SocketAddr) -> anyhow::Result<()> {
+    let (calls, stop) = (sqs::Calls::default(), CancellationToken::new());
+    let known = calls.clone();
+    let router = axum_router(move || known.get());
+    server::serve(TcpListener::bind(counted).await.context("listen")?, router, stop.clone())?;
+    sqs::serve_counted(TcpListener::bind(listen).await.context("listen")?, calls, stop).await
+}
+
+fn axum_router(
+    get: impl Fn() -> std::collections::BTreeMap<String, u64> + Clone + Send + Sync + 'static,
+) -> axum::Router {
+    axum::Router::new().route("/", axum::routing::get(move || async move { axum::Json(get()) }))
+}
+
+async fn measure(arguments: Arguments) -> anyhow::Result<()> {
+    let stop = shutdown::on_signal()?;
+    std::fs::create_dir_all(&arguments.home).context("create the home folder")?;
+    let home = arguments.home.canonicalize().context("find the home folder")?;
+    let baseline = match &arguments.baseline {
+        Some(file) => serde_json::from_slice(&std::fs::read(file).context("read the baseline")?)?,
+        None => Value::Null,
+    };
+    let postgres = Postgres::start_fresh(&home, server::free_port(54361).await?).await?;
+    let scenarios = match arguments.scenarios.is_empty() {
+        true => Scenario::value_variants().to_vec(),
+        false => arguments.scenarios,
+    };
+    let mut report = Report::default();
+    let all = async {
+        for no in 0..arguments.runs {
+            for scenario in &scenarios {
+                let measured = scenarios::run(*scenario, &postgres, &home, no).await;
+                report.add(*scenario, measured.with_context(|| format!("measure {scenario:?}"))?);
+            }
+        }
+        anyhow::Ok(())
+    };
+    let measured = stop.run_until_cancelled(all).await;
+    postgres.stop().await.context("stop postgres")?;
+    measured.unwrap_or(Ok(()))?;
+    report.write(&home.join("report.json"), &baseline)?;
+    report.print(&baseline);
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! One API, one worker, and everything that they talk to, each in a process of its own.
+
+use crate::load::Target;
+use crate::mock::{Manners, Seen};
+use anyhow::{Context as _, ensure};
+use bytes::Bytes;
+use holdfast_app::credentials::create_client;
+use holdfast_app::{App, config, pause};
+use holdfast_devstack::postgres::Postgres;
+use holdfast_devstack::settings::{self, REGION, Surroundings};
+use holdfast_devstack::{binaries, queues, server};
+use http::Request;
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1::handshake;
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use sqlx::PgPool;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+pub(crate) struct Stack {
+    pub(crate) target: Target,
+    pub(crate) pool: PgPool,
+    pub(crate) sqs: Child,
+    pub(crate) mock: Child,
+    pub(crate) api: Option<Child>,
+    pub(crate) worker: Option<Child>,
+    sqs_calls: SocketAddr,
+    mock_address: SocketAddr,
+    environment: BTreeMap<String, String>,
+    home: PathBuf,
+}
+
+impl Stack {
+    /// With an empty database and empty queues; neither the API nor the worker runs.
+    pub(crate) async fn start(postgres: &Postgres, home: &Path, name: &str) -> anyhow::Result<Self> {
+        let url = postgres.url(name);
+        holdfast_store::schema::ensure_database(&url).await.context("create the database")?;
+        let (sqs_address, sqs_calls, mock_address, api) = (port().await?, port().await?, port().await?, port().await?);
+        let sqs = role(home, &["sqs", &sqs_address.to_string(), &sqs_calls.to_string()])?;
+        let mock = role(home, &["mock", &mock_address.to_string()])?;
+        listening(sqs_address).await?;
+        listening(mock_address).await?;
+        let client = queues::client(&format!("http://{sqs_address}"), REGION).await;
+        let queues = queues::create(&client, "").await?;
+        let mut environment = settings::environment(&Surroundings {
+            database_url: &url,
+            sqs_url: &format!("http://{sqs_address}"),
+            sandbox_url: &format!("http://{mock_address}"),
+            api_port: api.port(),
+            queues: &queues,
+        });
+        environment.insert("RUST_LOG".to_owned(), "warn".to_owned());
+        let app = App::new(config::from_pairs(environment.clone())?, "holdfast-bench").await?;
+        holdfast_store::schema::migrate(&app.pool).await.context("migrate")?;
+        let sink = format!("http://{mock_address}/sink");
+        let client = create_client(&app, "bench", Some(&sink)).await?.context("the name is free")?;
+        Ok(Self {
+            target: Target { api, api_key: client.api_key },
+            pool: app.pool.connections().clone(),
+            sqs,
+            mock,
+            api: None,
+            worker: None,
+            sqs_calls,
+            mock_address,
+            environment,
+            home: home.to_owned(),
+        })
+    }
+
+    pub(crate) async fn start_api(&mut self) -> anyhow::Result<()> {
+        self.api = Some(binaries::start("holdfast-api", &self.environment, &self.home.join("api.log"))?);
+        listening(self.target.api).await?;
+        while request::<serde_json::Value>(self.target.api, "GET", "/readyz", "").await.is_err() {
+            pause(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn start_worker(&mut self) -> anyhow::Result<()> {
+        self.worker = Some(binaries::start("holdfast-worker", &self.environment, &self.home.join("worker.log"))?);
+        Ok(())
+    }
+
+    pub(crate) async fn manners(&self, manners: Manners) -> anyhow::Result<()> {
+        send(self.mock_address, "PUT", "/manners", &serde_json::to_string(&manners)?).await.map(drop)
+    }
+
+    pub(crate) async fn seen(&self) -> anyhow::Result<Seen> {
+        request(self.mock_address, "GET", "/seen", "").await
+    }
+
+    /// Until the sink knows of so many completed commands.
+    pub(crate) async fn completed(&self, count: u64, patience: Duration) -> anyhow::Result<Seen> {
+        let wait = async {
+            loop {
+                let seen = self.seen().await?;
+                if seen.completed >= count {
+                    return anyhow::Ok(seen);
+                }
+                pause(Duration::from_millis(50)).await;
+            }
+        };
+        match tokio::time::timeout(patience, wait).await {
+            Ok(seen) => seen,
+            Err(_elapsed) => anyhow::bail!("{} of {count} are completed", self.seen().await?.completed),
+        }
+    }
+
+    /// Requests to SQS by operation.
+    pub(crate) async fn sqs_calls(&self) -> anyhow::Result<BTreeMap<String, u64>> {
+        request(self.sqs_calls, "GET", "/", "").await
+    }
+
+    pub(crate) async fn end(mut self) -> anyhow::Result<()> {
+        for child in [&mut self.worker, &mut self.api].into_iter().flatten() {
+            binaries::stop(child, Duration::from_secs(10)).await?;
+        }
+        self.pool.close().await;
+        self.sqs.kill().await.context("end the emulator")?;
+        self.mock.kill().await.context("end the mock")
+    }
+}
+
+/// This program in another role.
+fn role(home: &Path, arguments: &[&str]) -> anyhow::Result<Child> {
+    let log = std::fs::File::options().create(true).append(true).open(home.join("roles.log")).context("open a log")?;
+    let program = std::env::current_exe().context("find this program")?;
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0).kill_on_drop(true);
+    command.spawn().context("start a role")
+}
+
+async fn port() -> anyhow::Result<SocketAddr> {
+    Ok(SocketAddr::from(([127, 0, 0, 1], server::free_port(0).await?)))
+}
+
+async fn listening(address: SocketAddr) -> anyhow::Result<()> {
+    for _ in 0..500 {
+        if TcpStream::connect(address).await.is_ok() {
+            return Ok(());
+        }
+        pause(Duration::from_millis(20)).await;
+    }
+    anyhow::bail!("nobody listens on {address}")
+}
+
+async fn request<T: DeserializeOwned>(address: SocketAddr, method: &str, path: &str, body: &str) -> anyhow::Result<T> {
+    let answer = send(address, method, path, body).await?;
+    serde_json::from_slice(&answer).context("read the answer")
+}
+
+async fn send(address: SocketAddr, method: &str, path: &str, body: &str) -> anyhow::Result<Bytes> {
+    let stream = TcpStream::connect(address).await.context("connect")?;
+    let (mut sender, connection) = handshake(TokioIo::new(stream)).await.context("speak HTTP")?;
+    tokio::spawn(connection);
+    let body = Full::new(Bytes::from(body.to_owned()));
+    let request = Request::builder().method(method).uri(path).header("host", address.to_string()).body(body)?;
+    let response = sender.send_request(request).await.context("no answer")?;
+    ensure!(response.status().is_success(), "{method} {path}: {}", response.status());
+    Ok(response.into_body().collect().await.context("no body")?.to_bytes())
+}
