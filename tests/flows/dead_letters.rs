@@ -109,3 +109,22 @@ async fn what_only_the_journal_knew_is_not_discarded_by_mistake() {
     eventually("the journal's reader got it again", || async { (letters(&stack).await == 2).then_some(()) }).await;
     assert_eq!(run(&["dlq", "discard", "--force"]).await, "1 discarded\n");
 }
+
+#[tokio::test]
+async fn a_dead_letter_says_that_nobody_will_come_for_its_command() {
+    let mut stack = Stack::with(Options::default()).await;
+    let submission = stack.submit("t", "1.00").await;
+    let sql = "update wakeups set due_at = holdfast_now() + interval '15 min', publishes = 9";
+    sqlx::query(sql).execute(&stack.pool).await.expect("published often, in vain");
+    let id = submission.id.parse().expect("an id");
+    let message = message::nudge(CommandNo(1), id, Kind::Transaction, holdfast_domain::Lane::Run);
+    to_the_dead(&stack, &serde_json::to_string(&message).expect("serialises")).await;
+    // Its own first message is not received.
+    stack.start_worker_with(&[("HOLDFAST_QUEUES", "refunds,dead-letters")]);
+    eventually("it is due", || async {
+        let sql = "select count(*) from wakeups where due_at <= holdfast_now() + interval '1 min'";
+        let due: i64 = sqlx::query_scalar(sql).fetch_one(&stack.pool).await.expect("look");
+        (due == 1).then_some(())
+    })
+    .await;
+}

@@ -5,8 +5,8 @@ use crate::statements::persist;
 use anyhow::Context as _;
 use holdfast_domain::{Kind, message};
 use holdfast_queue::{Handler, Message, Slot, Verdict};
-use holdfast_store::commands;
 use holdfast_store::dead_letters::{self, DeadLetter};
+use holdfast_store::{commands, wakeups};
 use std::sync::Arc;
 
 /// The consumer's handler for the dead letters of one kind.
@@ -47,6 +47,10 @@ impl Graveyard {
         };
         let pool = &self.engine.app.pool;
         persist(|| dead_letters::store(pool, letter())).await.context("store the dead letter")?;
+        if let Some(id) = command {
+            // Its message is here, and the relay may have meant to look much later.
+            persist(|| wakeups::hasten(pool, id)).await.context("have the relay look")?;
+        }
         let Some(command) = read.ok().and_then(|event| event.data.command) else { return Ok(()) };
         let ids = [command.id];
         let known = persist(|| commands::known(pool, &ids)).await.context("look for the command")?.0;

@@ -36,6 +36,9 @@ const PARK_AFTER: i16 = 3;
 const FIRST_FAULT: Duration = Duration::from_secs(5);
 const FAULT_CAP: Duration = Duration::from_secs(300);
 
+/// How soon a suspect comes back for which there was no room.
+const NO_ROOM: Duration = Duration::from_millis(500);
+
 /// Longest wait until everybody else is done; never more than a third of the lease.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -107,7 +110,7 @@ pub async fn admit(engine: &Engine, claimed: &Claimed, pass: Arc<Pass>, slot: Sl
     drop((pass, slot));
     let pool = &engine.app.pool;
     let Some(pass) = engine.company.suspect(claimed.failures, PATIENCE.min(engine.lease() / 3)).await else {
-        wakeups::put_back(pool, claimed, jittered(FIRST_FAULT, random())).await.context("put a suspect back")?;
+        wakeups::put_back(pool, claimed, jittered(NO_ROOM, random())).await.context("put a suspect back")?;
         return Ok(Carry::Nothing);
     };
     let is_alone = matches!(pass, Pass::Alone { .. });

@@ -28,6 +28,9 @@ enum Command {
     },
     /// Runs a command against a private Postgres and SQS, and exits with its status.
     Run {
+        /// Creates the queues too, and gives the command all settings of the binaries.
+        #[arg(long)]
+        settings: bool,
         #[arg(trailing_var_arg = true, required = true)]
         command: Vec<String>,
     },
@@ -43,8 +46,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Up { fresh: false } => up::up(&home, &stop).await.map(|()| ExitCode::SUCCESS),
         Command::Up { fresh: true } => up::up_fresh(&home, &stop).await.map(|()| ExitCode::SUCCESS),
-        Command::Run { command } => {
-            let status = up::run(&home, &command, &stop).await?;
+        Command::Run { settings, command } => {
+            let status = up::run(&home, settings, &command, &stop).await?;
             Ok(ExitCode::from(u8::try_from(status).unwrap_or(1)))
         }
     }

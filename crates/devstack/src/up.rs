@@ -92,11 +92,18 @@ fn given(home: &Path, name: &str) -> Option<String> {
 }
 
 /// Runs a command against the services, for the tests. Answers its exit status.
-pub async fn run(home: &Path, command: &[String], stop: &CancellationToken) -> anyhow::Result<i32> {
+pub async fn run(
+    home: &Path,
+    with_settings: bool,
+    command: &[String],
+    stop: &CancellationToken,
+) -> anyhow::Result<i32> {
     let services = Services::start_fresh(home, stop).await?;
+    let settings = if with_settings { settings_of(&services).await? } else { BTreeMap::new() };
     let (program, arguments) = command.split_first().context("which command?")?;
     let mut child = Command::new(program)
         .args(arguments)
+        .envs(settings)
         .env("DATABASE_URL", &services.database_url)
         .env("AWS_ENDPOINT_URL_SQS", &services.sqs_url)
         .env("AWS_REGION", REGION)
@@ -114,6 +121,19 @@ pub async fn run(home: &Path, command: &[String], stop: &CancellationToken) -> a
     };
     services.stop().await?;
     Ok(status)
+}
+
+/// The partners are nowhere, and the API has any port: whoever runs the binaries says where.
+async fn settings_of(services: &Services) -> anyhow::Result<BTreeMap<String, String>> {
+    let sqs = queues::client(&services.sqs_url, REGION).await;
+    let queues = queues::create(&sqs, "").await?;
+    Ok(settings::environment(&Surroundings {
+        database_url: &services.database_url,
+        sqs_url: &services.sqs_url,
+        sandbox_url: "http://127.0.0.1:9",
+        api_port: 0,
+        queues: &queues,
+    }))
 }
 
 /// Starts everything, shows it at work, and stays until `stop`. Goes on with the data of earlier runs.

@@ -43,6 +43,20 @@ pub async fn mark_published(pool: &Pool, marked: &[Marked], quiet: Duration) -> 
     Ok(updated.rows_affected())
 }
 
+/// Has the relay look at what is owed of a command whose message is known to be gone, as soon as it may run. A claim that
+/// stands is left alone: its holder says when to look.
+pub async fn hasten(pool: &Pool, command: CommandId) -> Result<()> {
+    let query = sqlx::query!(
+        "update wakeups w
+            set due_at = greatest(holdfast_now(), w.run_at)
+           from commands c
+          where c.id = $1 and w.no = c.no and w.token is null and w.due_at > greatest(holdfast_now(), w.run_at)",
+        command.0
+    );
+    pool.execute(query).await?;
+    Ok(())
+}
+
 /// A row that somebody must look at.
 #[derive(Clone, Copy, Debug)]
 pub struct Overdue {
