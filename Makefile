@@ -4,7 +4,7 @@ export SQLX_OFFLINE := true
 # Tools of the checks, built once, beside the build.
 TOOLS := $(CURDIR)/target/tools
 
-.PHONY: up test chaos check fmt sqlx clean
+.PHONY: up test chaos bench check fmt sqlx clean
 
 # Runs the whole stack in the foreground until Ctrl-C, and shows one command of each kind going all the way.
 up:
@@ -22,6 +22,12 @@ chaos:
 	scripts/install postgres
 	cargo build --workspace --bins
 	target/debug/holdfast-chaos
+
+# Measures the release binaries: RUNS=3, ARGS="--scenarios accept,drain --baseline crates/bench/baseline.json".
+bench:
+	scripts/install postgres
+	cargo build --release --package holdfast-api --package holdfast-worker --package holdfast-bench
+	target/release/holdfast-bench $(ARGS)
 
 # The quick part of it, without services.
 check:

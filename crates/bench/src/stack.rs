@@ -77,7 +77,7 @@ impl Stack {
     pub(crate) async fn start_api(&mut self) -> anyhow::Result<()> {
         self.api = Some(binaries::start("holdfast-api", &self.environment, &self.home.join("api.log"))?);
         listening(self.target.api).await?;
-        while request::<serde_json::Value>(self.target.api, "GET", "/readyz", "").await.is_err() {
+        while send(self.target.api, "GET", "/readyz", "").await.is_err() {
             pause(Duration::from_millis(20)).await;
         }
         Ok(())
