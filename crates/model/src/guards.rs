@@ -14,12 +14,16 @@ pub struct Guards {
     pub wait_is_kept: bool,
     /// 3: tokens never repeat, whatever a failover loses.
     pub tokens_are_unique: bool,
+    /// 3: who was dispossessed cannot write.
+    pub writes_are_fenced: bool,
     /// 13, 18: a whole-command message whose row is missing puts it back.
     pub missing_row_is_put_back: bool,
     /// 9: what was taken over is looked up before anything is created.
     pub takeover_is_doubt: bool,
     /// An unknown outcome is looked up before anything is created again.
     pub unknown_is_looked_up: bool,
+    /// 11: a refusal while an earlier creation is in doubt is no end.
+    pub rejection_is_looked_up: bool,
     /// 7: a claim whose answer was lost ends by itself.
     pub claim_has_deadline: bool,
     /// 12: only what nobody holds is cancelled.
@@ -42,9 +46,11 @@ impl Guards {
         wait_counts_nudges: true,
         wait_is_kept: true,
         tokens_are_unique: true,
+        writes_are_fenced: true,
         missing_row_is_put_back: true,
         takeover_is_doubt: true,
         unknown_is_looked_up: true,
+        rejection_is_looked_up: true,
         claim_has_deadline: true,
         cancel_needs_unclaimed: true,
         end_owes_callback: true,

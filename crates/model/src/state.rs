@@ -12,6 +12,7 @@ pub enum End {
     Open,
     Completed,
     Cancelled,
+    Failed,
 }
 
 /// The command in Postgres, with its wakeup of the lane `run`.
@@ -135,6 +136,8 @@ pub struct Faults {
     pub lost_answer: u8,
     pub unknown: u8,
     pub unavailable: u8,
+    /// The partner refuses a creation because it has an earlier one.
+    pub rejected: u8,
     pub cancel: u8,
     pub failover: u8,
     /// Postgres cannot be reached by the API.
@@ -152,6 +155,8 @@ pub enum Breach {
     Early,
     /// Cancelled, yet the partner has it.
     CancelledYetCreated,
+    /// Failed, yet the partner has it.
+    FailedYetCreated,
     /// A living, punctual holder was dispossessed.
     Stolen,
     /// Two live holders whose token passes.

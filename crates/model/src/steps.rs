@@ -453,7 +453,8 @@ impl Steps<'_> {
     fn carry(&mut self, number: u8, worker: Worker) {
         let from = self.from;
         let go = |at| self.put(from.clone(), number, Some(Worker { at, ..worker }));
-        let mine = from.row.filter(|row| row.is_open() && row.token == worker.token && row.owner > 0);
+        let fenced = |row: &Row| row.token == worker.token || !self.guards().writes_are_fenced;
+        let mine = from.row.filter(|row| row.is_open() && fenced(row) && row.owner > 0);
         let after_lookup = if from.effects > 0 { At::Recording } else { At::Creating };
         match (worker.at, mine) {
             (At::Claimed, _) if worker.heard => self.add((number, "the webhook said completed"), go(At::Finishing)),
@@ -514,7 +515,23 @@ impl Steps<'_> {
             let refused = State { faults, ..go(early(from.clone()), At::WaitingForTry) };
             self.fault((number, "creates, unavailable"), refused);
         }
+        if from.faults.rejected > 0 && from.effects > 0 {
+            let faults = Faults { rejected: from.faults.rejected - 1, ..from.faults };
+            let refused = if self.guards().rejection_is_looked_up {
+                go(early(from.clone()), At::Unknown)
+            } else {
+                self.fail(number)
+            };
+            self.fault((number, "creates, refused: it is there"), State { faults, ..refused });
+        }
         self.add((number, "creates"), go(early(arrived), At::Recording));
+    }
+
+    /// Believes that nothing is there.
+    fn fail(&self, number: u8) -> State {
+        let ended = self.from.row.map(|row| Row { end: End::Failed, owner: 0, touched: true, ..row });
+        let breach = Some(Breach::FailedYetCreated);
+        State { row: ended, tell: Tell::Due, breach, ..self.put(self.from.clone(), number, None) }
     }
 
     fn wait(&mut self, number: u8, worker: Worker, row: Row) {
@@ -524,7 +541,10 @@ impl Steps<'_> {
         }
         let waits = worker.at == At::WaitingForTry && due == Due::Soon;
         let released = Row { owner: 0, due, waits, dirty: false, lease_over: false, touched: true, ..row };
-        let next = self.put(self.with_row(released), number, None);
+        let mut next = self.put(self.with_row(released), number, None);
+        if row.token != worker.token && self.from.holds(row.owner) {
+            next.breach = Some(Breach::Stolen);
+        }
         self.add((number, "waits"), next);
     }
 

@@ -9,6 +9,7 @@ const NONE: Faults = Faults {
     lost_answer: 0,
     unknown: 0,
     unavailable: 0,
+    rejected: 0,
     cancel: 0,
     failover: 0,
     outage: 0,
@@ -24,6 +25,7 @@ fn with_every_guard_nothing_is_broken() {
     let scenarios = [
         Faults { crash: 2, duplicate: 1, ..NONE },
         Faults { unknown: 1, crash: 1, ..NONE },
+        Faults { unknown: 1, rejected: 1, ..NONE },
         Faults { unknown: 1, false_alarm: 1, ..NONE },
         Faults { unavailable: 1, duplicate: 1, ..NONE },
         Faults { false_alarm: 1, duplicate: 1, ..NONE },
@@ -46,7 +48,7 @@ fn with_every_guard_nothing_is_broken() {
 fn without_any_one_guard_something_is_broken() {
     let on = Guards::ON;
     let kill = Faults { crash: 1, ..NONE };
-    let without: [(&str, Guards, Faults); 15] = [
+    let without: [(&str, Guards, Faults); 17] = [
         ("mark_compares", Guards { mark_compares: false, ..on }, Faults { unavailable: 1, ..NONE }),
         ("relay_puts_off_shortly", Guards { relay_puts_off_shortly: false, ..on }, kill),
         ("lease_is_apart", Guards { lease_is_apart: false, ..on }, Faults { duplicate: 1, ..NONE }),
@@ -56,6 +58,11 @@ fn without_any_one_guard_something_is_broken() {
             "tokens_are_unique",
             Guards { tokens_are_unique: false, ..on },
             Faults { failover: 1, false_alarm: 1, ..NONE },
+        ),
+        (
+            "writes_are_fenced",
+            Guards { writes_are_fenced: false, ..on },
+            Faults { unavailable: 1, false_alarm: 1, duplicate: 1, ..NONE },
         ),
         ("missing_row_is_put_back", Guards { missing_row_is_put_back: false, ..on }, Faults { failover: 1, ..NONE }),
         (
@@ -67,6 +74,11 @@ fn without_any_one_guard_something_is_broken() {
             "unknown_is_looked_up",
             Guards { unknown_is_looked_up: false, partner_knows_keys: false, ..on },
             Faults { unknown: 1, ..NONE },
+        ),
+        (
+            "rejection_is_looked_up",
+            Guards { rejection_is_looked_up: false, ..on },
+            Faults { unknown: 1, rejected: 1, ..NONE },
         ),
         ("claim_has_deadline", Guards { claim_has_deadline: false, ..on }, Faults { lost_answer: 1, ..NONE }),
         ("cancel_needs_unclaimed", Guards { cancel_needs_unclaimed: false, ..on }, Faults { cancel: 1, ..NONE }),
