@@ -3,7 +3,7 @@
 use holdfast_domain::progress::Progress;
 use holdfast_domain::status::{Outcome, Step};
 use holdfast_domain::{ClientNo, Command, CommandId, CommandNo, Kind, Lane, Status, Token, WorkerId};
-use holdfast_store::commands::{self, Accepted};
+use holdfast_store::commands::{self, Accepted, Origin};
 use holdfast_store::wakeups::{self, Claim, Claimed, Ended, Finish, Hold, Marked, Note, Told};
 use holdfast_store::{Pool, clients, workers};
 use holdfast_testkit::clock::advance;
@@ -12,6 +12,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 const LEASE: Duration = Duration::from_secs(30);
+const REQUEST: Origin = Origin::Request { publish_within: SOON };
 const SOON: Duration = Duration::from_secs(2);
 const ME: WorkerId = WorkerId(1);
 const OTHER: WorkerId = WorkerId(2);
@@ -44,7 +45,7 @@ async fn database() -> Pool {
 }
 
 async fn accepted(pool: &Pool) -> Accepted {
-    commands::accept(pool, &[&command(1)], SOON).await.expect("accept")[0]
+    commands::accept(pool, &[&command(1)], REQUEST).await.expect("accept")[0]
 }
 
 async fn claim(pool: &Pool, worker: WorkerId, no: CommandNo, token: i64) -> Option<Claimed> {
@@ -187,7 +188,7 @@ async fn the_next_try_keeps_its_time_through_a_takeover() {
 #[tokio::test]
 async fn the_publish_mark_writes_only_what_nobody_has_touched() {
     let pool = database().await;
-    let accepted = commands::accept(&pool, &[&command(1), &command(2)], SOON).await.expect("accept");
+    let accepted = commands::accept(&pool, &[&command(1), &command(2)], REQUEST).await.expect("accept");
     let marks: Vec<_> = accepted.iter().map(|row| Marked { no: row.no, due_at: row.due_at }).collect();
     claim(&pool, ME, accepted[0].no, 1).await.expect("claimed");
     assert_eq!(wakeups::mark_published(&pool, &marks, LEASE).await.expect("mark"), 1);
@@ -285,7 +286,7 @@ async fn batches_in_opposite_orders_do_not_deadlock() {
     let many: Vec<_> = (0..100).map(command).collect();
     let forward: Vec<_> = many.iter().collect();
     let backward: Vec<_> = many.iter().rev().collect();
-    let (a, b) = tokio::join!(commands::accept(&pool, &forward, SOON), commands::accept(&pool, &backward, SOON));
+    let (a, b) = tokio::join!(commands::accept(&pool, &forward, REQUEST), commands::accept(&pool, &backward, REQUEST));
     assert_eq!(a.expect("accept").len() + b.expect("accept").len(), 100);
     let existing = commands::existing(&pool, &many.iter().map(|command| command.id).collect::<Vec<_>>()).await;
     assert_eq!(existing.expect("read").len(), 100);
@@ -295,7 +296,7 @@ async fn batches_in_opposite_orders_do_not_deadlock() {
 async fn happy_path_updates_stay_within_their_page() {
     let pool = database().await;
     let many: Vec<_> = (0..500).map(command).collect();
-    let accepted = commands::accept(&pool, &many.iter().collect::<Vec<_>>(), SOON).await.expect("accept");
+    let accepted = commands::accept(&pool, &many.iter().collect::<Vec<_>>(), REQUEST).await.expect("accept");
     let claims: Vec<_> =
         accepted.iter().map(|row| Claim { no: row.no, lane: Lane::Run, token: Token(row.no.0) }).collect();
     for claims in claims.chunks(50) {
@@ -339,7 +340,7 @@ async fn a_wait_after_a_takeover_does_not_forget_that_something_may_have_been_se
 #[tokio::test]
 async fn a_row_that_this_version_cannot_read_spares_its_neighbours() {
     let pool = database().await;
-    let accepted = commands::accept(&pool, &[&command(1), &command(2), &command(3)], SOON).await.expect("accept");
+    let accepted = commands::accept(&pool, &[&command(1), &command(2), &command(3)], REQUEST).await.expect("accept");
     let newer = [
         "update wakeups set step = 'a newer one' where no = $1",
         r#"update wakeups set progress = '{"partners": [{"partner": "p", "state": "newer", "tries": 0}]}' where no = $1"#,

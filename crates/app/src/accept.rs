@@ -9,7 +9,7 @@ use crate::{App, clock, failpoint};
 use chrono::{DateTime, Utc};
 use holdfast_domain::journal::Entry;
 use holdfast_domain::{Command, CommandId, Status};
-use holdfast_store::commands::{self, Accepted, Existing};
+use holdfast_store::commands::{self, Accepted, Existing, Origin};
 use holdfast_store::wakeups::Marked;
 use holdfast_store::{Error as StoreError, Pool};
 use std::collections::HashMap;
@@ -78,9 +78,10 @@ impl Acceptor {
     /// Drop every clone, then wait for `tasks`: everything accepted has then been handed to SQS, or left to the relay.
     pub fn start(app: &App, journal: Journal, outage: Outage, tasks: &TaskTracker) -> Self {
         let config = &app.config.api;
-        let (timeout, within) = (config.accept_timeout_ms.get(), config.publish_within_ms.get());
+        let (timeout, publish_within) = (config.accept_timeout_ms.get(), config.publish_within_ms.get());
         let pool = app.pool.within(timeout);
-        let batcher = Batcher::start(move |commands| store(pool.clone(), commands, within));
+        let origin = Origin::Request { publish_within };
+        let batcher = Batcher::start(move |commands| store(pool.clone(), commands, origin));
         Self { batcher, publisher: Publisher::start(app, tasks), journal, outage, timeout }
     }
 
@@ -141,14 +142,14 @@ pub(crate) fn is_same(existing: &Existing, command: &Command) -> bool {
 pub(crate) async fn store(
     pool: Pool,
     commands: Arc<Vec<Arc<Command>>>,
-    within: Duration,
+    origin: Origin,
 ) -> Result<Vec<Stored>, StoreError> {
     let rows: Vec<&Command> = commands.iter().map(|command| &**command).collect();
     let started = Instant::now();
-    let accepted = match commands::accept(&pool, &rows, within).await {
+    let accepted = match commands::accept(&pool, &rows, origin).await {
         // A connection that Postgres closed while it was idle: that shows at once. The statement can be repeated safely.
         Err(StoreError::Unavailable(_)) if started.elapsed() < AT_ONCE => {
-            commands::accept(&pool, &rows, within).await?
+            commands::accept(&pool, &rows, origin).await?
         }
         accepted => accepted?,
     };

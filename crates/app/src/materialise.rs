@@ -5,9 +5,9 @@ use crate::batch::{Batcher, Shared};
 use crate::statements::persist;
 use crate::{App, query};
 use holdfast_domain::{Command, CommandId, ServerKey};
+use holdfast_store::commands::Origin;
 use holdfast_store::{Pool, commands};
 use std::sync::Arc;
-use std::time::Duration;
 
 #[derive(Clone)]
 pub struct Materialiser {
@@ -23,7 +23,7 @@ impl Materialiser {
         let batcher = Batcher::start(move |commands: Arc<Vec<Arc<Command>>>| {
             let pool = pool.clone();
             // SQS would hand a message that was left to it out again only after its visibility timeout.
-            let store = move || accept::store(pool.clone(), Arc::clone(&commands), Duration::ZERO);
+            let store = move || accept::store(pool.clone(), Arc::clone(&commands), Origin::Message);
             async move { persist(store).await.map(|(stored, _repeated)| stored) }
         });
         Self { pool: app.pool.clone(), server_key: app.server_key.clone(), batcher }

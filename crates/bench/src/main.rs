@@ -9,6 +9,8 @@ mod scenarios;
 mod stack;
 
 use anyhow::Context as _;
+use axum::routing::get;
+use axum::{Json, Router};
 use clap::{Parser, Subcommand, ValueEnum as _};
 use holdfast_app::{shutdown, telemetry};
 use holdfast_devstack::postgres::Postgres;
@@ -70,15 +72,9 @@ fn main() -> anyhow::Result<()> {
 async fn serve_sqs(listen: SocketAddr, counted: SocketAddr) -> anyhow::Result<()> {
     let (calls, stop) = (sqs::Calls::default(), CancellationToken::new());
     let known = calls.clone();
-    let router = axum_router(move || known.get());
+    let router = Router::new().route("/", get(async move || Json(known.get())));
     server::serve(TcpListener::bind(counted).await.context("listen")?, router, stop.clone())?;
     sqs::serve_counted(TcpListener::bind(listen).await.context("listen")?, calls, stop).await
-}
-
-fn axum_router(
-    get: impl Fn() -> std::collections::BTreeMap<String, u64> + Clone + Send + Sync + 'static,
-) -> axum::Router {
-    axum::Router::new().route("/", axum::routing::get(move || async move { axum::Json(get()) }))
 }
 
 async fn measure(arguments: Arguments) -> anyhow::Result<()> {

@@ -96,7 +96,7 @@ async fn answer(state: Shared, request: Request<Incoming>) -> Result<Response<Fu
             plain(StatusCode::OK, serde_json::to_vec(&seen).unwrap_or_default())
         }
         (&Method::POST, _) => create(&state, &body).await,
-        _ => look_up(&state, path),
+        _ => look_up(&state),
     };
     Ok(response)
 }
@@ -138,7 +138,7 @@ async fn create(state: &Shared, body: &[u8]) -> Response<Full<Bytes>> {
 }
 
 /// Nothing of what was lost is there, and nothing else is asked about.
-fn look_up(state: &Shared, _path: &str) -> Response<Full<Bytes>> {
+fn look_up(state: &Shared) -> Response<Full<Bytes>> {
     state.borrow_mut().seen.lookups += 1;
     plain(StatusCode::NOT_FOUND, "")
 }

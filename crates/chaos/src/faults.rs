@@ -5,6 +5,7 @@ use crate::local::{Binary, INSTANCES};
 use crate::world::World;
 use fastrand::Rng;
 use holdfast_app::pause;
+use holdfast_devstack::gate::Gate;
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -102,37 +103,13 @@ impl Fault {
                 pause(time).await;
                 world.local()?.postgres.recover().await?;
             }
-            Self::CutPostgres(time) => {
-                let gate = &world.local()?.postgres_gate;
-                gate.close();
-                pause(time).await;
-                gate.open();
-            }
-            Self::SilencePostgres(time) => {
-                let gate = &world.local()?.postgres_gate;
-                gate.freeze();
-                pause(time).await;
-                gate.open();
-            }
-            Self::CutSqs(time) => {
-                let gate = &world.local()?.sqs_gate;
-                gate.close();
-                pause(time).await;
-                gate.open();
-            }
-            Self::SilenceSqs(time) => {
-                let gate = &world.local()?.sqs_gate;
-                gate.freeze();
-                pause(time).await;
-                gate.open();
-            }
+            Self::CutPostgres(time) => shut(&[&world.local()?.postgres_gate], Gate::close, time).await,
+            Self::SilencePostgres(time) => shut(&[&world.local()?.postgres_gate], Gate::freeze, time).await,
+            Self::CutSqs(time) => shut(&[&world.local()?.sqs_gate], Gate::close, time).await,
+            Self::SilenceSqs(time) => shut(&[&world.local()?.sqs_gate], Gate::freeze, time).await,
             Self::CutBoth(time) => {
                 let local = world.local()?;
-                local.postgres_gate.close();
-                local.sqs_gate.close();
-                pause(time).await;
-                local.postgres_gate.open();
-                local.sqs_gate.open();
+                shut(&[&local.postgres_gate, &local.sqs_gate], Gate::close, time).await;
             }
             Self::PartnerDown(which, time) => {
                 let all = world.all_partners();
@@ -149,6 +126,12 @@ impl Fault {
         }
         Ok(())
     }
+}
+
+async fn shut(gates: &[&Gate], how: fn(&Gate), time: Duration) {
+    gates.iter().for_each(|gate| how(gate));
+    pause(time).await;
+    gates.iter().for_each(|gate| gate.open());
 }
 
 /// Two rows of faults beside each other, until the time is over; one if the stack is not ours. Answers how often each

@@ -136,7 +136,7 @@ pub struct Faults {
     pub lost_answer: u8,
     pub unknown: u8,
     pub unavailable: u8,
-    /// The partner refuses a creation because it has an earlier one.
+    /// The partner refuses a creation after one that was lost.
     pub rejected: u8,
     pub cancel: u8,
     pub failover: u8,

@@ -34,9 +34,22 @@ pub struct Existing {
     pub created_at: DateTime<Utc>,
 }
 
-/// Inserts commands and their wakeups, due after `publish_within` if nobody claims them before. What is not returned
-/// was there already, and is read with [`existing`]: the same statement would not see it (PROTOCOL 18).
-pub async fn accept(pool: &Pool, commands: &[&Command], publish_within: Duration) -> Result<Vec<Accepted>> {
+/// Where a command comes from that is written down.
+#[derive(Clone, Copy, Debug)]
+pub enum Origin {
+    /// A request. Its wakeup is due after this time if nobody claims it before.
+    Request { publish_within: Duration },
+    /// A message that carried the whole command: a row may have been lost, and a partner may have answered to it.
+    Message,
+}
+
+/// Inserts commands and their wakeups. What is not returned was there already, and is read with [`existing`]: the same
+/// statement would not see it (PROTOCOL 18).
+pub async fn accept(pool: &Pool, commands: &[&Command], origin: Origin) -> Result<Vec<Accepted>> {
+    let (publish_within, from_message) = match origin {
+        Origin::Request { publish_within } => (publish_within, false),
+        Origin::Message => (Duration::ZERO, true),
+    };
     // Sorted, else two APIs that insert the same ids in another order deadlock.
     let mut commands = commands.to_vec();
     commands.sort_by_key(|command| command.id);
@@ -65,7 +78,6 @@ pub async fn accept(pool: &Pool, commands: &[&Command], publish_within: Duration
            w as (
              insert into wakeups (no, lane, kind, status, due_at, nudge)
              select no, 0, kind, 'accepted', holdfast_now() + make_interval(secs => $9),
-                    -- Who writes a row again may have lost the first: a partner may have answered to that.
                     case when $11 then (select least(count(*), 1)::int from partner_updates u where u.command_id = c.id)
                          else 0 end
                from c
@@ -83,7 +95,7 @@ pub async fn accept(pool: &Pool, commands: &[&Command], publish_within: Duration
         &traceparents as &[Option<&str>],
         publish_within.as_secs_f64(),
         &accepted_at as &[Option<DateTime<Utc>>],
-        publish_within.is_zero(),
+        from_message,
     );
     let rows = pool.fetch_all(query).await?;
     let accepted = rows.into_iter().map(|row| Accepted {

@@ -188,6 +188,7 @@ pub async fn wait(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
                     lease_until = null,
                     dirty = 0,
                     failures = case when d.keep then least(w.failures + d.fault, 1000) else 0 end,
+                    -- Who ran alone was counted when it was claimed; what was no fault of its own is taken back.
                     alone = case when not d.keep then 0 else greatest(w.alone - (1 - d.fault), 0) end,
                     publishes = 0,
                     status = d.status,
