@@ -1,11 +1,12 @@
 //! Single statements against a real database: the guards that the protocol rests on.
 
+use holdfast_domain::journal::Update;
 use holdfast_domain::progress::Progress;
 use holdfast_domain::status::{Outcome, Step};
 use holdfast_domain::{ClientNo, Command, CommandId, CommandNo, Kind, Lane, Status, Token, WorkerId};
 use holdfast_store::commands::{self, Accepted, Origin};
 use holdfast_store::wakeups::{self, Claim, Claimed, Ended, Finish, Hold, Marked, Note, Told};
-use holdfast_store::{Pool, clients, workers};
+use holdfast_store::{Pool, clients, partner_updates, schema, workers};
 use holdfast_testkit::clock::advance;
 use holdfast_testkit::database_alone;
 use std::time::Duration;
@@ -203,10 +204,13 @@ async fn the_relay_takes_over_expired_claims_and_leaves_living_ones() {
     let no = accepted(&pool).await.no;
     claim(&pool, ME, no, 1).await.expect("claimed");
     advance(pool.connections(), SOON * 2).await;
-    assert!(wakeups::take_overdue(&pool, Duration::ZERO, 10).await.expect("take").is_empty());
+    assert!(wakeups::take_overdue(&pool, Lane::Run, Duration::ZERO, 10).await.expect("take").is_empty());
     advance(pool.connections(), LEASE).await;
-    assert_eq!(wakeups::take_overdue(&pool, Duration::ZERO, 10).await.expect("take").len(), 1);
-    assert!(wakeups::take_overdue(&pool, Duration::ZERO, 10).await.expect("take").is_empty(), "once per 30 s");
+    assert_eq!(wakeups::take_overdue(&pool, Lane::Run, Duration::ZERO, 10).await.expect("take").len(), 1);
+    assert!(
+        wakeups::take_overdue(&pool, Lane::Run, Duration::ZERO, 10).await.expect("take").is_empty(),
+        "once per 30 s"
+    );
     assert!(claim(&pool, OTHER, no, 2).await.expect("claimable").taken_over);
 }
 
@@ -363,4 +367,52 @@ async fn a_cancel_that_has_seen_an_older_row_looks_again() {
     // What was recorded meanwhile may not be visible to its statement.
     assert!(!wakeups::cancel(&pool, no, 0, false).await.expect("cancel"));
     assert!(wakeups::cancel(&pool, no, 1, false).await.expect("cancel"));
+}
+
+#[tokio::test]
+async fn a_migration_that_was_given_up_half_way_is_done_again() {
+    let pool = database_alone().await;
+    let built = "select count(*) from pg_index i join pg_class c on c.oid = i.indexrelid
+                  where c.relname = 'wakeups_due_idx' and indisvalid";
+    let count = async || sqlx::query_scalar::<_, i64>(built).fetch_one(pool.connections()).await.expect("count");
+    // Built, but not noted as done: killed in between. Then not even usable: given up while it was built.
+    for broken in ["select 1", "update pg_index set indisvalid = false where indexrelid = 'wakeups_due_idx'::regclass"]
+    {
+        sqlx::query("delete from _sqlx_migrations where version >= 8")
+            .execute(pool.connections())
+            .await
+            .expect("forget");
+        sqlx::query(broken).execute(pool.connections()).await.expect("break");
+        assert!(matches!(schema::check(&pool).await, Err(schema::SchemaError::Older { .. })));
+        schema::migrate(&pool).await.expect("migrate");
+        schema::check(&pool).await.expect("as it was");
+        assert_eq!(count().await, 1);
+    }
+}
+
+#[tokio::test]
+async fn two_who_migrate_at_once_take_turns() {
+    let pool = database_alone().await;
+    sqlx::query("delete from _sqlx_migrations where version >= 8").execute(pool.connections()).await.expect("forget");
+    let (one, other) = tokio::join!(schema::migrate(&pool), schema::migrate(&pool));
+    one.and(other).expect("both are content");
+}
+
+#[tokio::test]
+async fn what_a_partner_said_before_a_time_is_not_its_word_since() {
+    let pool = database().await;
+    let Accepted { id, created_at, .. } = accepted(&pool).await;
+    let update = Update {
+        partner: "p".to_owned(),
+        event_id: "e".to_owned(),
+        command: id,
+        status: Status::Failed,
+        reason: None,
+        received_at: None,
+    };
+    partner_updates::store(&pool, &update, None).await.expect("store");
+    let word = async |since| partner_updates::final_word(&pool, "p", id, since).await.expect("read");
+    let first = word(Some(created_at)).await.expect("since it was accepted");
+    assert!(word(None).await.is_some());
+    assert!(word(Some(first.received_at)).await.is_none());
 }

@@ -101,6 +101,23 @@ async fn an_early_webhook_is_joined_later() {
 }
 
 #[tokio::test]
+async fn of_two_words_before_the_end_the_first_counts_and_the_other_is_shown() {
+    let script = Script::new([Line::LookUp(404, ""), Line::Create(201, PENDING)]);
+    let mut stack = Stack::with(Options { partner: Some(script.router()), ..Options::default() }).await;
+    let submission = stack.submit("t", "1.00").await;
+    let now = database_time(&stack).await;
+    assert_eq!(deliver(&stack, "evt_1", now, &completed(&submission.id)).await, StatusCode::OK);
+    let failed = json!({ "id": submission.id, "status": "failed", "reason": "no" }).to_string();
+    assert_eq!(deliver(&stack, "evt_2", now, &failed).await, StatusCode::OK);
+    assert_eq!(stack.cli(&["attention", "list"]).await, "", "it has not ended");
+    stack.start_worker();
+    assert_eq!(stack.settled(&submission).await["status"], "completed");
+    let listed = stack.cli(&["attention", "list"]).await;
+    let shown = "processor says failed (event evt_2), but it was completed";
+    assert!(listed.contains(&submission.id) && listed.contains(shown), "{listed}");
+}
+
+#[tokio::test]
 async fn a_late_webhook_takes_up_what_was_parked() {
     let stack = undecided(&[("HOLDFAST__PARTNERS__PROCESSOR__SETTLE_WITHIN_MS", "100")]).await;
     let submission = stack.submit("t", "1.00").await;

@@ -1,11 +1,12 @@
 //! What every request handler has.
 
 use crate::error::Problem;
+use anyhow::Context as _;
 use axum::extract::{self, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use holdfast_app::accept::Acceptor;
-use holdfast_app::endpoint::{self, Deliverer};
+use holdfast_app::endpoint::{self, Deliverer, HttpClient};
 use holdfast_app::journal::Journal;
 use holdfast_app::keys::Keys;
 use holdfast_app::outage::Outage;
@@ -42,7 +43,7 @@ impl State {
         watch(&app, outage.clone())?;
         Ok(Self {
             webhooks: Webhooks::new(&app, journal.clone(), outage.clone())?,
-            deliverer: endpoint::deliverer(&app)?,
+            deliverer: endpoint::deliverer(&app, HttpClient::build().context("build the client for callbacks")?),
             acceptor: Acceptor::start(&app, journal, outage.clone(), &tasks),
             keys: Keys::new(&app, outage.clone()),
             watch: Watch::start(app.clone(), stop.clone()),

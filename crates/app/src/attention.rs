@@ -2,6 +2,7 @@
 
 use crate::{App, endpoint, query};
 use anyhow::{Context as _, ensure};
+use chrono::{DateTime, Utc};
 use holdfast_domain::Status;
 use holdfast_domain::progress::{PartnerState, Progress};
 use holdfast_domain::status::Step;
@@ -13,7 +14,7 @@ use holdfast_store::operator::Operator;
 /// is created again. `false`: it is no longer parked as it was seen.
 pub async fn retry(app: &App, parked: &Parked, operator: Operator<'_>) -> anyhow::Result<bool> {
     let mut progress = parked.progress.clone();
-    let step = if doubt_next(&mut progress) { Step::Submit } else { Step::Record };
+    let step = if doubt_next(&mut progress, parked.since) { Step::Submit } else { Step::Record };
     attention::take_up(&app.pool, parked, step, &progress, operator).await.context("take up the command")
 }
 
@@ -38,7 +39,7 @@ pub async fn resolve(
 }
 
 /// The partner that was not done with it begins anew, in doubt. `false`: none was asked yet.
-fn doubt_next(progress: &mut Progress) -> bool {
+fn doubt_next(progress: &mut Progress, parked: DateTime<Utc>) -> bool {
     let next = progress.partners.iter_mut().find(|partner| partner.state != PartnerState::Completed);
     let Some(partner) = next else { return !progress.partners.is_empty() };
     partner.state = PartnerState::Unknown;
@@ -47,5 +48,6 @@ fn doubt_next(progress: &mut Progress) -> bool {
     (partner.rejected, partner.expired, partner.announced) = (false, false, false);
     partner.detail = None;
     partner.asking_since = None;
+    partner.heard_until = Some(parked);
     true
 }

@@ -5,12 +5,19 @@ use futures::FutureExt as _;
 use holdfast_store::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-/// Two statements of a kind in flight: one computes while the other waits for the disk.
+/// Statements of a kind in flight …
 const IN_FLIGHT: usize = 2;
 
+/// … where one takes longer than this: it waits for the disk, or for somebody's lock. Else fewer and larger ones are cheaper.
+const ALONE: Duration = Duration::from_millis(2);
+
 const MAX_BATCH: usize = 200;
+
+/// How often everybody else may run before a statement goes.
+const ROUNDS: usize = 2;
 
 /// Callers beyond this many wait before they are even queued.
 const BACKLOG: usize = 4_096;
@@ -81,14 +88,25 @@ where
     F: Future<Output = Result<Vec<O>, Error>>,
 {
     loop {
-        let mut jobs = Vec::new();
-        if receiver.lock().await.recv_many(&mut jobs, max).await == 0 {
+        let mut turn = receiver.lock().await;
+        let jobs = gather(&mut turn, max).await;
+        if jobs.is_empty() {
             return;
         }
         let (items, replies): (Vec<_>, Vec<_>) = jobs.into_iter().map(|job| (job.item, job.reply)).unzip();
         let items = Arc::new(items);
         // A panic would end this loop, and with the last of them the batcher.
-        let ran = AssertUnwindSafe(statement(Arc::clone(&items))).catch_unwind().await;
+        let mut running = std::pin::pin!(AssertUnwindSafe(statement(Arc::clone(&items))).catch_unwind());
+        let ran = match tokio::time::timeout(ALONE, &mut running).await {
+            Ok(ran) => {
+                drop(turn);
+                ran
+            }
+            Err(_slow) => {
+                drop(turn);
+                running.await
+            }
+        };
         match ran.unwrap_or_else(|_panic| Err(Error::Unavailable(holdfast_store::error::worker_crashed()))) {
             Ok(outputs) => {
                 debug_assert_eq!(outputs.len(), replies.len());
@@ -104,6 +122,22 @@ where
             }
         }
     }
+}
+
+/// What has arrived, and what those bring along who can run at this moment: under load that is several times as much, alone
+/// it costs nothing.
+async fn gather<T>(receiver: &mut mpsc::Receiver<T>, max: usize) -> Vec<T> {
+    let mut jobs = Vec::new();
+    receiver.recv_many(&mut jobs, max).await;
+    for _ in 0..ROUNDS {
+        tokio::task::yield_now().await;
+        while jobs.len() < max
+            && let Ok(job) = receiver.try_recv()
+        {
+            jobs.push(job);
+        }
+    }
+    jobs
 }
 
 async fn one_by_one<I, O, F, S>(items: Arc<Vec<I>>, replies: Vec<oneshot::Sender<Result<O, Shared>>>, statement: &S)

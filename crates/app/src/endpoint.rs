@@ -8,6 +8,7 @@ use holdfast_domain::cloud_event::CloudEvent;
 use holdfast_domain::content::Content;
 use holdfast_domain::trail::Answer;
 use holdfast_partners::callback::Callback;
+
 use holdfast_partners::signature::show_secret;
 use holdfast_store::clients::CallbackEndpoint;
 use holdfast_store::{Error, clients};
@@ -15,10 +16,11 @@ use serde::Serialize;
 use url::Url;
 
 pub use holdfast_partners::callback::Deliverer;
+pub use holdfast_partners::http_client::HttpClient;
 
 /// What calls endpoints.
-pub fn deliverer(app: &App) -> anyhow::Result<Deliverer> {
-    Deliverer::new(app.config.callbacks.timeout_ms.get()).context("build the callback client")
+pub fn deliverer(app: &App, client: HttpClient) -> Deliverer {
+    Deliverer::new(app.config.callbacks.timeout_ms.get(), client)
 }
 
 /// The address, if there is one.

@@ -5,7 +5,7 @@ use crate::heartbeat::Life;
 use crate::intake::Intake;
 use crate::materialise::Materialiser;
 use crate::partnership::{self, Partnership, Partnerships};
-use crate::poison::{self, Carry, Company, Pass};
+use crate::poison::{self, Company, Pass};
 use crate::records::Records;
 use crate::run::{Run, Stop};
 use crate::statements::{Ending, Statements, persist};
@@ -17,6 +17,7 @@ use holdfast_domain::status::Outcome;
 use holdfast_domain::trail::Happening;
 use holdfast_domain::{ClientNo, CommandNo, Lane, WorkerId};
 use holdfast_partners::callback::Deliverer;
+use holdfast_partners::http_client::HttpClient;
 use holdfast_queue::{Slot, Slots, Verdict};
 use holdfast_store::Error;
 use holdfast_store::clients::CallbackEndpoint;
@@ -66,14 +67,15 @@ pub struct Held {
 impl Engine {
     pub fn new(app: App, stop: CancellationToken) -> anyhow::Result<Arc<Self>> {
         let config = &app.config;
-        let partnerships = partnership::build(config)?;
+        let client = HttpClient::build().context("build the client for everybody else")?;
+        let partnerships = partnership::build(config, &client)?;
         config.validate_partners()?;
         let (life, intake) = (Arc::new(Life::new().context("draw a worker id")?), Intake::default());
         Ok(Arc::new(Self {
             statements: Statements::start(&app.pool, &life, config.worker.lease_ms.get()),
             records: Records::start(&app.pool),
             materialiser: Materialiser::start(&app),
-            deliverer: endpoint::deliverer(&app)?,
+            deliverer: endpoint::deliverer(&app, client),
             run_slots: Slots::new(config.worker.run_slots),
             tell_slots: Slots::new(config.worker.tell_slots),
             tell_again_slots: Slots::new(config.worker.tell_again_slots),
@@ -165,12 +167,7 @@ impl Engine {
     }
 
     async fn carry_admitted(self: &Arc<Self>, held: Held, slot: Slot) -> anyhow::Result<()> {
-        let Held { claimed, started, pass } = held;
-        let (pass, slot) = match poison::admit(self, &claimed, pass, slot).await? {
-            Carry::Go(pass, slot) => (pass, slot),
-            Carry::Nothing => return Ok(()),
-        };
-        let held = Held { claimed, started, pass };
+        let Some((held, slot)) = poison::admit(self, held, slot).await? else { return Ok(()) };
         match held.claimed.lane {
             Lane::Run => self.run(held, slot).await,
             Lane::Tell => self.tell(held, slot).await,
@@ -195,11 +192,19 @@ impl Engine {
                 Ok(())
             }
             Err(Stop::Lost) => Ok(()),
+            // What was in doubt before is so after, and nobody is to blame.
+            Err(Stop::Fault(error)) if is_outage(&error) && !run.is_sending() => {
+                let (claimed, wait, alone) = (&run.claimed, poison::fault_wait(run.claimed.failures), pass.is_alone());
+                let put_back = || wakeups::put_back(&self.app.pool, claimed, wait, alone);
+                if let Err(error) = persist(put_back).await {
+                    tracing::debug!(%error, "could not put a claim back after an outage, it will lapse");
+                }
+                Err(error)
+            }
             Err(Stop::Fault(error)) => {
                 // Nothing was sent: the next holder need not doubt it. Else the claim is left to lapse.
-                let ended = if is_outage(&error) { Ended::Undone } else { Ended::Badly };
                 let wait = poison::fault_wait(run.claimed.failures);
-                let release = (!run.has_sent()).then(|| Note { ended, ..run.take_note(wait) });
+                let release = (!run.has_sent()).then(|| Note { ended: Ended::Badly, ..run.take_note(wait) });
                 self.leave_for_later(release).await;
                 Err(error)
             }
@@ -270,11 +275,12 @@ impl Engine {
     }
 
     async fn tell(self: &Arc<Self>, held: Held, slot: Slot) -> anyhow::Result<()> {
-        let claimed = held.claimed.clone();
+        let (claimed, alone) = (held.claimed.clone(), held.pass.is_alone());
         let settled = tell::settle(self, Debt::Claimed(Box::new(held)), slot).await;
         if settled.as_ref().is_err_and(is_outage) {
             // Nobody's fault: what is owed is still owed.
-            let put_back = || wakeups::put_back(&self.app.pool, &claimed, Duration::ZERO);
+            let wait = poison::fault_wait(claimed.failures);
+            let put_back = || wakeups::put_back(&self.app.pool, &claimed, wait, alone);
             persist(put_back).await.context("put a debt back")?;
         }
         settled

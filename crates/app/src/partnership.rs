@@ -4,6 +4,7 @@ use crate::circuit::{self, Circuit};
 use crate::config;
 use anyhow::Context as _;
 use holdfast_partners::generic::{Partner, Settings};
+use holdfast_partners::http_client::HttpClient;
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
@@ -17,7 +18,7 @@ pub struct Partnership {
 /// All partners by name.
 pub type Partnerships = BTreeMap<String, Partnership>;
 
-pub fn build(config: &config::Config) -> anyhow::Result<Partnerships> {
+pub fn build(config: &config::Config, client: &HttpClient) -> anyhow::Result<Partnerships> {
     let partnerships = config.partners.iter().map(|(name, terms)| {
         let settings = Settings {
             base_url: terms.base_url.clone(),
@@ -25,7 +26,7 @@ pub fn build(config: &config::Config) -> anyhow::Result<Partnerships> {
             create_timeout: terms.create_timeout_ms.get(),
             lookup_timeout: terms.lookup_timeout_ms.get(),
         };
-        let partner = Partner::new(settings).with_context(|| format!("read partners.{name}"))?;
+        let partner = Partner::new(settings, client.clone()).with_context(|| format!("read partners.{name}"))?;
         let circuit = Circuit::new(circuit::Terms {
             concurrency: terms.concurrency,
             failures: terms.breaker_failures,

@@ -5,7 +5,7 @@
 //! crash is then some suspect's doing, and those that are innocent get through. Who fails on is carried alone in its
 //! process in the end: if that dies too, nobody else is to blame.
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Held};
 use crate::intake::{Closed, Intake};
 use crate::run::random;
 use crate::tell;
@@ -17,10 +17,11 @@ use holdfast_domain::schedule::jittered;
 use holdfast_domain::status::{Outcome, Reason};
 use holdfast_domain::trail::{Entry, Happening};
 use holdfast_queue::Slot;
-use holdfast_store::wakeups::{self, Claim, Claimed, Finish, Told};
-use holdfast_store::{commands, events};
+use holdfast_store::wakeups::{self, Claimed, Finish, Told};
+use holdfast_store::{attention, commands, events};
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, Semaphore};
 
 /// Failures after which a command is a suspect.
@@ -38,9 +39,6 @@ const FAULT_CAP: Duration = Duration::from_secs(300);
 
 /// How soon a suspect comes back for which there was no room.
 const NO_ROOM: Duration = Duration::from_millis(500);
-
-/// Longest wait until everybody else is done; never more than a third of the lease.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Who is being carried in this process.
 pub struct Company {
@@ -80,7 +78,7 @@ impl Company {
     }
 
     /// The more often it has failed, the more room it needs. `None`: there is not enough.
-    async fn suspect(&self, failures: i16, patience: Duration) -> Option<Pass> {
+    async fn suspect(&self, failures: i16) -> Option<Pass> {
         let degree = u32::from((failures - SUSPECT_AFTER).unsigned_abs());
         let room = 1_u32.checked_shl(degree).unwrap_or(SUSPECTS).min(SUSPECTS);
         let suspects = Arc::clone(&self.suspects).try_acquire_many_owned(room).ok()?;
@@ -89,44 +87,63 @@ impl Company {
             return Some(Pass::Few { _guard: guard, _suspects: suspects });
         }
         let closed = self.intake.close();
-        let guard = tokio::time::timeout(patience, Arc::clone(&self.all).write_owned()).await.ok()?;
+        let guard = Arc::clone(&self.all).write_owned().await;
         Some(Pass::Alone { _guard: guard, _suspects: suspects, _closed: closed })
     }
 }
 
-/// What to do with a claim.
-pub enum Carry {
-    Go(Arc<Pass>, Slot),
-    /// It has been seen to.
-    Nothing,
+impl Pass {
+    pub const fn is_alone(&self) -> bool {
+        matches!(self, Self::Alone { .. })
+    }
 }
 
-/// Lets a claim be carried beside others, or as befits a suspect. Parks what has failed too often.
-pub async fn admit(engine: &Engine, claimed: &Claimed, pass: Arc<Pass>, slot: Slot) -> anyhow::Result<Carry> {
-    if claimed.failures < SUSPECT_AFTER {
-        return Ok(Carry::Go(pass, slot));
+/// Lets a claim be carried beside others, or as befits a suspect. Parks what has failed too often. `None`: it has been seen
+/// to.
+pub async fn admit(engine: &Engine, held: Held, slot: Slot) -> anyhow::Result<Option<(Held, Slot)>> {
+    if held.claimed.failures < SUSPECT_AFTER {
+        return Ok(Some((held, slot)));
     }
     // Suspects are counted by themselves. Whoever is alone must not wait for a slot of those who wait for it.
+    let Held { claimed, pass, .. } = held;
     drop((pass, slot));
-    let pool = &engine.app.pool;
-    let Some(pass) = engine.company.suspect(claimed.failures, PATIENCE.min(engine.lease() / 3)).await else {
-        wakeups::put_back(pool, claimed, jittered(NO_ROOM, random())).await.context("put a suspect back")?;
-        return Ok(Carry::Nothing);
-    };
-    let is_alone = matches!(pass, Pass::Alone { .. });
-    let go = Carry::Go(Arc::new(pass), Slot::uncounted());
-    if !is_alone {
-        return Ok(go);
+    let Some(held) = with_room(engine, claimed).await? else { return Ok(None) };
+    if !held.pass.is_alone() {
+        return Ok(Some((held, Slot::uncounted())));
     }
     // Written before it begins: should it take the process with it, this was the last trace.
-    let claim = Claim { no: claimed.no, lane: claimed.lane, token: claimed.token };
-    let alone = wakeups::go_alone(pool, claim).await.context("note that a suspect is carried alone")?;
-    match alone {
-        None => Ok(Carry::Nothing),
-        Some(times) if times > PARK_AFTER => park(engine, claimed).await.map(|()| Carry::Nothing),
+    let claimed = &held.claimed;
+    let alone = wakeups::go_alone(&engine.app.pool, claimed.claim()).await;
+    match alone.context("note that a suspect is carried alone")? {
+        None => Ok(None),
+        Some(times) if times > PARK_AFTER => park(engine, claimed).await.map(|()| None),
         Some(times) => {
             tracing::warn!(command.id = %claimed.id, failures = claimed.failures, times, "carrying a suspect alone");
-            Ok(go)
+            Ok(Some((held, Slot::uncounted())))
+        }
+    }
+}
+
+/// Waits for room. Everybody who is in the way has a claim that ends, so that this does too; our own is renewed meanwhile.
+/// `None`: there is no room, or the claim is lost.
+async fn with_room(engine: &Engine, mut claimed: Claimed) -> anyhow::Result<Option<Held>> {
+    let mut room = pin!(engine.company.suspect(claimed.failures));
+    loop {
+        let pass = match tokio::time::timeout(engine.lease() / 3, &mut room).await {
+            Ok(Some(pass)) => Some(pass),
+            Ok(None) => {
+                let wait = jittered(NO_ROOM, random());
+                wakeups::put_back(&engine.app.pool, &claimed, wait, false).await.context("put a suspect back")?;
+                return Ok(None);
+            }
+            Err(_elapsed) => None,
+        };
+        let started = Instant::now();
+        let renewed = engine.statements.claim(claimed.claim()).await.context("renew the claim of a suspect")?;
+        let Some(renewed) = renewed else { return Ok(None) };
+        claimed = renewed;
+        if let Some(pass) = pass {
+            return Ok(Some(Held { claimed, started, pass: Arc::new(pass) }));
         }
     }
 }
@@ -171,6 +188,8 @@ async fn give_up_telling(engine: &Engine, claimed: &Claimed) -> anyhow::Result<(
     let current = current.context("read the state")?.context("the command of a wakeup exists")?;
     let callback_id = callback_id(claimed.id, current.status, claimed.sequence);
     let why = "its delivery keeps failing on our side".to_owned();
+    let reason = Reason::new("callback_keeps_failing", format!("the client was not told {}: {why}", current.status));
+    attention::open(&engine.app.pool, claimed.no, &reason).await.context("open an item for the operators")?;
     let told = Told {
         hold: claimed.hold(),
         nudge: Some(claimed.nudge),

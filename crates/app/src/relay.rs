@@ -2,7 +2,7 @@
 
 use crate::App;
 use crate::engine::{Engine, Held};
-use holdfast_domain::{Kind, message};
+use holdfast_domain::{Kind, Lane, message};
 use holdfast_queue::{Backoff, Outgoing, Sent, backoff};
 use holdfast_store::Error;
 use holdfast_store::wakeups::{Due, Overdue, claim, claim_due, claimed_under, take_overdue};
@@ -108,16 +108,19 @@ enum Published {
 }
 
 async fn publish_batch(app: &App, by: Duration, limit: i64) -> Result<Published, Error> {
-    let overdue = take_overdue(&app.pool, by, limit).await?;
-    let more = overdue.len() as i64 == limit;
-    let mut by_kind: HashMap<Kind, Vec<Outgoing>> = HashMap::new();
-    for row in overdue {
-        by_kind.entry(row.kind).or_default().push(nudge(row));
-    }
-    let mut failed = false;
-    for (kind, messages) in by_kind {
-        failed |= app.queues.of(kind).send(&messages).await.contains(&Sent::Failed);
-        tracing::debug!(%kind, count = messages.len(), "published overdue wakeups");
+    let (mut more, mut failed) = (false, false);
+    for lane in [Lane::Run, Lane::Tell] {
+        let overdue = take_overdue(&app.pool, lane, by, limit).await?;
+        more |= overdue.len() as i64 == limit;
+        let mut by_kind: HashMap<Kind, Vec<Outgoing>> = HashMap::new();
+        for row in overdue {
+            by_kind.entry(row.kind).or_default().push(nudge(row));
+        }
+        // Before the next are taken: what is taken counts as published.
+        for (kind, messages) in by_kind {
+            failed |= app.queues.of(kind).send(&messages).await.contains(&Sent::Failed);
+            tracing::debug!(%kind, count = messages.len(), "published overdue wakeups");
+        }
     }
     Ok(if failed { Published::Partly } else { Published::All { more } })
 }

@@ -18,8 +18,12 @@ impl Handler for Replay {
     async fn handle(&self, message: Message, _slot: Slot) -> Verdict {
         let written = match serde_json::from_str::<journal::Message>(&message.body) {
             Ok(event) => self.write(&message, event.data).await,
-            // Perhaps a later version wrote it: then one of its workers can read it. The queue keeps it for 14 days.
-            Err(error) => Err(anyhow::Error::new(error).context("read it")),
+            // Perhaps a later version wrote it: then one of its workers can read it. The queue keeps it for 14 days, and
+            // a person should see it before those are over.
+            Err(error) => {
+                let kept = self.keep(&message, (None, None), &error.to_string()).await;
+                Err(anyhow::Error::new(error).context(if kept.is_ok() { "read it" } else { "read or keep it" }))
+            }
         };
         match written {
             Ok(()) => Verdict::Delete,
@@ -55,16 +59,20 @@ impl Replay {
         }
     }
 
-    async fn bury(
-        &self,
-        message: &Message,
-        (command, kind): (CommandId, Option<Kind>),
-        error: &Error,
-    ) -> anyhow::Result<()> {
+    async fn bury(&self, message: &Message, about: (CommandId, Option<Kind>), error: &Error) -> anyhow::Result<()> {
         let cause = &*describe(error);
         tracing::error!(message.id, queue.name = &*message.queue, cause, "journal entry cannot be written, storing it");
+        self.keep(message, (Some(about.0), about.1), cause).await
+    }
+
+    async fn keep(
+        &self,
+        message: &Message,
+        (command, kind): (Option<CommandId>, Option<Kind>),
+        cause: &str,
+    ) -> anyhow::Result<()> {
         let Message { queue, id, body, receive_count, .. } = message;
-        let (command, receive_count) = (Some(command), *receive_count);
+        let receive_count = *receive_count;
         let letter = DeadLetter { queue, message_id: id, body, cause, kind, command, receive_count };
         dead_letters::store(&self.0.app.pool, letter).await.context("store the dead letter")
     }

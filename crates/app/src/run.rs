@@ -48,6 +48,8 @@ pub struct Run<'a> {
     /// The claim before was not released: until a lookup has answered, a creation may stand at the partner.
     doubt: bool,
     sent: bool,
+    /// Under this claim.
+    sending: bool,
     /// Of the last row that was appended to the audit trail.
     sequence: i32,
     next_try: Option<Instant>,
@@ -73,6 +75,7 @@ impl<'a> Run<'a> {
             doubt: claimed.taken_over,
             // Whoever was dispossessed may have sent something without saying so.
             sent: claimed.taken_over,
+            sending: false,
             sequence: claimed.sequence,
             next_try: claimed.next_try_in.map(|wait| Instant::now() + wait),
             started,
@@ -146,6 +149,12 @@ impl<'a> Run<'a> {
     /// A creation is about to leave.
     pub const fn sending(&mut self) {
         self.sent = true;
+        self.sending = true;
+    }
+
+    /// Whether a creation may have left under this claim.
+    pub const fn is_sending(&self) -> bool {
+        self.sending
     }
 
     /// No creation until this has passed, whoever holds the claim then.

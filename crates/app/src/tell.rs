@@ -150,15 +150,15 @@ async fn attempt(engine: &Engine, news: &News) -> anyhow::Result<()> {
     let (Some(url), Some(endpoint)) = (url.and_then(|url| Url::parse(url).ok()), endpoint) else {
         return give_up(engine, news.untold()).await;
     };
+    let entry = match engine.throttle.enter(news.client, &url).await {
+        Ok(entry) => entry,
+        Err(wait) => return again(engine, Told { wait: schedule::jittered(wait, random()), ..news.untold() }).await,
+    };
     if news.started.elapsed() + engine.deliverer.timeout() + MARGIN > engine.lease()
         || engine.was_declared_dead(news.worker)
     {
         return again(engine, news.untold()).await;
     }
-    let entry = match engine.throttle.enter(news.client, &url, Instant::now()) {
-        Ok(entry) => entry,
-        Err(wait) => return again(engine, Told { wait: schedule::jittered(wait, random()), ..news.untold() }).await,
-    };
     let id = callback_id(news.resource.id, news.resource.status, news.sequence);
     let body = body(news, &id).context("write the callback")?;
     let timestamp = news.now().timestamp();
@@ -226,7 +226,7 @@ fn wished(delivery: &Delivery) -> Duration {
 /// Gives a claim back for which there is no slot.
 pub async fn put_back(engine: &Engine, claimed: &Claimed) -> anyhow::Result<()> {
     let wait = schedule::jittered(NO_SLOT, random());
-    wakeups::put_back(&engine.app.pool, claimed, wait).await.context("put a debt back")
+    wakeups::put_back(&engine.app.pool, claimed, wait, false).await.context("put a debt back")
 }
 
 /// No attempt was made.

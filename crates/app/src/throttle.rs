@@ -1,10 +1,11 @@
 //! How many callbacks one client's endpoint gets at once: a slow one must not take all the slots.
 //!
-//! Whoever finds it full books a place in a line that moves as fast as the endpoint answers, so that many owed to a slow
-//! one do not come back all the time.
+//! Whoever finds it full waits if its turn comes soon. Else it books a place in a line that moves as fast as the endpoint
+//! answers, so that many owed to a slow one do not come back all the time.
 
 use holdfast_domain::ClientNo;
 use moka::sync::Cache;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -12,6 +13,12 @@ use url::Url;
 
 /// What is assumed of an endpoint that has not answered yet.
 const FIRST_GUESS: Duration = Duration::from_millis(100);
+
+/// Whose turn is expected within this waits for it …
+const SOON: Duration = Duration::from_millis(100);
+
+/// … but not for longer than this.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Nobody is sent further away than this.
 const FARTHEST: Duration = Duration::from_secs(60);
@@ -30,6 +37,7 @@ pub struct Throttle {
 struct Endpoint {
     permits: Arc<Semaphore>,
     limit: u32,
+    waiting: AtomicU32,
     line: Mutex<Line>,
 }
 
@@ -51,17 +59,17 @@ impl Throttle {
         Self { limit, endpoints: Cache::builder().max_capacity(10_000).time_to_idle(IDLE).build() }
     }
 
-    /// Whether a request could be made now.
+    /// Whether a request could be made soon.
     pub fn has_room(&self, client: ClientNo, url: &Url) -> bool {
-        self.endpoint(client, url).permits.available_permits() > 0
+        self.endpoint(client, url).is_free_soon()
     }
 
-    /// Leave to make a request now, or when to come back.
-    pub fn enter(&self, client: ClientNo, url: &Url, now: Instant) -> Result<Entry, Duration> {
+    /// Leave to make a request, or when to come back.
+    pub async fn enter(&self, client: ClientNo, url: &Url) -> Result<Entry, Duration> {
         let endpoint = self.endpoint(client, url);
-        match Arc::clone(&endpoint.permits).try_acquire_owned() {
-            Ok(permit) => Ok(Entry { endpoint, _permit: permit }),
-            Err(_full) => Err(endpoint.place(now)),
+        match endpoint.permit().await {
+            Some(permit) => Ok(Entry { endpoint, _permit: permit }),
+            None => Err(endpoint.place(Instant::now())),
         }
     }
 
@@ -71,6 +79,7 @@ impl Throttle {
             Arc::new(Endpoint {
                 permits: Arc::new(Semaphore::new(self.limit)),
                 limit: u32::try_from(self.limit).unwrap_or(u32::MAX),
+                waiting: AtomicU32::new(0),
                 line: Mutex::new(Line { takes: FIRST_GUESS, last: None }),
             })
         })
@@ -78,6 +87,27 @@ impl Throttle {
 }
 
 impl Endpoint {
+    fn is_free_soon(&self) -> bool {
+        self.permits.available_permits() > 0 || self.turn() <= SOON
+    }
+
+    /// When those who wait already have been let in, and one more.
+    fn turn(&self) -> Duration {
+        self.line().takes * (self.waiting.load(Ordering::Relaxed) + 1) / self.limit
+    }
+
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Some(permit);
+        }
+        if self.turn() > SOON {
+            return None;
+        }
+        let _waiting = Waiting::begin(&self.waiting);
+        let permit = tokio::time::timeout(PATIENCE, Arc::clone(&self.permits).acquire_owned()).await;
+        permit.ok()?.ok()
+    }
+
     fn place(&self, now: Instant) -> Duration {
         let mut line = self.line();
         let last = line.last.filter(|last| *last > now).unwrap_or(now);
@@ -89,6 +119,22 @@ impl Endpoint {
 
     fn line(&self) -> MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counted as long as it lives.
+struct Waiting<'a>(&'a AtomicU32);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicU32) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -110,33 +156,36 @@ mod tests {
         Url::parse(text).expect("a URL")
     }
 
-    #[test]
-    fn an_endpoint_has_its_limit_whatever_the_path() {
-        let (throttle, now) = (Throttle::new(2), Instant::now());
-        let entries: Vec<_> = ["https://a/1", "https://a/2"].map(|text| throttle.enter(CLIENT, &url(text), now)).into();
-        assert!(entries.iter().all(Result::is_ok));
-        assert!(throttle.enter(CLIENT, &url("https://a/3"), now).is_err());
-        assert!(throttle.has_room(CLIENT, &url("https://b/")), "another host");
-        assert!(throttle.has_room(ClientNo(2), &url("https://a/")), "another client");
-        drop(entries);
-        assert!(throttle.enter(CLIENT, &url("https://a/3"), now).is_ok());
+    #[tokio::test]
+    async fn an_endpoint_has_its_limit_whatever_the_path() {
+        let throttle = Throttle::new(2);
+        let enter = async |client, text| throttle.enter(client, &url(text)).await;
+        let first = enter(CLIENT, "https://a/1").await.expect("room");
+        let second = enter(CLIENT, "https://a/2").await.expect("room");
+        assert!(enter(CLIENT, "https://a/3").await.is_err(), "nobody leaves");
+        assert!(enter(CLIENT, "https://b/").await.is_ok(), "another host");
+        assert!(enter(ClientNo(2), "https://a/").await.is_ok(), "another client");
+        let waits = enter(CLIENT, "https://a/3");
+        let leaves = async { drop((first, second)) };
+        assert!(tokio::join!(waits, leaves).0.is_ok(), "its turn has come");
     }
 
-    #[test]
-    fn the_line_is_as_long_as_the_endpoint_is_slow() {
-        let (throttle, now) = (Throttle::new(1), Instant::now());
+    #[tokio::test]
+    async fn the_line_is_as_long_as_the_endpoint_is_slow() {
+        let throttle = Throttle::new(1);
+        let enter = async || throttle.enter(CLIENT, &url("https://a/")).await;
         for _ in 0..100 {
-            throttle.enter(CLIENT, &url("https://a/"), now).expect("room").leave(Duration::from_secs(1));
+            enter().await.expect("room").leave(Duration::from_secs(1));
         }
-        let _taken = throttle.enter(CLIENT, &url("https://a/"), now).expect("room");
-        let waits =
-            [(); 3].map(|()| throttle.enter(CLIENT, &url("https://a/"), now).err().expect("full").as_secs_f64());
+        let _taken = enter().await.expect("room");
+        assert!(!throttle.has_room(CLIENT, &url("https://a/")));
+        let refused = async || enter().await.err().expect("full").as_secs_f64();
+        let waits = [refused().await, refused().await, refused().await];
         for (wait, expected) in waits.into_iter().zip([2.0, 3.0, 4.0]) {
             assert!((wait - expected).abs() < 0.01, "{waits:?}");
         }
         for _ in 0..1000 {
-            let wait = throttle.enter(CLIENT, &url("https://a/"), now).err().expect("full");
-            assert!(wait <= FARTHEST + Duration::from_secs(1));
+            assert!(refused().await <= (FARTHEST + Duration::from_secs(1)).as_secs_f64());
         }
     }
 }

@@ -89,7 +89,10 @@ impl Webhooks {
                 Err(holdfast_store::Error::Unavailable(_)) => self.outage.report(),
                 Err(error) => return Err(error.into()),
                 Ok(Heard { in_time: false, .. }) => return Err(Error::NotAuthentic),
-                Ok(Heard { nudged, .. }) => return Ok(nudged),
+                Ok(Heard { nudged, .. }) => {
+                    self.outage.wrote();
+                    return Ok(nudged);
+                }
             }
         }
         self.by_queue(update, window).await.map(|()| None)

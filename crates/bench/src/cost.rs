@@ -3,6 +3,7 @@
 use crate::stack::Stack;
 use anyhow::Context as _;
 use serde::Serialize;
+use sqlx::PgPool;
 use std::collections::BTreeMap;
 use std::fs;
 use tokio::process::Child;
@@ -10,12 +11,39 @@ use tokio::process::Child;
 /// Of Linux, for everybody.
 const TICK_MS: u64 = 10;
 
+/// What statements of one text cost.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Statement {
+    pub(crate) calls: f64,
+    pub(crate) rows: f64,
+    pub(crate) plan_us: f64,
+    pub(crate) execute_us: f64,
+}
+
+impl Statement {
+    /// Per command.
+    fn since(self, earlier: Self, commands: f64) -> Self {
+        Self {
+            calls: (self.calls - earlier.calls) / commands,
+            rows: (self.rows - earlier.rows) / commands,
+            plan_us: (self.plan_us - earlier.plan_us) / commands,
+            execute_us: (self.execute_us - earlier.execute_us) / commands,
+        }
+    }
+
+    fn us(&self) -> f64 {
+        self.plan_us + self.execute_us
+    }
+}
+
 /// Counters that only rise.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Meter {
     cpu_ms: BTreeMap<&'static str, u64>,
     rss_mb: BTreeMap<&'static str, f64>,
-    statements: i64,
+    statements: BTreeMap<String, Statement>,
+    transactions: i64,
     wal_bytes: i64,
     sqs_calls: BTreeMap<String, u64>,
 }
@@ -29,6 +57,8 @@ pub(crate) struct Cost {
     /// Of the API, the worker, Postgres and the queue.
     pub(crate) ours_cpu_ms: f64,
     pub(crate) statements: f64,
+    /// Of Postgres, by their text, the dearest first.
+    pub(crate) by_statement: Vec<(String, Statement)>,
     pub(crate) wal_bytes: f64,
     pub(crate) sqs_calls: f64,
     pub(crate) sqs_operations: BTreeMap<String, f64>,
@@ -54,10 +84,11 @@ impl Meter {
         meter.cpu_ms.insert("load", cpu_ms(std::process::id(), false)?);
         let sql = "select pg_backend_pid(), (select sum(xact_commit + xact_rollback)::bigint from pg_stat_database),
                           pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint";
-        let (backend, statements, wal): (i32, i64, i64) = sqlx::query_as(sql).fetch_one(&stack.pool).await?;
+        let (backend, transactions, wal): (i32, i64, i64) = sqlx::query_as(sql).fetch_one(&stack.pool).await?;
         let postmaster = stat(backend as u32)?.parent;
         meter.cpu_ms.insert("postgres", family_cpu_ms(postmaster)?);
-        (meter.statements, meter.wal_bytes) = (statements, wal);
+        (meter.transactions, meter.wal_bytes) = (transactions, wal);
+        meter.statements = statements(&stack.pool).await?;
         meter.sqs_calls = stack.sqs_calls().await?;
         Ok(meter)
     }
@@ -76,16 +107,38 @@ impl Meter {
             .iter()
             .map(|(name, count)| (name.clone(), (count - earlier.sqs_calls.get(name).unwrap_or(&0)) as f64 / commands))
             .collect();
+        let earlier_of = |text: &str| earlier.statements.get(text).copied().unwrap_or_default();
+        let mut by_statement: Vec<_> = self
+            .statements
+            .iter()
+            .map(|(text, now)| (text.clone(), now.since(earlier_of(text), commands)))
+            .filter(|(_, cost)| cost.calls > 0.0)
+            .collect();
+        by_statement.sort_by(|(_, one), (_, other)| other.us().total_cmp(&one.us()));
         Cost {
             ours_cpu_ms: ours.into_iter().filter_map(|name| cpu_ms.get(name)).sum(),
             cpu_ms,
-            statements: (self.statements - earlier.statements) as f64 / commands,
+            statements: (self.transactions - earlier.transactions) as f64 / commands,
+            by_statement,
             wal_bytes: (self.wal_bytes - earlier.wal_bytes) as f64 / commands,
             sqs_calls: sqs_operations.values().sum(),
             sqs_operations,
             rss_mb: self.rss_mb.clone(),
         }
     }
+}
+
+async fn statements(pool: &PgPool) -> anyhow::Result<BTreeMap<String, Statement>> {
+    let sql = r"select regexp_replace(query, '\s+', ' ', 'g'), sum(calls)::float8, sum(rows)::float8,
+                      sum(total_plan_time * 1000)::float8, sum(total_exec_time * 1000)::float8
+                 from pg_stat_statements
+                 join pg_database on oid = dbid
+                where datname = current_database()
+                group by 1";
+    let rows: Vec<(String, f64, f64, f64, f64)> =
+        sqlx::query_as(sql).fetch_all(pool).await.context("read the statements")?;
+    let statement = |(text, calls, rows, plan_us, execute_us)| (text, Statement { calls, rows, plan_us, execute_us });
+    Ok(rows.into_iter().map(statement).collect())
 }
 
 struct Stat {

@@ -1,5 +1,6 @@
 //! The table, and `report.json`.
 
+use crate::cost::Statement;
 use crate::scenarios::{Measured, Scenario};
 use anyhow::Context as _;
 use serde::Serialize;
@@ -40,6 +41,9 @@ const TARGETS: &[Target] = &[
 const fn target(scenario: Scenario, figure: &'static str, what: &'static str, bound: Bound) -> Target {
     Target { scenario, figure, what, bound }
 }
+
+/// Statements of Postgres in the table; the report has them all.
+const LISTED: usize = 8;
 
 /// All runs, by scenario.
 #[derive(Default)]
@@ -109,7 +113,32 @@ impl Report {
                 "{scenario:<14}{}; statements {statements:.2}, WAL {wal:.0} B, SQS calls {sqs:.2}",
                 cpu.join(", ")
             );
+            for (text, Statement { calls, rows, plan_us, execute_us }) in cost.by_statement.iter().take(LISTED) {
+                let text = gist(text);
+                println!(
+                    "    {calls:>6.3} calls {rows:>6.2} rows, plan {plan_us:>6.1}, execute {execute_us:>6.1}  {text}"
+                );
+            }
         }
+    }
+}
+
+/// What a statement writes, or how it begins.
+fn gist(text: &str) -> String {
+    let words: Vec<_> = text.split(' ').collect();
+    let writes: Vec<_> = words
+        .windows(3)
+        .filter_map(|words| match *words {
+            ["insert", "into", table] | ["delete", "from", table] | ["update", table, _] if table != "of" => {
+                Some(format!("{} {}", words[0], table.trim_end_matches('"')))
+            }
+            _ => None,
+        })
+        .filter(|write| write != "update set")
+        .collect();
+    match writes.is_empty() {
+        true => text.chars().take(60).collect(),
+        false => writes.join(", "),
     }
 }
 

@@ -58,6 +58,7 @@ impl Stack {
         environment.insert("RUST_LOG".to_owned(), "warn".to_owned());
         let app = App::new(config::from_pairs(environment.clone())?, "holdfast-bench").await?;
         holdfast_store::schema::migrate(&app.pool).await.context("migrate")?;
+        sqlx::query("create extension pg_stat_statements").execute(app.pool.connections()).await.context("count")?;
         let sink = format!("http://{mock_address}/sink");
         let client = create_client(&app, "bench", Some(&sink)).await?.context("the name is free")?;
         Ok(Self {

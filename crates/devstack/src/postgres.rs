@@ -30,6 +30,7 @@ pub struct Postgres {
     data: PathBuf,
     owner: Option<(Uid, Gid)>,
     port: u16,
+    settings: &'static str,
 }
 
 impl Postgres {
@@ -42,7 +43,12 @@ impl Postgres {
 
     /// The same, without what earlier runs left behind.
     pub async fn start_fresh(home: &Path, port: u16) -> anyhow::Result<Self> {
-        let postgres = Self::of(home, port)?;
+        Self::start_fresh_with(home, port, "").await
+    }
+
+    /// With further lines of `postgresql.conf`.
+    pub async fn start_fresh_with(home: &Path, port: u16, settings: &'static str) -> anyhow::Result<Self> {
+        let postgres = Self { settings, ..Self::of(home, port)? };
         if postgres.is_running().await {
             postgres.stop().await.context("stop the postgres of an earlier run")?;
         }
@@ -69,7 +75,7 @@ impl Postgres {
             None => home.join("postgres"),
             Some(_) => outside(home)?,
         };
-        Ok(Self { bin: bin()?, data, owner, port })
+        Ok(Self { bin: bin()?, data, owner, port, settings: "" })
     }
 
     async fn start_server(&self) -> anyhow::Result<()> {
@@ -81,7 +87,8 @@ impl Postgres {
             // Left over from a devstack that was killed.
             postgres.stop().await.context("stop the postgres of an earlier run")?;
         }
-        fs::write(postgres.data.join("port.conf"), format!("port = {}\n", postgres.port)).context("write the port")?;
+        let settings = format!("port = {}\n{}", postgres.port, postgres.settings);
+        fs::write(postgres.data.join("port.conf"), settings).context("write the settings of this run")?;
         let log = postgres.data.join("postgres.log");
         postgres
             .run("pg_ctl", &["-w", "-t", "60", "-l", &log.to_string_lossy(), "start"])

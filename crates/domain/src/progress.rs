@@ -55,6 +55,9 @@ pub struct PartnerProgress {
     /// The command's time was over while a creation was in doubt: no other follows.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub expired: bool,
+    /// A person has it asked again: what it said by webhook before this was heard, and settled nothing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub heard_until: Option<DateTime<Utc>>,
     /// It told us by webhook how this ended, before anything was sent to it.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub announced: bool,
@@ -112,6 +115,7 @@ impl PartnerProgress {
             lookups: 0,
             was_unknown: false,
             expired: false,
+            heard_until: None,
             announced: false,
             asking_since: None,
             rejected: false,

@@ -1,9 +1,12 @@
 //! Delivery of one signed callback. When to try again is decided elsewhere.
 
 use crate::exchange::{Head, NoAnswer, send_for_status};
-use crate::{Exchange, http_client, signature};
+use crate::http_client::{HttpClient, request, traced};
+use crate::{Exchange, signature};
 use holdfast_domain::cloud_event;
-use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use http::{Method, StatusCode};
+use http_body_util::Full;
 use std::time::Duration;
 use url::Url;
 
@@ -47,14 +50,14 @@ impl Delivery {
 
 #[derive(Clone, Debug)]
 pub struct Deliverer {
-    client: reqwest::Client,
+    client: HttpClient,
     timeout: Duration,
 }
 
 impl Deliverer {
     /// `timeout` covers connecting, the request, and what is read of the answer.
-    pub fn new(timeout: Duration) -> reqwest::Result<Self> {
-        Ok(Self { client: http_client::build()?, timeout })
+    pub const fn new(timeout: Duration, client: HttpClient) -> Self {
+        Self { client, timeout }
     }
 
     /// The longest that [`Self::deliver`] can take.
@@ -66,18 +69,13 @@ impl Deliverer {
     pub async fn deliver(&self, callback: Callback<'_>) -> (Exchange<Delivery>, Option<String>) {
         let Callback { url, secrets, id, timestamp, body, traceparent } = callback;
         let signatures: Vec<_> = secrets.iter().map(|secret| signature::sign(secret, id, timestamp, &body)).collect();
-        let mut request = self
-            .client
-            .post(url.clone())
-            .header("content-type", cloud_event::CONTENT_TYPE)
+        let request = request(Method::POST, url)
+            .header(CONTENT_TYPE, cloud_event::CONTENT_TYPE)
             .header("webhook-id", id)
             .header("webhook-timestamp", timestamp)
-            .header("webhook-signature", signatures.join(" "))
-            .body(body);
-        if let Some(traceparent) = traceparent {
-            request = request.header("traceparent", traceparent);
-        }
-        let exchange = send_for_status(request, self.timeout).await;
+            .header("webhook-signature", signatures.join(" "));
+        let request = traced(request, traceparent).body(Full::new(body.into()));
+        let exchange = send_for_status(&self.client, request, self.timeout).await;
         let Exchange { outcome, http_status, took } = exchange;
         let (outcome, excerpt) = match outcome {
             Ok(Head { status, retry_after, excerpt }) => (Delivery::by(status, retry_after), excerpt),

@@ -1,8 +1,12 @@
 //! One request and what came back, measured and bounded.
 
+use crate::http_client::HttpClient;
+use bytes::{Buf as _, Bytes};
 use http::header::{DATE, RETRY_AFTER};
-use http::{HeaderMap, StatusCode};
-use reqwest::{RequestBuilder, Response};
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper_util::client::legacy;
 use std::time::{Duration, Instant};
 
 /// More than this of an answer is never read.
@@ -36,10 +40,17 @@ pub(crate) enum NoAnswer {
     Lost(String),
 }
 
+/// A request that could be written, or why it could not.
+pub(crate) type Built = http::Result<Request<Full<Bytes>>>;
+
 /// Sends one request under a total deadline that covers the body of the answer too.
-pub(crate) async fn send(request: RequestBuilder, deadline: Duration) -> Exchange<Result<Answer, NoAnswer>> {
+pub(crate) async fn send(
+    client: &HttpClient,
+    request: Built,
+    deadline: Duration,
+) -> Exchange<Result<Answer, NoAnswer>> {
     let started = Instant::now();
-    let outcome = match tokio::time::timeout(deadline, receive(request)).await {
+    let outcome = match tokio::time::timeout(deadline, Box::pin(receive(client, request))).await {
         Ok(outcome) => outcome,
         Err(_elapsed) => Err(NoAnswer::Lost(format!("no answer within {} ms", deadline.as_millis()))),
     };
@@ -58,9 +69,13 @@ pub(crate) struct Head {
 
 /// Like [`send`], for an answer whose status says everything. Of its body is read what comes quickly, so that the
 /// connection can be used again; whether it is whole does not matter. `took` is the time to the status.
-pub(crate) async fn send_for_status(request: RequestBuilder, deadline: Duration) -> Exchange<Result<Head, NoAnswer>> {
+pub(crate) async fn send_for_status(
+    client: &HttpClient,
+    request: Built,
+    deadline: Duration,
+) -> Exchange<Result<Head, NoAnswer>> {
     let started = Instant::now();
-    let sent = tokio::time::timeout(deadline, request.send()).await;
+    let sent = tokio::time::timeout(deadline, Box::pin(begin(client, request))).await;
     let took = started.elapsed();
     let outcome = match sent {
         Ok(Ok(mut response)) => {
@@ -71,7 +86,7 @@ pub(crate) async fn send_for_status(request: RequestBuilder, deadline: Duration)
             let excerpt = tame(&String::from_utf8_lossy(&body));
             Ok(Head { status, retry_after, excerpt: (!excerpt.is_empty()).then_some(excerpt) })
         }
-        Ok(Err(error)) => Err(no_answer(&error)),
+        Ok(Err(error)) => Err(error),
         Err(_elapsed) => Err(NoAnswer::Lost(format!("no answer within {} ms", deadline.as_millis()))),
     };
     let http_status = outcome.as_ref().ok().map(|head| head.status.as_u16());
@@ -89,15 +104,20 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(then.duration_since(now).unwrap_or_default())
 }
 
-fn no_answer(error: &reqwest::Error) -> NoAnswer {
+fn no_answer(error: &legacy::Error) -> NoAnswer {
     match error.is_connect() {
         true => NoAnswer::NotSent(cause(error)),
         false => NoAnswer::Lost(cause(error)),
     }
 }
 
-async fn receive(request: RequestBuilder) -> Result<Answer, NoAnswer> {
-    let mut response = request.send().await.map_err(|error| no_answer(&error))?;
+async fn begin(client: &HttpClient, request: Built) -> Result<Response<Incoming>, NoAnswer> {
+    let request = request.map_err(|error| NoAnswer::NotSent(cause(&error)))?;
+    client.send(request).await.map_err(|error| no_answer(&error))
+}
+
+async fn receive(client: &HttpClient, request: Built) -> Result<Answer, NoAnswer> {
+    let mut response = begin(client, request).await?;
     let status = response.status();
     let mut body = Vec::new();
     read(&mut response, &mut body).await.map_err(|error| NoAnswer::Lost(cause(&error)))?;
@@ -105,9 +125,10 @@ async fn receive(request: RequestBuilder) -> Result<Answer, NoAnswer> {
 }
 
 /// Reads up to the limit. What has arrived is in `body` also when this is given up.
-async fn read(response: &mut Response, body: &mut Vec<u8>) -> reqwest::Result<()> {
-    while let Some(chunk) = response.chunk().await? {
-        body.extend_from_slice(&chunk[..chunk.len().min(MAX_ANSWER_BYTES - body.len())]);
+async fn read(response: &mut Response<Incoming>, body: &mut Vec<u8>) -> hyper::Result<()> {
+    while let Some(frame) = response.body_mut().frame().await {
+        let Ok(chunk) = frame?.into_data() else { continue };
+        body.extend_from_slice(&chunk.chunk()[..chunk.len().min(MAX_ANSWER_BYTES - body.len())]);
         if body.len() == MAX_ANSWER_BYTES {
             break;
         }

@@ -3,11 +3,14 @@
 //! Sorts each answer into what it proves. The distinction that everything hangs on: *unavailable* means surely not
 //! written, *unknown* means that it may have been.
 
-use crate::exchange::{Answer, NoAnswer, send, tame};
-use crate::{Exchange, http_client};
+use crate::Exchange;
+use crate::exchange::{Answer, Built, NoAnswer, send, tame};
+use crate::http_client::{self, HttpClient};
 use holdfast_domain::{CommandId, Kind};
+use http::Method;
 use http::header::{HeaderName, HeaderValue, InvalidHeaderName, InvalidHeaderValue};
-use reqwest::RequestBuilder;
+use http::request::Builder;
+use http_body_util::Full;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -31,15 +34,13 @@ pub enum InvalidSettings {
     AuthHeaderName(#[from] InvalidHeaderName),
     #[error("auth_header has an invalid value")]
     AuthHeaderValue(#[from] InvalidHeaderValue),
-    #[error("base_url cannot be a base")]
+    #[error("base_url must be an address without credentials; those belong into auth_header")]
     BaseUrl,
-    #[error("http client cannot be built")]
-    Client(#[from] reqwest::Error),
 }
 
 #[derive(Clone, Debug)]
 pub struct Partner {
-    client: reqwest::Client,
+    client: HttpClient,
     base_url: Url,
     auth: Option<(HeaderName, HeaderValue)>,
     create_timeout: Duration,
@@ -105,7 +106,7 @@ struct Body {
 }
 
 impl Partner {
-    pub fn new(settings: Settings) -> Result<Self, InvalidSettings> {
+    pub fn new(settings: Settings, client: HttpClient) -> Result<Self, InvalidSettings> {
         let auth = match &settings.auth_header {
             None => None,
             Some(header) => {
@@ -115,11 +116,12 @@ impl Partner {
                 Some((HeaderName::from_bytes(name.trim().as_bytes())?, value))
             }
         };
-        if settings.base_url.cannot_be_a_base() {
+        let url = &settings.base_url;
+        if url.cannot_be_a_base() || !url.username().is_empty() || url.password().is_some() {
             return Err(InvalidSettings::BaseUrl);
         }
         let Settings { base_url, create_timeout, lookup_timeout, .. } = settings;
-        Ok(Self { client: http_client::build()?, base_url, auth, create_timeout, lookup_timeout })
+        Ok(Self { client, base_url, auth, create_timeout, lookup_timeout })
     }
 
     /// The longest that [`Self::create`] can take.
@@ -139,10 +141,7 @@ impl Partner {
         creation: &Creation<'_, F>,
         traceparent: Option<&str>,
     ) -> Exchange<Created> {
-        let request = self.client.post(self.url(&[kind.plural()]));
-        let request = self.with_headers(request, traceparent);
-        let request = request.header("idempotency-key", creation.id.to_string()).json(creation);
-        let exchange = send(request, self.create_timeout).await;
+        let exchange = send(&self.client, self.creation(kind, creation, traceparent), self.create_timeout).await;
         exchange.map(|outcome| match outcome {
             Ok(answer) => classify_creation(&answer),
             Err(NoAnswer::NotSent(cause)) => Created::Unavailable(cause),
@@ -152,8 +151,8 @@ impl Partner {
 
     /// `GET {base}/{kind}s/{id}`.
     pub async fn lookup(&self, kind: Kind, id: CommandId, traceparent: Option<&str>) -> Exchange<LookedUp> {
-        let request = self.client.get(self.url(&[kind.plural(), &id.to_string()]));
-        let exchange = send(self.with_headers(request, traceparent), self.lookup_timeout).await;
+        let request = self.request(Method::GET, &[kind.plural(), &id.to_string()], traceparent);
+        let exchange = send(&self.client, request.body(Full::default()), self.lookup_timeout).await;
         exchange.map(|outcome| match outcome {
             Ok(answer) if answer.status.is_success() => match read(&answer.body) {
                 Some(remote) => LookedUp::Found(remote),
@@ -171,14 +170,18 @@ impl Partner {
         url
     }
 
-    fn with_headers(&self, mut request: RequestBuilder, traceparent: Option<&str>) -> RequestBuilder {
+    fn creation<F: Serialize>(&self, kind: Kind, creation: &Creation<'_, F>, traceparent: Option<&str>) -> Built {
+        let request = self.request(Method::POST, &[kind.plural()], traceparent);
+        let request = request.header("idempotency-key", creation.id.to_string());
+        http_client::json(request, serde_json::to_vec(creation).expect("a creation always serialises"))
+    }
+
+    fn request(&self, method: Method, segments: &[&str], traceparent: Option<&str>) -> Builder {
+        let mut request = http_client::request(method, &self.url(segments));
         if let Some((name, value)) = &self.auth {
             request = request.header(name, value);
         }
-        match traceparent {
-            Some(traceparent) => request.header("traceparent", traceparent),
-            None => request,
-        }
+        http_client::traced(request, traceparent)
     }
 }
 

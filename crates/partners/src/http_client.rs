@@ -1,19 +1,76 @@
-//! The one way to build an HTTP client.
+//! The one way to call somebody else over HTTP.
 
-use reqwest::redirect::Policy;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use http::request::Builder;
+use http::{Method, Request, Response, Uri};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client, Error};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::time::Duration;
+use tokio::net::TcpStream;
+use tower::BoxError;
+use tower::timeout::Timeout;
+use tower::util::BoxCloneSyncService;
+use url::Url;
 
+/// For a connection, with its handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// No redirects (a moved endpoint must be configured, not followed with our credentials), no proxy from the environment,
-/// and a bound on connecting. The total deadline is set per request, because each operation has its own.
-pub fn build() -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .redirect(Policy::none())
-        .no_proxy()
-        .tcp_nodelay(true)
-        .pool_idle_timeout(Duration::from_secs(30))
-        .user_agent(concat!("holdfast/", env!("CARGO_PKG_VERSION")))
-        .build()
+/// How long a connection is kept that nobody uses.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("holdfast/", env!("CARGO_PKG_VERSION")));
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Follows no redirects (a moved endpoint must be configured, not followed with our credentials), heeds no proxy of the
+/// environment, and connects in bounded time. The total deadline is set per request: each operation has its own.
+#[derive(Clone, Debug)]
+pub struct HttpClient(Client<Connector, Full<Bytes>>);
+
+type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+type Connector = BoxCloneSyncService<Uri, Stream, BoxError>;
+
+/// The system's certificates cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("http client cannot be built")]
+pub struct Unbuilt(#[source] BoxError);
+
+impl HttpClient {
+    pub fn build() -> Result<Self, Unbuilt> {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        let tls = HttpsConnectorBuilder::new().try_with_platform_verifier().map_err(|error| Unbuilt(error.into()))?;
+        let connector = tls.https_or_http().enable_all_versions().wrap_connector(tcp);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .build(BoxCloneSyncService::new(Timeout::new(connector, CONNECT_TIMEOUT)));
+        Ok(Self(client))
+    }
+
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Error> {
+        self.0.request(request).await
+    }
+}
+
+/// A request on its way to be sent. What is wrong with it shows when it is.
+pub(crate) fn request(method: Method, url: &Url) -> Builder {
+    Request::builder().method(method).uri(url.as_str()).header(USER_AGENT, AGENT)
+}
+
+/// With a body of JSON.
+pub(crate) fn json(request: Builder, body: Vec<u8>) -> http::Result<Request<Full<Bytes>>> {
+    request.header(CONTENT_TYPE, JSON).body(Full::new(body.into()))
+}
+
+pub(crate) fn traced(request: Builder, traceparent: Option<&str>) -> Builder {
+    match traceparent {
+        Some(traceparent) => request.header(HeaderName::from_static("traceparent"), traceparent),
+        None => request,
+    }
 }

@@ -134,14 +134,12 @@ impl<H: Handler> Consumer<H> {
 
     async fn receive(&self, max: usize) -> Result<Vec<(Message, String)>, Error> {
         let request = self.queue.receiver().receive_message().queue_url(self.queue.url().await?);
-        let answer = request
+        let request = request
             .max_number_of_messages(max as i32)
             .wait_time_seconds(self.settings.wait.as_secs() as i32)
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
-            .message_attribute_names(TRACEPARENT)
-            .send()
-            .await
-            .map_err(|error| Error::new("ReceiveMessage", error))?;
+            .message_attribute_names(TRACEPARENT);
+        let answer = Box::pin(request.send()).await.map_err(|error| Error::new("ReceiveMessage", error))?;
         let name: Arc<str> = self.queue.name().into();
         let read = |message: aws_sdk_sqs::types::Message| {
             let receive_count = message
@@ -192,7 +190,7 @@ impl<H: Handler> Consumer<H> {
         let renewed = async {
             let request = self.queue.sender().change_message_visibility().queue_url(self.queue.url().await?);
             let request = request.receipt_handle(receipt).visibility_timeout(visibility.as_secs() as i32);
-            request.send().await.map_err(|error| Error::new("ChangeMessageVisibility", error))
+            Box::pin(request.send()).await.map_err(|error| Error::new("ChangeMessageVisibility", error))
         };
         if let Err(error) = renewed.await {
             tracing::warn!(queue.name = self.queue.name(), %error, "could not renew the visibility of a message");

@@ -68,6 +68,6 @@ async fn delete_batch(queue: &Queue, receipts: &[String]) -> Result<Vec<usize>, 
     let entries =
         entries.collect::<Result<Vec<_>, _>>().map_err(|error| crate::Error::new("DeleteMessageBatch", error))?;
     let request = queue.sender().delete_message_batch().queue_url(queue.url().await?).set_entries(Some(entries));
-    let answer = request.send().await.map_err(|error| crate::Error::new("DeleteMessageBatch", error))?;
+    let answer = Box::pin(request.send()).await.map_err(|error| crate::Error::new("DeleteMessageBatch", error))?;
     Ok(answer.failed().iter().filter_map(|entry| entry.id().parse().ok()).collect())
 }

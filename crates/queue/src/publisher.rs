@@ -46,7 +46,7 @@ impl Queue {
         let entries = messages.iter().enumerate().map(|(at, message)| entry(at, message));
         let entries = entries.collect::<Result<Vec<_>, _>>().map_err(|error| Error::new("SendMessageBatch", error))?;
         let request = self.sender().send_message_batch().queue_url(self.url().await?).set_entries(Some(entries));
-        let answer = request.send().await.map_err(|error| Error::new("SendMessageBatch", error))?;
+        let answer = Box::pin(request.send()).await.map_err(|error| Error::new("SendMessageBatch", error))?;
         for failed in answer.failed() {
             tracing::warn!(queue.name = self.name(), code = failed.code(), "sqs refused a message of a batch");
         }

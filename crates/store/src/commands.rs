@@ -81,10 +81,10 @@ pub async fn accept(pool: &Pool, commands: &[&Command], origin: Origin) -> Resul
                     case when $11 then (select least(count(*), 1)::int from partner_updates u where u.command_id = c.id)
                          else 0 end
                from c
-             returning no, due_at
            )
-           select c.id as "id!", c.no as "no!", c.created_at as "created_at!", w.due_at as "due_at!"
-             from c join w using (no)"#,
+           select id as "id!", no as "no!", created_at as "created_at!",
+                  holdfast_now() + make_interval(secs => $9) as "due_at!"
+             from c"#,
         &ids,
         &clients,
         &kinds,

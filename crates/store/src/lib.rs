@@ -10,6 +10,7 @@ pub mod commands;
 pub mod dead_letters;
 pub mod error;
 pub mod events;
+mod kept;
 pub mod lists;
 pub mod operator;
 pub mod orders;

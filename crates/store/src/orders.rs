@@ -3,7 +3,7 @@
 use crate::wakeups::Hold;
 use crate::{Pool, Result};
 use holdfast_domain::money::Money;
-use holdfast_domain::{ClientNo, CommandNo, Token};
+use holdfast_domain::{ClientNo, CommandNo, Lane, Token};
 
 #[derive(Clone, Debug)]
 pub struct NewOrder {
@@ -40,22 +40,22 @@ pub async fn record(pool: &Pool, orders: &[NewOrder]) -> Result<Vec<Recorded>> {
         r#"with d as materialized (
              select d.*
                from unnest($1::bigint[], $2::bigint[], $3::int[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
-                           $8::text[], $9::text[])
-                 as d(no, token, client, user_id, product_name, quantity, total_price, currency, partner)
-               join wakeups w on w.no = d.no and w.lane = 0 and w.token = d.token
+                           $8::text[], $9::text[], $10::smallint[])
+                 as d(no, token, client, user_id, product_name, quantity, total_price, currency, partner, lane)
+               join wakeups w using (no, lane)
+              where w.token = d.token
            ),
            i as (
              insert into orders (no, client, user_id, product_name, quantity, total_price, currency, partner)
              select no, client, user_id, product_name, quantity, total_price, currency, partner from d order by no
                  on conflict (no) do nothing
-             returning no, partner
+             returning no
            )
            -- A statement does not see what it inserts: each row comes from one of the two.
-           select d.no as "no!", d.token as "token!", coalesce(i.partner, o.partner) as partner
+           select d.no as "no!", d.token as "token!", case when o.no is null then d.partner else o.partner end as partner
              from d
-             left join i on i.no = d.no
              left join orders o on o.no = d.no
-            where i.no is not null or o.no is not null"#,
+            where o.no is not null or d.no in (select no from i)"#,
         &nos,
         &tokens,
         &clients,
@@ -65,6 +65,7 @@ pub async fn record(pool: &Pool, orders: &[NewOrder]) -> Result<Vec<Recorded>> {
         &prices,
         &currencies as &[&str],
         &partners as &[Option<&str>],
+        &vec![Lane::Run.code(); orders.len()],
     );
     let rows = pool.fetch_all(query).await?;
     let recorded = rows

@@ -113,16 +113,24 @@ pub struct Word {
     pub received_at: DateTime<Utc>,
 }
 
-/// The first final word of this partner about this command. Those that contradict it come later and change nothing.
-pub async fn final_word(pool: &Pool, partner: &str, command: CommandId) -> Result<Option<Word>> {
+/// The first final word of this partner about this command since a time. Those that contradict it come later and change
+/// nothing.
+pub async fn final_word(
+    pool: &Pool,
+    partner: &str,
+    command: CommandId,
+    since: Option<DateTime<Utc>>,
+) -> Result<Option<Word>> {
     let query = sqlx::query!(
         "select event_id, status, reason, received_at
            from partner_updates
           where command_id = $2 and partner = $1 and status <> 'pending'
+            and received_at > coalesce($3::timestamptz, '-infinity')
           order by received_at, event_id
           limit 1",
         partner,
-        command.0
+        command.0,
+        since
     );
     let Some(row) = pool.fetch_optional(query).await? else { return Ok(None) };
     let status = crate::commands::status(Some(row.status))?;

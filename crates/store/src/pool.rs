@@ -1,17 +1,24 @@
 //! The connection pool, with a bound on everything that could otherwise wait for ever.
+//!
+//! What waits for an answer is boxed: a future of five kilobytes inside that of every caller would be moved with each of
+//! them.
 
+use crate::kept::{Connection, Kept};
 use crate::{Error, Result};
 use chrono::{DateTime, Utc};
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgQueryResult, PgRow};
 use sqlx::query::{Map, Query};
 use sqlx::{PgConnection, Postgres};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How much longer than Postgres' own limit an answer may take. What takes longer is not slow, it is gone: a host that
 /// vanished sends no reset, and the system's own limit is a quarter of an hour.
 const ON_THE_WIRE: Duration = Duration::from_secs(2);
+
+/// Connections for what goes around [`Pool`]: migrations, and tests that look behind the scenes.
+const BESIDE: u32 = 2;
 
 /// How the pool is sized and bounded.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +32,7 @@ pub struct Limits {
 #[derive(Clone, Debug)]
 pub struct Pool {
     connections: PgPool,
+    kept: Arc<Kept>,
     deadline: Duration,
 }
 
@@ -35,19 +43,33 @@ impl Pool {
         let options = PgConnectOptions::from_str(database_url)?
             .application_name(application_name)
             // Every statement here takes microseconds; compiling one would take milliseconds.
-            .options([("statement_timeout", statement_timeout_ms.as_str()), ("jit", "off")]);
+            .options([
+                ("statement_timeout", statement_timeout_ms.as_str()),
+                ("jit", "off"),
+                // To plan a statement takes longer than to run it, and no plan is better for knowing what is asked for.
+                ("plan_cache_mode", "force_generic_plan"),
+                // Every statement here finds each of its rows by a key. A plan made while a table was small must not read
+                // all of it when it is large.
+                ("enable_seqscan", "off"),
+                ("enable_bitmapscan", "off"),
+                ("enable_hashjoin", "off"),
+                ("enable_mergejoin", "off"),
+                // What is looked at was written a moment ago.
+                ("random_page_cost", "0.1"),
+            ]);
         let connections = PgPoolOptions::new()
-            .max_connections(limits.connections)
+            .max_connections(limits.connections + BESIDE)
             .acquire_timeout(limits.acquire_timeout)
             // A ping before each use would double the round trips. Callers retry what a stale connection loses.
             .test_before_acquire(false)
             .connect_lazy_with(options);
-        Ok(Self { connections, deadline: limits.statement_timeout + ON_THE_WIRE })
+        let kept = Arc::new(Kept::new(limits));
+        Ok(Self { connections, kept, deadline: limits.statement_timeout + ON_THE_WIRE })
     }
 
     /// The same connections with another bound on each wait, for one as much as for an answer.
     pub fn within(&self, deadline: Duration) -> Self {
-        Self { connections: self.connections.clone(), deadline }
+        Self { deadline, ..self.clone() }
     }
 
     /// The connections themselves, for migrations and for tests that look behind the scenes.
@@ -60,7 +82,7 @@ impl Pool {
         let sql = r#"select current_setting('transaction_read_only') = 'off' as "writable!""#;
         let read = async |connection: &mut PgConnection| sqlx::query_scalar(sql).fetch_one(connection).await;
         let mut connection = self.connection().await?;
-        let read = tokio::time::timeout(self.deadline, read(&mut connection)).await;
+        let read = tokio::time::timeout(self.deadline, read(connection.get())).await;
         if self.settle(connection, read)? { Ok(()) } else { Err(Error::ReadOnly) }
     }
 
@@ -76,7 +98,7 @@ impl Pool {
         T: Send + Unpin,
     {
         let mut connection = self.connection().await?;
-        let fetched = tokio::time::timeout(self.deadline, query.fetch_all(&mut *connection)).await;
+        let fetched = tokio::time::timeout(self.deadline, Box::pin(query.fetch_all(connection.get()))).await;
         self.settle(connection, fetched)
     }
 
@@ -86,7 +108,7 @@ impl Pool {
         T: Send + Unpin,
     {
         let mut connection = self.connection().await?;
-        let fetched = tokio::time::timeout(self.deadline, query.fetch_optional(&mut *connection)).await;
+        let fetched = tokio::time::timeout(self.deadline, Box::pin(query.fetch_optional(connection.get()))).await;
         self.settle(connection, fetched)
     }
 
@@ -96,18 +118,18 @@ impl Pool {
         T: Send + Unpin,
     {
         let mut connection = self.connection().await?;
-        let fetched = tokio::time::timeout(self.deadline, query.fetch_one(&mut *connection)).await;
+        let fetched = tokio::time::timeout(self.deadline, Box::pin(query.fetch_one(connection.get()))).await;
         self.settle(connection, fetched)
     }
 
     pub(crate) async fn execute(&self, query: Query<'_, Postgres, PgArguments>) -> Result<PgQueryResult> {
         let mut connection = self.connection().await?;
-        let executed = tokio::time::timeout(self.deadline, query.execute(&mut *connection)).await;
+        let executed = tokio::time::timeout(self.deadline, Box::pin(query.execute(connection.get()))).await;
         self.settle(connection, executed)
     }
 
-    async fn connection(&self) -> Result<PoolConnection<Postgres>> {
-        match tokio::time::timeout(self.deadline, self.connections.acquire()).await {
+    async fn connection(&self) -> Result<Connection> {
+        match tokio::time::timeout(self.deadline, Box::pin(self.kept.take(&self.connections))).await {
             Ok(connection) => Ok(connection?),
             Err(_elapsed) => Err(Error::Unavailable(sqlx::Error::PoolTimedOut)),
         }
@@ -117,13 +139,24 @@ impl Pool {
     /// place taken.
     fn settle<T>(
         &self,
-        connection: PoolConnection<Postgres>,
+        connection: Connection,
         answer: std::result::Result<std::result::Result<T, sqlx::Error>, tokio::time::error::Elapsed>,
     ) -> Result<T> {
         match answer {
-            Ok(answer) => Ok(answer?),
+            Ok(Ok(answer)) => {
+                self.kept.keep(connection);
+                Ok(answer)
+            }
+            Ok(Err(error)) => {
+                let error = Error::from(error);
+                if matches!(error, Error::Unavailable(_)) {
+                    self.kept.close();
+                }
+                Err(error)
+            }
             Err(_elapsed) => {
-                drop(connection.detach());
+                connection.close();
+                self.kept.close();
                 let silence = format!("no answer from postgres within {} ms", self.deadline.as_millis());
                 Err(Error::Unavailable(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, silence))))
             }

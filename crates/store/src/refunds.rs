@@ -3,7 +3,7 @@
 use crate::wakeups::Hold;
 use crate::{Error, Pool, Result};
 use holdfast_domain::money::{Currency, Money};
-use holdfast_domain::{ClientNo, CommandNo, Token};
+use holdfast_domain::{ClientNo, CommandNo, Lane, Token};
 
 #[derive(Clone, Debug)]
 pub struct NewRefund {
@@ -43,9 +43,10 @@ pub async fn record(pool: &Pool, refunds: &[&NewRefund]) -> Result<Vec<(Hold, Op
         r#"with d as materialized (
              select d.*
                from wakeups w
-               join unnest($1::bigint[], $2::bigint[], $3::int[], $4::bigint[], $5::bigint[], $6::text[], $7::text[])
-                 as d(no, token, client, transaction, amount, currency, partners) using (no)
-              where w.lane = 0 and w.token = d.token
+               join unnest($1::bigint[], $2::bigint[], $3::int[], $4::bigint[], $5::bigint[], $6::text[], $7::text[],
+                           $8::smallint[])
+                 as d(no, token, client, transaction, amount, currency, partners, lane) using (no, lane)
+              where w.token = d.token
               order by w.no
                 -- A claim that lapses now must wait for us: two holders would both reserve.
                 for update of w
@@ -88,6 +89,7 @@ pub async fn record(pool: &Pool, refunds: &[&NewRefund]) -> Result<Vec<(Hold, Op
         &amounts as &[Option<i64>],
         &currencies as &[&str],
         &partners,
+        &vec![Lane::Run.code(); refunds.len()],
     );
     let rows = pool.fetch_all(query).await?;
     rows.into_iter()

@@ -1,12 +1,22 @@
 //! The schema's version. Binaries refuse a schema that they do not know.
 
 use crate::Pool;
-use sqlx::migrate::{MigrateDatabase as _, MigrateError, Migrator};
+use sqlx::migrate::{Migrate as _, MigrateDatabase as _, MigrateError, Migrator};
+use sqlx::{AssertSqlSafe, PgConnection};
+use std::time::Duration;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
+fn migrations() -> Migrator {
+    let mut migrations = sqlx::migrate!("../../migrations");
+    // See `my_turn`.
+    migrations.set_locking(false);
+    migrations
+}
 
 /// How often a migration asks for its locks.
 const LOCK_TRIES: u32 = 12;
+
+/// How often it is asked whether it is our turn.
+const TURN: Duration = Duration::from_millis(200);
 
 // SQLSTATE
 const UNDEFINED_TABLE: &str = "42P01";
@@ -30,11 +40,14 @@ pub enum SchemaError {
 /// large table may take its time; a lock that does not come soon is given up and asked for again, because everybody else
 /// waits behind whoever waits for one.
 pub async fn migrate(pool: &Pool) -> Result<(), MigrateError> {
+    let migrations = migrations();
     let mut tries = 1;
     loop {
         let mut connection = pool.connections().acquire().await?.detach();
         sqlx::raw_sql("set statement_timeout = 0; set lock_timeout = '5s'").execute(&mut connection).await?;
-        match MIGRATIONS.run(&mut connection).await {
+        my_turn(&mut connection).await?;
+        remove_unfinished(&migrations, &mut connection).await?;
+        match migrations.run(&mut connection).await {
             Err(error) if tries < LOCK_TRIES && is_lock_timeout(&error) => {
                 tracing::warn!(%error, tries, "could not lock what is to be migrated, trying again");
                 tries += 1;
@@ -44,6 +57,32 @@ pub async fn migrate(pool: &Pool) -> Result<(), MigrateError> {
     }
 }
 
+/// Asked again and again: a statement that waits would itself be waited for by an index that is built concurrently. The lock
+/// ends with the connection.
+#[expect(clippy::disallowed_methods, reason = "this crate knows no other that waits")]
+async fn my_turn(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let sql = "select pg_try_advisory_lock(hashtext('holdfast migrate'))";
+    while !sqlx::query_scalar::<_, bool>(sql).fetch_one(&mut *connection).await? {
+        tokio::time::sleep(TURN).await;
+    }
+    Ok(())
+}
+
+/// An index whose building was given up, or not noted as done, stands in the way of the next attempt.
+async fn remove_unfinished(migrations: &Migrator, connection: &mut PgConnection) -> Result<(), MigrateError> {
+    connection.ensure_migrations_table(&migrations.table_name).await?;
+    let applied = connection.list_applied_migrations(&migrations.table_name).await?;
+    let pending = |version| !applied.iter().any(|applied| applied.version == version);
+    for migration in migrations.iter().filter(|migration| migration.no_tx && pending(migration.version)) {
+        for built in migration.sql.as_str().split("create index concurrently ").skip(1) {
+            let name = built.split_whitespace().next().unwrap_or_default();
+            let sql = format!("drop index concurrently if exists {name}");
+            sqlx::query(AssertSqlSafe(sql)).execute(&mut *connection).await?;
+        }
+    }
+    Ok(())
+}
+
 fn is_lock_timeout(error: &MigrateError) -> bool {
     let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else { return false };
     error.as_database_error().is_some_and(|error| error.code().as_deref() == Some(LOCK_NOT_AVAILABLE))
@@ -51,7 +90,7 @@ fn is_lock_timeout(error: &MigrateError) -> bool {
 
 /// Compares the applied migrations with those that this binary was built with.
 pub async fn check(pool: &Pool) -> Result<(), SchemaError> {
-    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
+    let known = migrations().iter().map(|migration| migration.version).max().unwrap_or_default();
     let query = sqlx::query!("select version, success from _sqlx_migrations order by version desc limit 1");
     let applied = match pool.fetch_optional(query).await {
         Err(crate::Error::Failed(sqlx::Error::Database(error))) if error.code().as_deref() == Some(UNDEFINED_TABLE) => {

@@ -3,7 +3,7 @@
 use crate::wakeups::Hold;
 use crate::{Error, Pool, Result};
 use holdfast_domain::money::{Currency, Money};
-use holdfast_domain::{ClientNo, CommandId, CommandNo, Status, Token};
+use holdfast_domain::{ClientNo, CommandId, CommandNo, Lane, Status, Token};
 
 #[derive(Clone, Debug)]
 pub struct NewTransaction {
@@ -28,28 +28,29 @@ pub async fn record(pool: &Pool, transactions: &[NewTransaction]) -> Result<Vec<
     let query = sqlx::query!(
         r#"with d as materialized (
              select d.*
-               from unnest($1::bigint[], $2::bigint[], $3::int[], $4::bigint[], $5::text[], $6::text[])
-                 as d(no, token, client, amount, currency, partner)
-               join wakeups w on w.no = d.no and w.lane = 0 and w.token = d.token
+               from unnest($1::bigint[], $2::bigint[], $3::int[], $4::bigint[], $5::text[], $6::text[], $7::smallint[])
+                 as d(no, token, client, amount, currency, partner, lane)
+               join wakeups w using (no, lane)
+              where w.token = d.token
            ),
            i as (
              insert into transactions (no, client, amount, currency, partner)
              select no, client, amount, currency, partner from d order by no
                  on conflict (no) do nothing
-             returning no, partner
+             returning no
            )
            -- A statement does not see what it inserts: each row comes from one of the two.
-           select d.no as "no!", d.token as "token!", coalesce(i.partner, t.partner) as "partner!"
+           select d.no as "no!", d.token as "token!", coalesce(t.partner, d.partner) as "partner!"
              from d
-             left join i on i.no = d.no
              left join transactions t on t.no = d.no
-            where coalesce(i.partner, t.partner) is not null"#,
+            where t.no is not null or d.no in (select no from i)"#,
         &nos,
         &tokens,
         &clients,
         &amounts,
         &currencies as &[&str],
         &partners as &[&str],
+        &vec![Lane::Run.code(); transactions.len()],
     );
     let rows = pool.fetch_all(query).await?;
     let recorded = rows.into_iter().map(|row| (Hold { no: CommandNo(row.no), token: Token(row.token) }, row.partner));

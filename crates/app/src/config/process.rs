@@ -70,8 +70,8 @@ pub struct Worker {
 impl Default for Worker {
     fn default() -> Self {
         Self {
-            run_slots: 256,
-            tell_slots: 128,
+            run_slots: 512,
+            tell_slots: 512,
             tell_again_slots: 64,
             pollers: 2,
             receive_wait_ms: Millis(20_000),

@@ -10,12 +10,12 @@ use holdfast_store::partner_updates::{self, Word};
 /// Takes the partner's final word, if it has sent one. Looked for only where somebody has knocked. Of what was surely never
 /// sent to it a partner can know nothing: that word is not taken, but leads to a lookup before the next creation.
 pub(super) async fn hear(run: &mut Run<'_>, name: &str) -> Result<(), Stop> {
-    let state = run.partner(name).state;
+    let (state, since) = (run.partner(name).state, run.partner(name).heard_until);
     if run.claimed.nudge == 0 || !matches!(state, PartnerState::Open | PartnerState::Unknown | PartnerState::Accepted) {
         return Ok(());
     }
     let (pool, id) = (&run.engine.app.pool, run.claimed.id);
-    let word = persist(|| partner_updates::final_word(pool, name, id)).await;
+    let word = persist(|| partner_updates::final_word(pool, name, id, since)).await;
     let word = word.map_err(|error| Stop::Fault(anyhow::Error::new(error).context("read the partner's updates")))?;
     let Some(Word { event_id, status, reason, received_at }) = word.0 else { return Ok(()) };
     let (doubt, progress) = (run.is_in_doubt(), run.partner(name));

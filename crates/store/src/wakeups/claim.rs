@@ -117,9 +117,9 @@ macro_rules! claim {
                       w.sequence as "sequence!",
                       w.dirty as "dirty!", w.failures as "failures!", w.step as "step!", w.tries as "tries!",
                       w.progress,
-                      (extract(epoch from w.next_try_at - holdfast_now()) * 1000)::bigint as next_try_in_ms,
-                      (extract(epoch from holdfast_now() - w.first_sent_at) * 1000)::bigint as "first_sent_ago_ms!",
-                      (extract(epoch from w.settle_deadline - holdfast_now()) * 1000)::bigint as settle_within_ms,
+                      (date_part('epoch', w.next_try_at - holdfast_now()) * 1000)::bigint as next_try_in_ms,
+                      (date_part('epoch', holdfast_now() - w.first_sent_at) * 1000)::bigint as "first_sent_ago_ms!",
+                      (date_part('epoch', w.settle_deadline - holdfast_now()) * 1000)::bigint as settle_within_ms,
                       holdfast_now() as "claimed_at!",
                       c.id as "id!", c.client as "client!", c.kind as "kind!", c.key as "key!", c.body as "body!",
                       c.traceparent as "traceparent?", c.created_at as "created_at!", k.callback_url as "callback_url?"
@@ -267,11 +267,12 @@ pub async fn go_alone(pool: &Pool, claim: Claim) -> Result<Option<i16>> {
 }
 
 /// Gives back a claim with which nothing was done: what was in doubt before it is so after it. Whoever knocked since is
-/// heard at once.
-pub async fn put_back(pool: &Pool, claimed: &Claimed, wait: Duration) -> Result<()> {
+/// heard at once. `alone`: it had been counted by [`go_alone`].
+pub async fn put_back(pool: &Pool, claimed: &Claimed, wait: Duration, alone: bool) -> Result<()> {
     let query = sqlx::query!(
         "update wakeups
             set token = null, worker = null, lease_until = null,
+                alone = case when $6 then greatest(alone - 1, 0) else alone end,
                 due_at = holdfast_now() + make_interval(secs => case when nudge = $5 then $4::float8 else 0 end),
                 run_at = holdfast_now() + make_interval(secs => case when nudge = $5 then $4::float8 else 0 end)
           where no = $1 and lane = $2 and token = $3",
@@ -279,7 +280,8 @@ pub async fn put_back(pool: &Pool, claimed: &Claimed, wait: Duration) -> Result<
         claimed.lane.code(),
         claimed.token.0,
         wait.as_secs_f64(),
-        claimed.nudge
+        claimed.nudge,
+        alone
     );
     pool.execute(query).await?;
     Ok(())
@@ -307,6 +309,11 @@ async fn leave(pool: &Pool, claims: &[(i64, i16, i64)]) -> Result<()> {
 }
 
 impl Claimed {
+    /// The wish that led here. Made again, it renews the claim while it stands.
+    pub const fn claim(&self) -> Claim {
+        Claim { no: self.no, lane: self.lane, token: self.token }
+    }
+
     pub const fn hold(&self) -> Hold {
         Hold { no: self.no, token: self.token }
     }

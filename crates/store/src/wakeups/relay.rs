@@ -1,6 +1,5 @@
 //! The net below publishing: the mark that says "it is in the queue", and the taking of what is overdue.
 
-use super::claim::lane;
 use crate::commands::kind;
 use crate::{Pool, Result};
 use chrono::{DateTime, Utc};
@@ -23,10 +22,10 @@ pub async fn mark_published(pool: &Pool, marked: &[Marked], quiet: Duration) -> 
     let due: Vec<DateTime<Utc>> = marked.iter().map(|mark| mark.due_at).collect();
     let query = sqlx::query!(
         "with l as materialized (
-           select w.no
+           select w.no, w.lane
              from wakeups w
-             join unnest($1::bigint[], $2::timestamptz[]) s(no, due_at) on w.no = s.no and w.due_at = s.due_at
-            where w.lane = 0 and w.token is null
+             join unnest($1::bigint[], $2::timestamptz[], $4::smallint[]) s(no, due_at, lane) using (no, lane, due_at)
+            where w.token is null
             order by w.no
               -- whoever holds the row is about to make the mark pointless
               for update of w skip locked
@@ -34,10 +33,11 @@ pub async fn mark_published(pool: &Pool, marked: &[Marked], quiet: Duration) -> 
          update wakeups w
             set due_at = holdfast_now() + make_interval(secs => $3), publishes = w.publishes + 1
            from l
-          where w.no = l.no and w.lane = 0",
+          where w.no = l.no and w.lane = l.lane",
         &nos,
         &due,
-        quiet.as_secs_f64()
+        quiet.as_secs_f64(),
+        &vec![Lane::Run.code(); marked.len()]
     );
     let updated = pool.execute(query).await?;
     Ok(updated.rows_affected())
@@ -68,12 +68,12 @@ pub struct Overdue {
 
 /// Takes rows that are overdue by `by`, oldest first, to publish them. Each comes back after 30 s, doubling up to 15 min,
 /// (a callback: after 10 s) if nobody has claimed it by then: a send that fails needs no second write. Expired claims are taken over.
-pub async fn take_overdue(pool: &Pool, by: Duration, limit: i64) -> Result<Vec<Overdue>> {
+pub async fn take_overdue(pool: &Pool, lane: Lane, by: Duration, limit: i64) -> Result<Vec<Overdue>> {
     let query = sqlx::query!(
         r#"with l as materialized (
              select no, lane
                from wakeups
-              where due_at <= holdfast_now() - make_interval(secs => $1) and run_at <= holdfast_now()
+              where lane = $4 and due_at <= holdfast_now() - make_interval(secs => $1) and run_at <= holdfast_now()
                 and (token is null or lease_until <= holdfast_now())
                 -- kinds that this version does not know are a newer one's business
                 and kind = any($3)
@@ -98,16 +98,17 @@ pub async fn take_overdue(pool: &Pool, by: Duration, limit: i64) -> Result<Vec<O
                     lease_until = null
                from l
               where w.no = l.no and w.lane = l.lane
-             returning w.no, w.lane
+             returning w.no
            )
-           select w.no as "no!", w.lane as "lane!", c.id as "id!", c.kind as "kind!" from w join commands c using (no)"#,
+           select w.no as "no!", c.id as "id!", c.kind as "kind!" from w join commands c using (no)"#,
         by.as_secs_f64(),
         limit,
-        &Kind::ALL.map(Kind::code)[..]
+        &Kind::ALL.map(Kind::code)[..],
+        lane.code()
     );
     let rows = pool.fetch_all(query).await?;
-    let overdue = rows.into_iter().map(|row| {
-        Ok(Overdue { no: CommandNo(row.no), id: CommandId(row.id), kind: kind(row.kind)?, lane: lane(row.lane)? })
-    });
+    let overdue = rows
+        .into_iter()
+        .map(|row| Ok(Overdue { no: CommandNo(row.no), id: CommandId(row.id), kind: kind(row.kind)?, lane }));
     overdue.collect()
 }

@@ -1,11 +1,15 @@
 //! What the holder of a run's claim may write: note (and go on), wait (release), finish (end).
+//!
+//! The rows of a statement are sorted: they are looked up, and locked, in their order (PROTOCOL 18). The lane comes with
+//! them, although it is always the same: named in the statement, it would have the planner begin at the table, of which it
+//! then expects a two-hundredth.
 
 use crate::{Pool, Result};
 use chrono::{DateTime, Utc};
 use holdfast_domain::progress::Progress;
 use holdfast_domain::status::{Outcome, Step};
 use holdfast_domain::trail::Entry;
-use holdfast_domain::{ClientNo, CommandNo, Status, Token, WorkerId};
+use holdfast_domain::{ClientNo, CommandNo, Lane, Status, Token, WorkerId};
 
 use sqlx::types::Json;
 use std::time::Duration;
@@ -54,14 +58,13 @@ pub enum Ended {
     Well,
     /// The handler failed.
     Badly,
-    /// Postgres was not there: nobody's fault.
-    Undone,
 }
 
 /// The notes as columns, for `unnest`.
 #[derive(Default)]
 struct Columns {
     nos: Vec<i64>,
+    lanes: Vec<i16>,
     tokens: Vec<i64>,
     nudges: Vec<i32>,
     sequences: Vec<i32>,
@@ -75,15 +78,17 @@ struct Columns {
     wait_s: Vec<f64>,
     next_partner: Vec<bool>,
     tells: Vec<bool>,
-    kept: Vec<bool>,
-    faults: Vec<i16>,
+    failed: Vec<bool>,
 }
 
 impl Columns {
     fn of(notes: &[&Note]) -> Self {
+        let mut notes = notes.to_vec();
+        notes.sort_by_key(|note| note.hold.no);
         let mut columns = Self::default();
         for note in notes {
             columns.nos.push(note.hold.no.0);
+            columns.lanes.push(Lane::Run.code());
             columns.tokens.push(note.hold.token.0);
             columns.nudges.push(note.nudge);
             columns.sequences.push(note.sequence);
@@ -97,8 +102,7 @@ impl Columns {
             columns.wait_s.push(note.wait.as_secs_f64());
             columns.next_partner.push(note.next_partner);
             columns.tells.push(note.tell);
-            columns.kept.push(note.ended != Ended::Well);
-            columns.faults.push(i16::from(note.ended == Ended::Badly));
+            columns.failed.push(note.ended == Ended::Badly);
         }
         columns
     }
@@ -112,12 +116,9 @@ pub async fn note(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
         r#"with d as (
              select *
                from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::bool[],
-                           $8::float8[], $9::float8[], $10::int[], $11::bool[], $12::bool[])
+                           $8::float8[], $9::float8[], $10::int[], $11::bool[], $12::bool[], $13::smallint[])
                  as d(no, token, status, step, progress, trail, sent, next_try_s, settle_s, sequence, next_partner,
-                      tell)
-           ),
-           l as materialized (
-             select no from wakeups where no = any($1) and lane = 0 order by no for update
+                      tell, lane)
            ),
            g as (
              update wakeups w
@@ -132,13 +133,12 @@ pub async fn note(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
                     failures = 0,
                     alone = 0,
                     sequence = w.sequence + 1
-               from d join l using (no)
-              where w.no = d.no and w.lane = 0 and w.token = d.token and w.sequence = d.sequence
-             returning w.no, w.kind, w.token, w.sequence, d.tell
+               from d
+              where w.no = d.no and w.lane = d.lane and w.token = d.token and w.sequence = d.sequence
+             returning w.no, w.kind, w.token, w.sequence, d.tell, d.trail
            ),
            e as (
-             insert into events (no, sequence, data)
-             select g.no, g.sequence, d.trail from g join d using (no, token)
+             insert into events (no, sequence, data) select no, sequence, trail from g
            ),
            t as (
              insert into wakeups as w (no, lane, kind, due_at, sequence)
@@ -162,6 +162,7 @@ pub async fn note(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
         &columns.sequences,
         &columns.next_partner,
         &columns.tells,
+        &columns.lanes,
     );
     let rows = pool.fetch_all(query).await?;
     Ok(rows.into_iter().map(|row| Hold { no: CommandNo(row.no), token: Token(row.token) }).collect())
@@ -176,10 +177,7 @@ pub async fn wait(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
              select *
                from unnest($1::bigint[], $2::bigint[], $3::int[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[],
                            $8::bool[], $9::float8[], $10::float8[], $11::float8[], $12::bool[], $13::smallint[])
-                 as d(no, token, nudge, status, step, progress, trail, sent, next_try_s, settle_s, wait_s, keep, fault)
-           ),
-           l as materialized (
-             select no from wakeups where no = any($1) and lane = 0 order by no for update
+                 as d(no, token, nudge, status, step, progress, trail, sent, next_try_s, settle_s, wait_s, failed, lane)
            ),
            g as (
              update wakeups w
@@ -187,9 +185,9 @@ pub async fn wait(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
                     worker = null,
                     lease_until = null,
                     dirty = 0,
-                    failures = case when d.keep then least(w.failures + d.fault, 1000) else 0 end,
-                    -- Who ran alone was counted when it was claimed; what was no fault of its own is taken back.
-                    alone = case when not d.keep then 0 else greatest(w.alone - (1 - d.fault), 0) end,
+                    failures = case when d.failed then least(w.failures + 1, 1000) else 0 end,
+                    -- Who runs alone is counted when it begins.
+                    alone = case when d.failed then w.alone else 0 end,
                     publishes = 0,
                     status = d.status,
                     step = d.step,
@@ -201,8 +199,8 @@ pub async fn wait(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
                     sequence = w.sequence + 1,
                     due_at = holdfast_now() + make_interval(secs => case when w.nudge = d.nudge then d.wait_s else 0 end),
                     run_at = holdfast_now() + make_interval(secs => case when w.nudge = d.nudge then d.wait_s else 0 end)
-               from d join l using (no)
-              where w.no = d.no and w.lane = 0 and w.token = d.token
+               from d
+              where w.no = d.no and w.lane = d.lane and w.token = d.token
              returning w.no, d.token, w.sequence, d.trail
            ),
            e as (
@@ -220,8 +218,8 @@ pub async fn wait(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
         &columns.next_try_s as &[Option<f64>],
         &columns.settle_s as &[Option<f64>],
         &columns.wait_s,
-        &columns.kept,
-        &columns.faults,
+        &columns.failed,
+        &columns.lanes,
     );
     let rows = pool.fetch_all(query).await?;
     Ok(rows.into_iter().map(|row| Hold { no: CommandNo(row.no), token: Token(row.token) }).collect())
@@ -258,6 +256,7 @@ pub struct Finished {
 #[derive(Default)]
 struct Ends<'a> {
     nos: Vec<i64>,
+    lanes: Vec<i16>,
     tokens: Vec<i64>,
     statuses: Vec<&'static str>,
     nudges: Vec<i32>,
@@ -273,10 +272,13 @@ struct Ends<'a> {
 
 impl<'a> Ends<'a> {
     fn of(finishes: &[&'a Finish]) -> Self {
+        let mut finishes = finishes.to_vec();
+        finishes.sort_by_key(|finish| finish.hold.no);
         let mut columns = Self::default();
         for finish in finishes {
             let reason = finish.outcome.reason();
             columns.nos.push(finish.hold.no.0);
+            columns.lanes.push(Lane::Run.code());
             columns.tokens.push(finish.hold.token.0);
             columns.nudges.push(finish.nudge);
             columns.clients.push(finish.client.0);
@@ -302,20 +304,18 @@ pub async fn finish(pool: &Pool, worker: WorkerId, lease: Duration, finishes: &[
         r#"with d as (
              select *
                from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[],
-                           $8::bool[], $9::bool[], $12::int[], $13::int[], $14::timestamptz[])
+                           $8::bool[], $9::bool[], $12::int[], $13::int[], $14::timestamptz[],
+                           $15::smallint[])
                  as d(no, token, status, reason, detail, progress, trail, tell, claim, nudge, client,
-                      created_at)
-           ),
-           l as materialized (
-             select no from wakeups where no = any($1) and lane = 0 order by no for update
+                      created_at, lane)
            ),
            g as (
              delete from wakeups w
-              using d join l using (no)
-              where w.no = d.no and w.lane = 0 and w.token = d.token
+              using d
+              where w.no = d.no and w.lane = d.lane and w.token = d.token
                 and (d.status = 'completed' or w.nudge = d.nudge)
              returning w.no, w.kind, w.sequence + 1 as sequence, d.token, d.status, d.reason, d.detail, d.progress,
-                       d.trail, d.tell, d.claim, d.client, d.created_at
+                       d.trail, d.tell, d.claim, d.client, d.created_at, w.nudge
            ),
            o as (
              insert into outcomes (no, status, reason, detail, progress, sequence, client, kind, created_at)
@@ -323,6 +323,22 @@ pub async fn finish(pool: &Pool, worker: WorkerId, lease: Duration, finishes: &[
            ),
            e as (
              insert into events (no, sequence, data) select no, sequence, trail from g
+           ),
+           -- A partner's word that contradicts this end, and came before it: it changes nothing, and an operator must know.
+           x as (
+             insert into attention_items (command, code, detail)
+             select g.no, 'contradicting_webhook',
+                    format('%s says %s (event %s), but it was %s', u.partner, u.status, u.event_id, known.state)
+               from g
+               join commands c using (no)
+               join partner_updates u on u.command_id = c.id
+              cross join lateral (
+                      select coalesce((select p ->> 'state' from jsonb_array_elements(g.progress -> 'partners') p
+                                        where p ->> 'partner' = u.partner and p ->> 'state' in ('completed', 'failed')),
+                                      g.status) as state) known
+              where g.nudge > 0 and u.status <> 'pending' and u.status <> known.state
+                and known.state <> 'needs_attention'
+                 on conflict do nothing
            ),
            -- A refund that failed gives back what it had reserved; one that needs attention does not (PROTOCOL 19).
            f as materialized (
@@ -357,10 +373,9 @@ pub async fn finish(pool: &Pool, worker: WorkerId, lease: Duration, finishes: &[
                     due_at = case when w.token is null then holdfast_now() else w.due_at end
              returning no, token
            )
-           select g.no as "no!", g.token as "token!", g.sequence as "sequence!", holdfast_now() as "finished_at!",
-                  coalesce(t.token = g.token, false) as "telling!"
-             from g
-             left join t using (no)"#,
+           select no as "no!", token as "token!", sequence as "sequence!", holdfast_now() as "finished_at!",
+                  token in (select token from t where token is not null) as "telling!"
+             from g"#,
         &columns.nos,
         &columns.tokens,
         &columns.statuses as &[&str],
@@ -375,6 +390,7 @@ pub async fn finish(pool: &Pool, worker: WorkerId, lease: Duration, finishes: &[
         &columns.nudges,
         &columns.clients,
         &columns.created,
+        &columns.lanes,
     );
     let rows = pool.fetch_all(query).await?;
     let finished = rows.into_iter().map(|row| Finished {

@@ -4,7 +4,7 @@ use super::run::Hold;
 use crate::{Pool, Result};
 use chrono::{DateTime, Utc};
 use holdfast_domain::trail::Entry;
-use holdfast_domain::{CommandNo, Token};
+use holdfast_domain::{CommandNo, Lane, Token};
 
 use sqlx::types::Json;
 use std::time::Duration;
@@ -32,16 +32,14 @@ pub async fn told(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
     let query = sqlx::query!(
         r#"with d as (
              select *
-               from unnest($1::bigint[], $2::bigint[], $3::jsonb[], $4::int[], $5::smallint[], $6::int[])
-                 as d(no, token, trail, sequence, attempt, nudge)
-           ),
-           l as materialized (
-             select no from wakeups where no = any($1) and lane = 1 order by no for update
+               from unnest($1::bigint[], $2::bigint[], $3::jsonb[], $4::int[], $5::smallint[], $6::int[],
+                           $7::smallint[])
+                 as d(no, token, trail, sequence, attempt, nudge, lane)
            ),
            g as (
              delete from wakeups w
-              using d join l using (no)
-              where w.no = d.no and w.lane = 1 and w.token = d.token and w.sequence <= d.sequence
+              using d
+              where w.no = d.no and w.lane = d.lane and w.token = d.token and w.sequence <= d.sequence
                 and (d.nudge is null or w.nudge = d.nudge)
              returning w.no, w.token, d.sequence, d.attempt, d.trail
            ),
@@ -56,6 +54,7 @@ pub async fn told(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
         &columns.sequences,
         &columns.attempts,
         &columns.nudges as &[Option<i32>],
+        &columns.lanes,
     );
     let rows = pool.fetch_all(query).await?;
     Ok(rows.into_iter().map(|row| Hold { no: CommandNo(row.no), token: Token(row.token) }).collect())
@@ -64,17 +63,14 @@ pub async fn told(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
 /// Releases the claim, and counts the attempt if one was made. A later state that came since is due at once, with a schedule of its own.
 pub async fn tell_again(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
     let columns = Columns::of(told);
-    let waits: Vec<f64> = told.iter().map(|told| told.wait.as_secs_f64()).collect();
-    let tries: Vec<i16> = told.iter().map(|told| told.tries).collect();
+    let waits: Vec<f64> = sorted(told).iter().map(|told| told.wait.as_secs_f64()).collect();
+    let tries: Vec<i16> = sorted(told).iter().map(|told| told.tries).collect();
     let query = sqlx::query!(
         r#"with d as (
              select *
                from unnest($1::bigint[], $2::bigint[], $3::jsonb[], $4::int[], $5::smallint[],
-                           $6::float8[], $7::smallint[], $8::int[])
-                 as d(no, token, trail, sequence, attempt, wait_s, tries, nudge)
-           ),
-           l as materialized (
-             select no from wakeups where no = any($1) and lane = 1 order by no for update
+                           $6::float8[], $7::smallint[], $8::int[], $9::smallint[])
+                 as d(no, token, trail, sequence, attempt, wait_s, tries, nudge, lane)
            ),
            g as (
              update wakeups w
@@ -91,8 +87,8 @@ pub async fn tell_again(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
                     sequence = greatest(w.sequence, d.sequence),
                     due_at = holdfast_now() + make_interval(secs => case when w.sequence > d.sequence or w.nudge <> d.nudge then 0 else d.wait_s end),
                     run_at = holdfast_now() + make_interval(secs => case when w.sequence > d.sequence or w.nudge <> d.nudge then 0 else d.wait_s end)
-               from d join l using (no)
-              where w.no = d.no and w.lane = 1 and w.token = d.token
+               from d
+              where w.no = d.no and w.lane = d.lane and w.token = d.token
              returning w.no, d.token, d.sequence, d.attempt, d.trail
            ),
            e as (
@@ -108,6 +104,7 @@ pub async fn tell_again(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
         &waits,
         &tries,
         &columns.nudges as &[Option<i32>],
+        &columns.lanes,
     );
     let rows = pool.fetch_all(query).await?;
     Ok(rows.into_iter().map(|row| Hold { no: CommandNo(row.no), token: Token(row.token) }).collect())
@@ -146,10 +143,18 @@ pub async fn owe_again(pool: &Pool, no: CommandNo, sequence: i32) -> Result<()> 
     Ok(())
 }
 
+/// In the order in which they are locked.
+fn sorted<'a>(told: &[&'a Told]) -> Vec<&'a Told> {
+    let mut told = told.to_vec();
+    told.sort_by_key(|told| told.hold.no);
+    told
+}
+
 /// The attempts as columns, for `unnest`.
 #[derive(Default)]
 struct Columns<'a> {
     nos: Vec<i64>,
+    lanes: Vec<i16>,
     tokens: Vec<i64>,
     trails: Vec<Json<&'a [Entry]>>,
     sequences: Vec<i32>,
@@ -160,8 +165,9 @@ struct Columns<'a> {
 impl<'a> Columns<'a> {
     fn of(told: &[&'a Told]) -> Self {
         let mut columns = Self::default();
-        for told in told {
+        for told in sorted(told) {
             columns.nos.push(told.hold.no.0);
+            columns.lanes.push(Lane::Tell.code());
             columns.tokens.push(told.hold.token.0);
             columns.trails.push(Json(told.trail.as_slice()));
             columns.sequences.push(told.sequence);
