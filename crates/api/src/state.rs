@@ -13,13 +13,17 @@ use holdfast_app::outage::Outage;
 use holdfast_app::watch::Watch;
 use holdfast_app::webhook::Webhooks;
 use holdfast_app::{App, relay};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// Cheap to clone: that happens several times for each request.
 #[derive(Clone)]
-pub struct State {
+pub struct State(Arc<Shared>);
+
+pub struct Shared {
     pub app: App,
     pub acceptor: Acceptor,
     pub keys: Keys,
@@ -32,7 +36,15 @@ pub struct State {
     pub stop: CancellationToken,
     /// What must end before the process may.
     pub tasks: TaskTracker,
-    schema_checked: Arc<AtomicBool>,
+    schema_checked: AtomicBool,
+}
+
+impl Deref for State {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 impl State {
@@ -41,18 +53,18 @@ impl State {
         let (tasks, outage, journal) = (TaskTracker::new(), Outage::default(), Journal::start(&app));
         // Not stopped with the rest: requests are still answered while the process drains.
         watch(&app, outage.clone())?;
-        Ok(Self {
+        Ok(Self(Arc::new(Shared {
             webhooks: Webhooks::new(&app, journal.clone(), outage.clone())?,
             deliverer: endpoint::deliverer(&app, HttpClient::build().context("build the client for callbacks")?),
             acceptor: Acceptor::start(&app, journal, outage.clone(), &tasks),
             keys: Keys::new(&app, outage.clone()),
             watch: Watch::start(app.clone(), stop.clone()),
-            schema_checked: Arc::default(),
+            schema_checked: AtomicBool::default(),
             outage,
             app,
             stop,
             tasks,
-        })
+        })))
     }
 
     /// Whether the schema is known to be ours. Nothing is accepted before.

@@ -10,8 +10,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// When a breaker opens and for how long.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
-    /// Requests under way at once.
+    /// Requests under way at once …
     pub concurrency: usize,
+    /// … and those that wait for their turn.
+    pub waiting: usize,
     /// Failures in a row that open it.
     pub failures: u32,
     /// How long it stays open at first; doubles while the probes fail …
@@ -26,6 +28,7 @@ pub struct Terms {
 pub struct Circuit {
     terms: Terms,
     requests: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
     state: Arc<Mutex<State>>,
 }
 
@@ -43,8 +46,9 @@ enum State {
 
 impl Circuit {
     pub fn new(terms: Terms) -> Self {
-        let requests = Arc::new(Semaphore::new(terms.concurrency));
-        Self { terms, requests, state: Arc::new(Mutex::new(State::Closed { failures: 0 })) }
+        let (requests, waiting) = (Semaphore::new(terms.concurrency), Semaphore::new(terms.waiting));
+        let state = Mutex::new(State::Closed { failures: 0 });
+        Self { terms, requests: Arc::new(requests), waiting: Arc::new(waiting), state: Arc::new(state) }
     }
 
     /// Whether a request may be made now; else how long to wait, spread by `random`. After an open time one caller is let
@@ -64,14 +68,14 @@ impl Circuit {
         }
     }
 
-    /// The right to make one request, as soon as fewer than the limit are under way.
-    pub async fn request(&self) -> OwnedSemaphorePermit {
-        Arc::clone(&self.requests).acquire_owned().await.expect("the semaphore is never closed")
-    }
-
-    /// The same, if it can be had at once.
-    pub fn request_now(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.requests).try_acquire_owned().ok()
+    /// The right to make one request: fewer than the limit are under way. Waits for it, if not too many do.
+    pub async fn request(&self, patience: Duration) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(&self.requests).try_acquire_owned() {
+            return Some(permit);
+        }
+        let _waiting = self.waiting.try_acquire().ok()?;
+        let permit = tokio::time::timeout(patience, Arc::clone(&self.requests).acquire_owned()).await;
+        permit.ok()?.ok()
     }
 
     /// What came of a request. `random` spreads the probes of several processes.
@@ -106,7 +110,19 @@ mod tests {
     const EVEN: u32 = 200;
 
     fn circuit() -> Circuit {
-        Circuit::new(Terms { concurrency: 2, failures: 3, open: 5 * S, cap: 15 * S, probe: 10 * S })
+        Circuit::new(Terms { concurrency: 2, waiting: 1, failures: 3, open: 5 * S, cap: 15 * S, probe: 10 * S })
+    }
+
+    #[tokio::test]
+    async fn whoever_finds_it_full_waits_unless_too_many_do() {
+        let circuit = circuit();
+        let (first, _second) = (circuit.request(S).await.expect("room"), circuit.request(S).await.expect("room"));
+        let third = circuit.request(S);
+        let fourth = async {
+            assert!(circuit.request(S).await.is_none(), "one waits already");
+            drop(first);
+        };
+        assert!(tokio::join!(third, fourth).0.is_some(), "its turn has come");
     }
 
     #[test]

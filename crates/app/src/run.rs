@@ -221,19 +221,19 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Waits for somebody else's answer, without holding a slot.
+    pub async fn away<T>(&mut self, answer: impl Future<Output = T>) -> T {
+        self.slot.away(answer).await
+    }
+
     /// Leave to make one request of this partner, while the permit is held: fewer than its limit are under way, and its
-    /// breaker is closed. Else the claim is released for a while, and no try is burnt.
+    /// breaker is closed. Else the claim is released for a while, and no try is burnt. Who waits here holds a slot: more
+    /// must not be taken on than this partner can do, but a quarter of all is enough for one.
     pub async fn admit(&mut self, partnership: &Partnership) -> Result<OwnedSemaphorePermit, Stop> {
         let Partnership { name, circuit, .. } = partnership;
-        let permit = match circuit.request_now() {
-            Some(permit) => permit,
-            None => {
-                let waiting = tokio::time::timeout(HOLD_LIMIT, circuit.request());
-                let waited = self.slot.away(waiting).await;
-                let after = jittered(HOLD_LIMIT, random());
-                waited.map_err(|_| Stop::Wait { after, why: format!("{name} has its limit of requests") })?
-            }
-        };
+        let permit = circuit.request(HOLD_LIMIT).await;
+        let after = jittered(HOLD_LIMIT, random());
+        let permit = permit.ok_or_else(|| Stop::Wait { after, why: format!("{name} has its limit of requests") })?;
         match circuit.admit(Instant::now(), random()) {
             Ok(()) => Ok(permit),
             Err(after) => Err(Stop::Wait { after, why: format!("{name} is down, its breaker is open") }),

@@ -41,7 +41,7 @@ impl Statement {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Meter {
     cpu_ms: BTreeMap<&'static str, u64>,
-    rss_mb: BTreeMap<&'static str, f64>,
+    pub(crate) rss_mb: BTreeMap<&'static str, f64>,
     statements: BTreeMap<String, Statement>,
     transactions: i64,
     wal_bytes: i64,

@@ -35,6 +35,13 @@ const TARGETS: &[Target] = &[
     target(Scenario::Calm, "sqs calls", "SQS calls per command, 200/s", Bound::AtMost(2.0)),
     target(Scenario::LostRequests, "callback p99 ms", "5 % lost creations, callback p99 ms", Bound::AtMost(500.0)),
     target(Scenario::EndToEnd, "api MB", "RSS of the API, MB", Bound::AtMost(40.0)),
+    target(Scenario::DeepBacklog, "completed/s", "worker alone on 100,000, completed/s", Bound::AtLeast(9_000.0)),
+    target(Scenario::BigTable, "cpu ratio", "Postgres CPU beside millions, to empty", Bound::AtMost(1.25)),
+    target(Scenario::BigTable, "wal ratio", "WAL beside millions, to empty", Bound::AtMost(1.25)),
+    target(Scenario::Soak, "api grown", "soak: RSS of the API, minute 10 to 2", Bound::AtMost(1.1)),
+    target(Scenario::Soak, "worker grown", "soak: RSS of the worker, minute 10 to 2", Bound::AtMost(1.1)),
+    target(Scenario::Soak, "wakeups grown", "soak: size of wakeups, minute 10 to 2", Bound::AtMost(1.5)),
+    target(Scenario::Soak, "callback p99 ms", "soak: callback p99 ms in minute 10", Bound::AtMost(50.0)),
     target(Scenario::EndToEnd, "worker MB", "RSS of the worker, MB", Bound::AtMost(40.0)),
 ];
 

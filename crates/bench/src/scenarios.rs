@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use holdfast_app::pause;
 use holdfast_devstack::postgres::Postgres;
+use sqlx::AssertSqlSafe;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -38,6 +39,19 @@ pub(crate) enum Scenario {
     LostRequests,
     /// 200 commands a second: what SQS is asked.
     Calm,
+    /// A worker alone on a queue of 100,000.
+    DeepBacklog,
+    /// Millions of commands are there already: what one costs then, to what it costs in an empty database.
+    BigTable,
+    /// Ten minutes at 500 commands a second: the last minute to the second one.
+    Soak,
+}
+
+impl Scenario {
+    /// Measured if nothing is named; the others take long.
+    pub(crate) const fn is_usual(self) -> bool {
+        !matches!(self, Self::BigTable | Self::Soak)
+    }
 }
 
 /// Figures by name, and what a command cost.
@@ -46,7 +60,16 @@ pub(crate) struct Measured {
     pub(crate) cost: Cost,
 }
 
-pub(crate) async fn run(scenario: Scenario, postgres: &Postgres, home: &Path, no: usize) -> anyhow::Result<Measured> {
+pub(crate) async fn run(
+    scenario: Scenario,
+    postgres: &Postgres,
+    home: &Path,
+    no: usize,
+    rows: u64,
+) -> anyhow::Result<Measured> {
+    if scenario == Scenario::BigTable {
+        return big_table(postgres, home, no, rows).await;
+    }
     let name = format!("bench_{}_{no}", scenario as u8);
     let mut stack = Stack::start(postgres, home, &name).await.context("start the stack")?;
     sqlx::query("checkpoint").execute(&stack.pool).await.context("begin after a checkpoint")?;
@@ -59,7 +82,10 @@ pub(crate) async fn run(scenario: Scenario, postgres: &Postgres, home: &Path, no
         Scenario::SlowPartner => {
             end_to_end(&mut stack, 20_000, Manners { create_ms: 50, sink_ms: 20, ..Manners::default() }).await
         }
-        Scenario::Drain => drain(&mut stack).await,
+        Scenario::Drain => drain(&mut stack, 30_000).await,
+        Scenario::DeepBacklog => drain(&mut stack, 100_000).await,
+        Scenario::Soak => soak(&mut stack).await,
+        Scenario::BigTable => anyhow::bail!("it has stacks of its own"),
         Scenario::Idle => idle(&mut stack).await,
     };
     stack.end().await?;
@@ -123,19 +149,18 @@ async fn end_to_end(stack: &mut Stack, count: u64, manners: Manners) -> anyhow::
     Ok(Measured { figures, cost })
 }
 
-async fn drain(stack: &mut Stack) -> anyhow::Result<Measured> {
-    const COUNT: u64 = 30_000;
+async fn drain(stack: &mut Stack, all: u64) -> anyhow::Result<Measured> {
     stack.start_api().await?;
     stack.manners(Manners::default()).await?;
-    load::closed(&stack.target, CONNECTIONS, Amount::Commands(COUNT)).await?;
+    load::closed(&stack.target, CONNECTIONS, Amount::Commands(all)).await?;
     // What the API still publishes.
     pause(Duration::from_secs(1)).await;
     stack.start_worker()?;
     // From its first callback on: its start is not its speed.
     let first = stack.completed(1, PATIENCE).await?;
     let before = Meter::read(stack).await?;
-    let seen = stack.completed(COUNT, PATIENCE).await?;
-    let count = COUNT - first.completed;
+    let seen = stack.completed(all, PATIENCE).await?;
+    let count = all - first.completed;
     let cost = Meter::read(stack).await?.since(&before, count);
     let took_s = seen.last_us.saturating_sub(first.last_us) as f64 / 1e6;
     Ok(Measured { figures: BTreeMap::from([("completed/s", count as f64 / took_s)]), cost })
@@ -158,4 +183,91 @@ async fn idle(stack: &mut Stack) -> anyhow::Result<Measured> {
         ("callback p99 ms", seen.p99_us as f64 / 1_000.0),
     ]);
     Ok(Measured { figures, cost })
+}
+
+async fn soak(stack: &mut Stack) -> anyhow::Result<Measured> {
+    const MINUTES: usize = 10;
+    warm(stack, WARM_UP).await?;
+    let before = Meter::read(stack).await?;
+    let (mut minutes, mut accepted) = (Vec::new(), 0);
+    for _ in 0..MINUTES {
+        stack.manners(Manners::default()).await?;
+        let load = load::open(&stack.target, 500, Duration::from_secs(60)).await?;
+        let seen = stack.completed(load.accepted, PATIENCE).await?;
+        accepted += load.accepted;
+        let rss = Meter::read(stack).await?.rss_mb;
+        let wakeups = "select pg_total_relation_size('wakeups')::float8 / 1048576";
+        let wakeups: f64 = sqlx::query_scalar(wakeups).fetch_one(&stack.pool).await.context("measure the table")?;
+        let rss = |name: &str| rss.get(name).copied().unwrap_or_default();
+        minutes.push([load.ms(0.99), seen.p99_us as f64 / 1_000.0, rss("api"), rss("worker"), wakeups]);
+    }
+    let cost = Meter::read(stack).await?.since(&before, accepted);
+    // The first minute still warms up.
+    let (early, late) = (minutes[1], minutes[MINUTES - 1]);
+    let names = ["p99 ms", "callback p99 ms", "api MB", "worker MB", "wakeups MB"];
+    let mut figures: BTreeMap<_, _> = names.into_iter().zip(late).collect();
+    let grown = |at: usize| late[at] / early[at];
+    figures.extend([("api grown", grown(2)), ("worker grown", grown(3)), ("wakeups grown", grown(4))]);
+    Ok(Measured { figures, cost })
+}
+
+/// What a command costs beside so many, and in an empty database: in turn, because the machine is not the same all the time.
+async fn big_table(postgres: &Postgres, home: &Path, no: usize, rows: u64) -> anyhow::Result<Measured> {
+    const PAIRS: usize = 5;
+    let full = format!("bench_full_{rows}");
+    fill(postgres, home, &full, rows).await.context("fill a database")?;
+    let (mut cpu, mut wal) = (Vec::new(), Vec::new());
+    let mut last = None;
+    for pair in 0..PAIRS {
+        let empty = some(postgres, home, &format!("bench_empty_{no}_{pair}")).await?;
+        let full = some(postgres, home, &full).await?;
+        cpu.push(full.cpu_ms["postgres"] / empty.cpu_ms["postgres"]);
+        wal.push(full.wal_bytes / empty.wal_bytes);
+        last = Some(full);
+    }
+    let middle = |mut ratios: Vec<f64>| {
+        ratios.sort_by(f64::total_cmp);
+        ratios[PAIRS / 2]
+    };
+    let figures = BTreeMap::from([("cpu ratio", middle(cpu)), ("wal ratio", middle(wal))]);
+    Ok(Measured { figures, cost: last.context("there was a pair")? })
+}
+
+async fn some(postgres: &Postgres, home: &Path, name: &str) -> anyhow::Result<Cost> {
+    const COUNT: u64 = 10_000;
+    let mut stack = Stack::start(postgres, home, name).await.context("start the stack")?;
+    sqlx::query("checkpoint").execute(&stack.pool).await.context("begin after a checkpoint")?;
+    let cost = end_to_end(&mut stack, COUNT, Manners::default()).await.map(|measured| measured.cost);
+    stack.end().await?;
+    cost
+}
+
+/// Commands that have ended, in a time before ours.
+async fn fill(postgres: &Postgres, home: &Path, name: &str, rows: u64) -> anyhow::Result<()> {
+    let stack = Stack::start(postgres, home, name).await?;
+    let there: i64 =
+        sqlx::query_scalar("select count(*) from (select from commands limit 1) c").fetch_one(&stack.pool).await?;
+    if there == 0 {
+        let sql = format!(
+            r#"insert into commands (id, client, kind, key, fingerprint, body, created_at)
+               select gen_random_uuid(), 1, 1, n::text, decode(repeat('00', 32), 'hex'),
+                      '{{"transactionId": "' || n || '", "amount": "1.00", "currency": "EUR"}}',
+                      now() - interval '1 year' + make_interval(secs => n)
+                 from generate_series(1, {rows}) n;
+               insert into transactions (no, client, amount, currency, partner)
+               select no, 1, 100, 'EUR', 'processor' from commands;
+               insert into outcomes (no, status, progress, sequence, client, kind, created_at, finished_at)
+               select no, 'completed', '{{"partners": []}}', 1, client, kind, created_at, created_at from commands;
+               insert into events (no, sequence, data)
+               select no, 1, '[{{"type": "finished", "status": "completed"}}]' from commands;
+               insert into events (no, sequence, attempt, data)
+               select no, 1, 1, '[{{"type": "callback_attempted"}}]' from commands"#
+        );
+        let mut connection = stack.pool.acquire().await?;
+        for statement in ["set statement_timeout = 0"].into_iter().chain(sql.split(';')) {
+            sqlx::query(AssertSqlSafe(statement)).execute(&mut *connection).await?;
+        }
+        sqlx::query("vacuum analyze").execute(&mut *connection).await?;
+    }
+    stack.end().await
 }

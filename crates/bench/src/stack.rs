@@ -58,9 +58,13 @@ impl Stack {
         environment.insert("RUST_LOG".to_owned(), "warn".to_owned());
         let app = App::new(config::from_pairs(environment.clone())?, "holdfast-bench").await?;
         holdfast_store::schema::migrate(&app.pool).await.context("migrate")?;
-        sqlx::query("create extension pg_stat_statements").execute(app.pool.connections()).await.context("count")?;
+        sqlx::query("create extension if not exists pg_stat_statements")
+            .execute(app.pool.connections())
+            .await
+            .context("count")?;
         let sink = format!("http://{mock_address}/sink");
-        let client = create_client(&app, "bench", Some(&sink)).await?.context("the name is free")?;
+        let client =
+            create_client(&app, &format!("bench {mock_address}"), Some(&sink)).await?.context("the name is free")?;
         Ok(Self {
             target: Target { api, api_key: client.api_key },
             pool: app.pool.connections().clone(),

@@ -77,20 +77,30 @@ impl<H: Handler> Consumer<H> {
     pub async fn run(self, stop: CancellationToken) {
         let handlers = TaskTracker::new();
         let deletes = TaskTracker::new();
-        let deleter = Deleter::start(self.queue.clone(), &deletes);
-        let pollers = (0..self.settings.pollers.max(1)).map(|_| {
-            let (consumer, handlers, deleter) = (self.clone(), handlers.clone(), deleter.clone());
-            consumer.poll(stop.clone(), handlers, deleter)
+        let desk = Arc::new(Desk {
+            queue: self.queue.clone(),
+            renew_visibility: self.settings.renew_visibility,
+            handler: Arc::clone(&self.handler),
+            deleter: Deleter::start(self.queue.clone(), &deletes),
         });
-        futures::future::join_all(pollers).await;
+        let pollers = (0..self.settings.pollers.max(1)).map(|_| {
+            let (consumer, handlers, desk) = (self.clone(), handlers.clone(), Arc::clone(&desk));
+            // In tasks of their own: polled as one, each message would have all of them looked at.
+            tokio::spawn(consumer.poll(stop.clone(), handlers, desk))
+        });
+        for ended in futures::future::join_all(pollers).await {
+            if let Err(error) = ended {
+                tracing::error!(queue.name = self.queue.name(), %error, "a poller has ended before its time");
+            }
+        }
         handlers.close();
         handlers.wait().await;
-        drop(deleter);
+        drop(desk);
         deletes.close();
         deletes.wait().await;
     }
 
-    async fn poll(mut self, stop: CancellationToken, handlers: TaskTracker, deleter: Deleter) {
+    async fn poll(mut self, stop: CancellationToken, handlers: TaskTracker, desk: Arc<Desk<H>>) {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
         while let Some(slots) = stop.run_until_cancelled(self.ready()).await {
             match self.receive_unless_stopped(slots.len(), &stop).await {
@@ -98,7 +108,7 @@ impl<H: Handler> Consumer<H> {
                 Some(Ok(received)) => {
                     backoff.reset();
                     for ((message, receipt), slot) in received.into_iter().zip(slots) {
-                        handlers.spawn(self.clone().work(message, receipt, slot, deleter.clone()));
+                        handlers.spawn(Arc::clone(&desk).work(message, receipt, slot));
                     }
                 }
                 Some(Err(error)) => {
@@ -159,16 +169,26 @@ impl<H: Handler> Consumer<H> {
         };
         Ok(answer.messages.unwrap_or_default().into_iter().map(read).collect())
     }
+}
 
-    async fn work(self, message: Message, receipt: String, slot: Slot, deleter: Deleter) {
+/// What is needed from the receipt of a message to its end.
+struct Desk<H> {
+    queue: Queue,
+    renew_visibility: Option<Duration>,
+    handler: Arc<H>,
+    deleter: Deleter,
+}
+
+impl<H: Handler> Desk<H> {
+    async fn work(self: Arc<Self>, message: Message, receipt: String, slot: Slot) {
         let id = message.id.clone();
         let handling = AssertUnwindSafe(self.handler.handle(message, slot)).catch_unwind();
-        let verdict = match self.settings.renew_visibility {
+        let verdict = match self.renew_visibility {
             Some(visibility) => self.renewing(handling, &receipt, visibility).await,
             None => handling.await,
         };
         match verdict {
-            Ok(Verdict::Delete) => deleter.delete(receipt).await,
+            Ok(Verdict::Delete) => self.deleter.delete(receipt).await,
             Ok(Verdict::Leave) => {}
             Err(_panic) => {
                 tracing::error!(queue.name = self.queue.name(), message.id = id, "handler panicked, message left");

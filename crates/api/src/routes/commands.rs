@@ -28,17 +28,18 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 type Shared = extract::State<State>;
 
-pub(crate) fn router(kind: Kind, state: &State) -> Router<State> {
-    let resend = "/{id}/callbacks/{callback}/resend";
+pub(crate) fn router(kind: Kind, base: &str, state: &State) -> Router<State> {
+    let path = |rest: &str| format!("{base}/{{id}}{rest}");
+    let resend = path("/callbacks/{callback}/resend");
     Router::new()
-        .route("/", get(move |state, caller, query| lists::list(kind, state, caller, query)))
-        .route("/{id}", get(move |state, caller, id, headers| show(kind, state, caller, id, headers)))
-        .route("/{id}/cancel", post(move |state, caller, id| cancel(kind, state, caller, id)))
-        .route("/{id}/events", get(move |state, caller, id| events(kind, state, caller, id)))
-        .route("/{id}/callbacks", get(move |state, caller, id| callbacks::list(kind, state, caller, id)))
-        .route(resend, post(move |state, caller, path| callbacks::resend(kind, state, caller, path)))
+        .route(base, get(move |state, caller, query| lists::list(kind, state, caller, query)))
+        .route(&path(""), get(move |state, caller, id, headers| show(kind, state, caller, id, headers)))
+        .route(&path("/cancel"), post(move |state, caller, id| cancel(kind, state, caller, id)))
+        .route(&path("/events"), get(move |state, caller, id| events(kind, state, caller, id)))
+        .route(&path("/callbacks"), get(move |state, caller, id| callbacks::list(kind, state, caller, id)))
+        .route(&resend, post(move |state, caller, path| callbacks::resend(kind, state, caller, path)))
         .route_layer(middleware::from_fn_with_state(state.clone(), needs_postgres))
-        .route("/", post(move |state, caller, headers, body| submit(kind, state, caller, headers, body)))
+        .route(base, post(move |state, caller, headers, body| submit(kind, state, caller, headers, body)))
 }
 
 /// The answer to a submission.

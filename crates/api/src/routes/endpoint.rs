@@ -13,11 +13,11 @@ use serde::Serialize;
 
 type Shared = extract::State<State>;
 
-pub(crate) fn router(state: &State) -> Router<State> {
+pub(crate) fn router(base: &str, state: &State) -> Router<State> {
     Router::new()
-        .route("/", get(show).put(set).delete(remove))
-        .route("/rotate-secret", post(rotate_secret))
-        .route("/test", post(test))
+        .route(base, get(show).put(set).delete(remove))
+        .route(&format!("{base}/rotate-secret"), post(rotate_secret))
+        .route(&format!("{base}/test"), post(test))
         .route_layer(middleware::from_fn_with_state(state.clone(), needs_postgres))
 }
 

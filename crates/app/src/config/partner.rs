@@ -62,7 +62,7 @@ pub struct Partner {
     #[serde(default = "ms::<300_000>")]
     pub webhook_tolerance_ms: Millis,
     /// Requests under way at once, per process.
-    #[serde(default = "sixty_four")]
+    #[serde(default = "two_hundred_and_fifty_six")]
     pub concurrency: usize,
     /// Requests in a row without a usable answer that open the breaker: then nobody asks, and no try is burnt.
     #[serde(default = "ten")]
@@ -93,8 +93,8 @@ const fn ten() -> u32 {
     10
 }
 
-const fn sixty_four() -> usize {
-    64
+const fn two_hundred_and_fifty_six() -> usize {
+    256
 }
 
 const fn yes() -> bool {

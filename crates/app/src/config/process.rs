@@ -43,7 +43,7 @@ impl Default for Api {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Worker {
-    /// Commands worked on at once. Those that wait for a partner's decision do not count.
+    /// Commands in hand at once. Those that wait for a partner do not count.
     pub run_slots: usize,
     /// First attempts of callbacks at once …
     pub tell_slots: usize,
@@ -107,7 +107,7 @@ impl Default for Callbacks {
         Self {
             timeout_ms: Millis(10_000),
             schedule_ms: schedule_s.map(|s| Millis(s * 1_000)).to_vec(),
-            endpoint_concurrency: 32,
+            endpoint_concurrency: 128,
             retry_after_cap_ms: Millis(3_600_000),
             secret_overlap_ms: Millis(86_400_000),
         }

@@ -48,8 +48,8 @@ pub(super) async fn look_up<F>(
 pub(super) async fn ask(run: &mut Run<'_>, partnership: &Partnership) -> Result<Exchange<LookedUp>, Stop> {
     let _permit = run.admit(partnership).await?;
     run.must_have(partnership.partner.lookup_timeout())?;
-    let claimed = &run.claimed;
-    let exchange = partnership.partner.lookup(claimed.kind, claimed.id, claimed.traceparent.as_deref()).await;
+    let (kind, id, traceparent) = (run.claimed.kind, run.claimed.id, run.claimed.traceparent.clone());
+    let exchange = run.away(partnership.partner.lookup(kind, id, traceparent.as_deref())).await;
     let answered = !matches!(exchange.outcome, LookedUp::Failed(_));
     partnership.circuit.report(answered, Instant::now(), random());
     Ok(exchange)

@@ -84,7 +84,8 @@ async fn create<F: Serialize + Sync>(
     run.sending();
     let (kind, id) = (run.claimed.kind, run.claimed.id);
     let creation = Creation { id, reference: request.reference, fields: &request.fields };
-    let exchange = partner.create(kind, &creation, run.claimed.traceparent.as_deref()).await;
+    let traceparent = run.claimed.traceparent.clone();
+    let exchange = run.away(partner.create(kind, &creation, traceparent.as_deref())).await;
     drop(permit);
     failpoint::hit("after_create");
     // A refusal and a conflict are answers too.
