@@ -22,6 +22,9 @@ const BATCH: usize = 10;
 /// When the publish mark is written: late, because by then most are claimed or gone and nothing needs writing.
 const MARK_AFTER: Duration = Duration::from_secs(1);
 
+/// How long marks that are due wait for company. Before the relay looks, which is a second later.
+const MARK_TOGETHER: Duration = Duration::from_millis(400);
+
 /// How long a published command is left alone. The relay's own first step.
 const QUIET: Duration = Duration::from_secs(30);
 
@@ -93,7 +96,7 @@ async fn mark(app: App, mut marks: mpsc::UnboundedReceiver<(Instant, Marked)>) {
             }
         }
         let age = waiting.front().map_or(MARK_AFTER, |(sent, _): &(Instant, Marked)| sent.elapsed());
-        backoff::sleep(MARK_AFTER.saturating_sub(age)).await;
+        backoff::sleep((MARK_AFTER + MARK_TOGETHER).saturating_sub(age)).await;
         while let Ok(next) = marks.try_recv() {
             waiting.push_back(next);
         }

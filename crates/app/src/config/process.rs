@@ -70,7 +70,7 @@ pub struct Worker {
 impl Default for Worker {
     fn default() -> Self {
         Self {
-            run_slots: 512,
+            run_slots: 256,
             tell_slots: 512,
             tell_again_slots: 64,
             pollers: 2,
