@@ -2,10 +2,10 @@
 
 use crate::App;
 use crate::engine::{Engine, Held};
-use holdfast_domain::{Kind, Lane, message};
+use holdfast_domain::{CommandNo, Kind, Lane, message};
 use holdfast_queue::{Backoff, Outgoing, Sent, backoff};
 use holdfast_store::Error;
-use holdfast_store::wakeups::{Due, Overdue, claim, claim_due, claimed_under, take_overdue};
+use holdfast_store::wakeups::{Due, Overdue, claim, claim_due, claimed_under, not_published, take_overdue};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -102,6 +102,9 @@ pub async fn publish_overdue(app: App, stop: CancellationToken) {
     }
 }
 
+/// How soon what SQS did not take is looked at again.
+const UNSENT: Duration = Duration::from_secs(20);
+
 enum Published {
     All { more: bool },
     Partly,
@@ -112,14 +115,22 @@ async fn publish_batch(app: &App, by: Duration, limit: i64) -> Result<Published,
     for lane in [Lane::Run, Lane::Tell] {
         let overdue = take_overdue(&app.pool, lane, by, limit).await?;
         more |= overdue.len() as i64 == limit;
-        let mut by_kind: HashMap<Kind, Vec<Outgoing>> = HashMap::new();
+        let mut by_kind: HashMap<Kind, (Vec<CommandNo>, Vec<Outgoing>)> = HashMap::new();
         for row in overdue {
-            by_kind.entry(row.kind).or_default().push(nudge(row));
+            let (nos, messages) = by_kind.entry(row.kind).or_default();
+            nos.push(row.no);
+            messages.push(nudge(row));
         }
         // Before the next are taken: what is taken counts as published.
-        for (kind, messages) in by_kind {
-            failed |= app.queues.of(kind).send(&messages).await.contains(&Sent::Failed);
-            tracing::debug!(%kind, count = messages.len(), "published overdue wakeups");
+        for (kind, (nos, messages)) in by_kind {
+            let sent = app.queues.of(kind).send(&messages).await;
+            let unsent = nos.iter().zip(sent).filter(|(_, sent)| *sent == Sent::Failed);
+            let unsent: Vec<_> = unsent.map(|(no, _)| *no).collect();
+            if !unsent.is_empty() {
+                failed = true;
+                not_published(&app.pool, lane, &unsent, UNSENT).await?;
+            }
+            tracing::debug!(%kind, count = messages.len(), unsent = unsent.len(), "published overdue wakeups");
         }
     }
     Ok(if failed { Published::Partly } else { Published::All { more } })

@@ -20,6 +20,7 @@ use scenarios::Scenario;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Instant;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -72,6 +73,21 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
+/// How much of a fixed piece of work this machine does in a millisecond now: what else runs on the same hardware changes
+/// that by half within minutes, and every figure with it.
+fn pace() -> f64 {
+    const STEPS: u32 = 50_000_000;
+    let started = Instant::now();
+    let mut state = 1_u64;
+    for _ in 0..STEPS {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+    }
+    std::hint::black_box(state);
+    f64::from(STEPS) / 1_000.0 / started.elapsed().as_secs_f64() / 1_000.0
+}
+
 async fn serve_sqs(listen: SocketAddr, counted: SocketAddr) -> anyhow::Result<()> {
     let (calls, stop) = (sqs::Calls::default(), CancellationToken::new());
     let known = calls.clone();
@@ -98,6 +114,7 @@ async fn measure(arguments: Arguments) -> anyhow::Result<()> {
     let mut report = Report::default();
     let all = async {
         for no in 0..arguments.runs {
+            report.machine.push(pace());
             for scenario in &scenarios {
                 let measured = scenarios::run(*scenario, &postgres, &home, no, arguments.rows).await;
                 report.add(*scenario, measured.with_context(|| format!("measure {scenario:?}"))?);

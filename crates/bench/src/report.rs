@@ -52,9 +52,13 @@ const fn target(scenario: Scenario, figure: &'static str, what: &'static str, bo
 /// Statements of Postgres in the table; the report has them all.
 const LISTED: usize = 8;
 
-/// All runs, by scenario.
 #[derive(Default)]
-pub(crate) struct Report(BTreeMap<Scenario, Vec<Measured>>);
+pub(crate) struct Report {
+    /// All of them, by scenario.
+    runs: BTreeMap<Scenario, Vec<Measured>>,
+    /// The machine's pace before each round.
+    pub(crate) machine: Vec<f64>,
+}
 
 #[derive(Serialize)]
 struct Row {
@@ -70,12 +74,12 @@ struct Row {
 
 impl Report {
     pub(crate) fn add(&mut self, scenario: Scenario, measured: Measured) {
-        self.0.entry(scenario).or_default().push(measured);
+        self.runs.entry(scenario).or_default().push(measured);
     }
 
     fn rows(&self, baseline: &Value) -> Vec<Row> {
         let row = |target: &Target| {
-            let runs = self.0.get(&target.scenario)?;
+            let runs = self.runs.get(&target.scenario)?;
             let runs: Vec<f64> = runs.iter().filter_map(|run| run.figures.get(target.figure)).copied().collect();
             let median = median(&runs)?;
             let (bound, met) = match target.bound {
@@ -92,11 +96,11 @@ impl Report {
     /// `baseline` is an earlier report.
     pub(crate) fn write(&self, file: &Path, baseline: &Value) -> anyhow::Result<()> {
         let costs: BTreeMap<String, Vec<_>> = self
-            .0
+            .runs
             .iter()
             .map(|(scenario, runs)| (format!("{scenario:?}"), runs.iter().map(|run| &run.cost).collect()))
             .collect();
-        let report = json!({ "rows": self.rows(baseline), "costPerCommand": costs });
+        let report = json!({ "machine": self.machine, "rows": self.rows(baseline), "costPerCommand": costs });
         let text = serde_json::to_vec_pretty(&report).context("write the report")?;
         std::fs::write(file, text).with_context(|| format!("write {}", file.display()))
     }
@@ -110,8 +114,10 @@ impl Report {
             let met = if met { "met" } else { "not met" };
             println!("{what:<44}{target:>10.2}{median:>12.2}{met:>8}{ratio:>10}  {}", runs.join(" "));
         }
+        let machine: Vec<_> = self.machine.iter().map(|pace| format!("{pace:.0}")).collect();
+        println!("\nthe machine's pace before each round, thousands of steps a millisecond: {}", machine.join(" "));
         println!("\nper command, last run: CPU µs");
-        for (scenario, runs) in &self.0 {
+        for (scenario, runs) in &self.runs {
             let Some(Measured { cost, .. }) = runs.last() else { continue };
             let cpu: Vec<_> = cost.cpu_ms.iter().map(|(name, ms)| format!("{name} {:.0}", ms * 1_000.0)).collect();
             let (statements, wal, sqs) = (cost.statements, cost.wal_bytes, cost.sqs_calls);

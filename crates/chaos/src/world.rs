@@ -199,7 +199,6 @@ impl World {
 
     pub(crate) async fn end(&self) {
         if let Some(local) = &self.local {
-            self.pool.close().await;
             local.end().await;
         }
     }

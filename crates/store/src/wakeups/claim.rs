@@ -100,6 +100,8 @@ macro_rules! claim {
                         dirty = least(w.dirty + case when w.token is null or w.token = l.token then 0 else 1 end, 1000),
                         failures = least(w.failures
                           + case when w.token is null or w.token = l.token then 0 else 1 end, 1000),
+                        -- A message has led to something.
+                        publishes = 0,
                         status = case when w.status = 'accepted' then 'processing' else w.status end,
                         -- Earlier than any request of this claim; taken back by a wait that has sent nothing.
                         first_sent_at = coalesce(w.first_sent_at, holdfast_now()),
@@ -271,7 +273,7 @@ pub async fn go_alone(pool: &Pool, claim: Claim) -> Result<Option<i16>> {
 pub async fn put_back(pool: &Pool, claimed: &Claimed, wait: Duration, alone: bool) -> Result<()> {
     let query = sqlx::query!(
         "update wakeups
-            set token = null, worker = null, lease_until = null,
+            set token = null, worker = null, lease_until = null, publishes = 0,
                 alone = case when $6 then greatest(alone - 1, 0) else alone end,
                 due_at = holdfast_now() + make_interval(secs => case when nudge = $5 then $4::float8 else 0 end),
                 run_at = holdfast_now() + make_interval(secs => case when nudge = $5 then $4::float8 else 0 end)

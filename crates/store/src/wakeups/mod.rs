@@ -12,6 +12,6 @@ mod tell;
 
 pub use cancel::{Refused, cancel, why_not};
 pub use claim::{Claim, Claimed, Due, claim, claim_due, claimed_under, go_alone, held, put_back};
-pub use relay::{Marked, Overdue, hasten, mark_published, take_overdue};
+pub use relay::{Marked, Overdue, hasten, mark_published, not_published, take_overdue};
 pub use run::{Ended, Finish, Finished, Hold, Note, finish, note, wait};
 pub use tell::{Owed, Told, owe_again, owed, tell_again, told};

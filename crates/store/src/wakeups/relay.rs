@@ -43,6 +43,24 @@ pub async fn mark_published(pool: &Pool, marked: &[Marked], quiet: Duration) -> 
     Ok(updated.rows_affected())
 }
 
+/// What SQS did not take was not published: whoever looks next need not wait as long as after a message that led to nothing.
+pub async fn not_published(pool: &Pool, lane: Lane, nos: &[CommandNo], wait: Duration) -> Result<()> {
+    let mut nos: Vec<i64> = nos.iter().map(|no| no.0).collect();
+    nos.sort_unstable();
+    let query = sqlx::query!(
+        "update wakeups w
+            set due_at = least(w.due_at, holdfast_now() + make_interval(secs => $3)),
+                publishes = greatest(w.publishes - 1, 0)
+           from unnest($1::bigint[], $2::smallint[]) d(no, lane)
+          where w.no = d.no and w.lane = d.lane and w.token is null",
+        &nos,
+        &vec![lane.code(); nos.len()],
+        wait.as_secs_f64()
+    );
+    pool.execute(query).await?;
+    Ok(())
+}
+
 /// Has the relay look at what is owed of a command whose message is known to be gone, as soon as it may run. A claim that
 /// stands is left alone: its holder says when to look.
 pub async fn hasten(pool: &Pool, command: CommandId) -> Result<()> {
