@@ -131,6 +131,8 @@ async fn a_rejection_after_another_partner_has_done_its_part_needs_a_person() {
 #[tokio::test]
 async fn a_partner_that_is_down_burns_no_tries_while_its_breaker_is_open_and_holds_up_nobody() {
     let environment = vec![
+        // So many are under way when it opens.
+        ("HOLDFAST__PARTNERS__RESERVATIONS__CONCURRENCY", "2".to_owned()),
         ("HOLDFAST__PARTNERS__RESERVATIONS__BREAKER_FAILURES", "2".to_owned()),
         ("HOLDFAST__PARTNERS__RESERVATIONS__BREAKER_OPEN_MS", "500".to_owned()),
         ("HOLDFAST__PARTNERS__RESERVATIONS__TRY_DELAY_MS", "1000".to_owned()),
