@@ -16,6 +16,7 @@ mod outages;
 mod poison;
 mod query;
 mod refunds;
+mod schema;
 mod store;
 mod telling;
 mod webhooks;

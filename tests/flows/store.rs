@@ -1,12 +1,14 @@
 //! Single statements against a real database: the guards that the protocol rests on.
 
+use chrono::DateTime;
 use holdfast_domain::journal::Update;
 use holdfast_domain::progress::Progress;
 use holdfast_domain::status::{Outcome, Step};
+use holdfast_domain::trail::{Entry, Happening};
 use holdfast_domain::{ClientNo, Command, CommandId, CommandNo, Kind, Lane, Status, Token, WorkerId};
 use holdfast_store::commands::{self, Accepted, Origin};
 use holdfast_store::wakeups::{self, Claim, Claimed, Ended, Finish, Hold, Marked, Note, Told};
-use holdfast_store::{Pool, clients, partner_updates, schema, workers};
+use holdfast_store::{Pool, clients, partner_updates, workers};
 use holdfast_testkit::clock::advance;
 use holdfast_testkit::database_alone;
 use std::time::Duration;
@@ -85,6 +87,15 @@ fn finish(no: CommandNo, token: i64, claim_tell: bool) -> Finish {
         tell: true,
         claim_tell,
     }
+}
+
+fn entry() -> Entry {
+    Entry { at: DateTime::UNIX_EPOCH, what: Happening::Claimed { worker: ME, taken_over: false } }
+}
+
+fn partner_says(command: CommandId, status: Status) -> Update {
+    let (partner, event_id) = ("p".to_owned(), "e".to_owned());
+    Update { partner, event_id, command, status, reason: None, received_at: None }
 }
 
 #[tokio::test]
@@ -170,6 +181,40 @@ async fn a_nudge_during_a_claim_makes_the_wait_void() {
     sqlx::query("update wakeups set nudge = nudge + 1").execute(pool.connections()).await.expect("nudge");
     wakeups::wait(&pool, &[&note(no, 1, claimed.nudge, Duration::from_secs(120))]).await.expect("wait");
     assert!(claim(&pool, ME, no, 2).await.is_some(), "looks again at once");
+}
+
+#[tokio::test]
+async fn a_wait_in_which_nothing_happened_leaves_no_trail() {
+    let pool = database().await;
+    let no = accepted(&pool).await.no;
+    let claimed = claim(&pool, ME, no, 1).await.expect("claimed");
+    wakeups::wait(&pool, &[&note(no, 1, 0, Duration::ZERO)]).await.expect("wait");
+    let again = claim(&pool, ME, no, 2).await.expect("claimed");
+    assert_eq!(again.sequence, claimed.sequence);
+    let something = Note { trail: vec![entry()], ..note(no, 2, 0, Duration::ZERO) };
+    wakeups::wait(&pool, &[&something]).await.expect("wait");
+    let again = claim(&pool, ME, no, 3).await.expect("claimed");
+    assert_eq!(again.sequence, claimed.sequence + 1);
+    let rows: i64 =
+        sqlx::query_scalar("select count(*) from events").fetch_one(pool.connections()).await.expect("count");
+    assert_eq!(rows, 1);
+}
+
+#[tokio::test]
+async fn whoever_knocked_since_the_claim_is_heard_before_the_end() {
+    let pool = database().await;
+    let Accepted { id, no, .. } = accepted(&pool).await;
+    claim(&pool, ME, no, 1).await.expect("claimed");
+    let update = partner_says(id, Status::Failed);
+    assert!(partner_updates::store(&pool, &update, None).await.expect("store").nudged);
+    assert!(wakeups::finish(&pool, ME, LEASE, &[&finish(no, 1, true)]).await.expect("finish").is_empty());
+    let heard = Finish { nudge: 1, ..finish(no, 1, true) };
+    assert_eq!(wakeups::finish(&pool, ME, LEASE, &[&heard]).await.expect("finish").len(), 1);
+    let shown: Vec<String> = sqlx::query_scalar("select code from attention_items")
+        .fetch_all(pool.connections())
+        .await
+        .expect("read the items");
+    assert_eq!(shown, ["contradicting_webhook"], "it had said something else");
 }
 
 #[tokio::test]
@@ -362,55 +407,18 @@ async fn a_cancel_that_has_seen_an_older_row_looks_again() {
     let pool = database().await;
     let no = accepted(&pool).await.no;
     claim(&pool, ME, no, 1).await.expect("claimed");
-    let nothing_sent = Note { sent: false, ..note(no, 1, 0, Duration::ZERO) };
-    wakeups::wait(&pool, &[&nothing_sent]).await.expect("wait");
+    let recorded = Note { sent: false, trail: vec![entry()], ..note(no, 1, 0, Duration::ZERO) };
+    wakeups::wait(&pool, &[&recorded]).await.expect("wait");
     // What was recorded meanwhile may not be visible to its statement.
     assert!(!wakeups::cancel(&pool, no, 0, false).await.expect("cancel"));
     assert!(wakeups::cancel(&pool, no, 1, false).await.expect("cancel"));
 }
 
 #[tokio::test]
-async fn a_migration_that_was_given_up_half_way_is_done_again() {
-    let pool = database_alone().await;
-    let built = "select count(*) from pg_index i join pg_class c on c.oid = i.indexrelid
-                  where c.relname = 'wakeups_due_idx' and indisvalid";
-    let count = async || sqlx::query_scalar::<_, i64>(built).fetch_one(pool.connections()).await.expect("count");
-    // Built, but not noted as done: killed in between. Then not even usable: given up while it was built.
-    for broken in ["select 1", "update pg_index set indisvalid = false where indexrelid = 'wakeups_due_idx'::regclass"]
-    {
-        sqlx::query("delete from _sqlx_migrations where version >= 8")
-            .execute(pool.connections())
-            .await
-            .expect("forget");
-        sqlx::query(broken).execute(pool.connections()).await.expect("break");
-        assert!(matches!(schema::check(&pool).await, Err(schema::SchemaError::Older { .. })));
-        schema::migrate(&pool).await.expect("migrate");
-        schema::check(&pool).await.expect("as it was");
-        assert_eq!(count().await, 1);
-    }
-}
-
-#[tokio::test]
-async fn two_who_migrate_at_once_take_turns() {
-    let pool = database_alone().await;
-    sqlx::query("delete from _sqlx_migrations where version >= 8").execute(pool.connections()).await.expect("forget");
-    let (one, other) = tokio::join!(schema::migrate(&pool), schema::migrate(&pool));
-    one.and(other).expect("both are content");
-}
-
-#[tokio::test]
 async fn what_a_partner_said_before_a_time_is_not_its_word_since() {
     let pool = database().await;
     let Accepted { id, created_at, .. } = accepted(&pool).await;
-    let update = Update {
-        partner: "p".to_owned(),
-        event_id: "e".to_owned(),
-        command: id,
-        status: Status::Failed,
-        reason: None,
-        received_at: None,
-    };
-    partner_updates::store(&pool, &update, None).await.expect("store");
+    partner_updates::store(&pool, &partner_says(id, Status::Failed), None).await.expect("store");
     let word = async |since| partner_updates::final_word(&pool, "p", id, since).await.expect("read");
     let first = word(Some(created_at)).await.expect("since it was accepted");
     assert!(word(None).await.is_some());

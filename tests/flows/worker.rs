@@ -1,7 +1,10 @@
 //! The worker's own behaviour: messages that mislead, workers that compete, and ends in order.
 
+use holdfast_app::pause;
+use holdfast_devstack::sandbox::Sandbox;
 use holdfast_domain::message;
 use holdfast_domain::{ClientNo, Command, CommandId, CommandNo, Kind, Lane, json};
+use holdfast_testkit::partner::slow_to_look_up;
 use holdfast_testkit::{Options, Stack, Submission, eventually};
 use std::time::Duration;
 
@@ -152,4 +155,34 @@ async fn the_trace_context_reaches_partner_message_and_callback() {
     stack.advance(Duration::from_secs(3)).await;
     stack.settled(&submission).await;
     assert_eq!(stack.told(&submission)[0].headers["traceparent"], traceparent);
+}
+
+#[tokio::test]
+async fn nobody_is_given_up_unasked_because_the_partner_takes_few_at_once() {
+    const COUNT: usize = 8;
+    let partner = slow_to_look_up(Sandbox::default().router(), Duration::from_millis(300));
+    let environment = vec![("HOLDFAST__PARTNERS__PROCESSOR__POLL_FIRST_MS", "60000".to_owned())];
+    let mut stack = Stack::with(Options { environment, partner: Some(partner), ..Options::default() }).await;
+    stack.start_worker();
+    let mut submissions = Vec::new();
+    for n in 0..COUNT {
+        submissions.push(stack.submit(&format!("t{n}"), "1.02").await);
+    }
+    let waiting = "select (select count(*) from wakeups where lane = 0 and step = 'settle' and token is null)
+                        + (select count(*) from outcomes)";
+    eventually("everybody has been asked about once", || async {
+        let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(&stack.pool).await.expect("count");
+        (waiting == COUNT as i64).then_some(())
+    })
+    .await;
+    stack.stop_workers().await;
+    // By the partner's own clock.
+    pause(Duration::from_secs(2)).await;
+    // Nobody has asked for so long that the time of each is over.
+    stack.advance(Duration::from_secs(24 * 3600)).await;
+    stack.start_worker_with(&[("HOLDFAST__PARTNERS__PROCESSOR__CONCURRENCY", "1")]);
+    for submission in &submissions {
+        let settled = stack.settled_in_time(submission).await;
+        assert_eq!(settled["status"], "completed", "{settled}");
+    }
 }

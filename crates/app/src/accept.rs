@@ -81,7 +81,7 @@ impl Acceptor {
         let (timeout, publish_within) = (config.accept_timeout_ms.get(), config.publish_within_ms.get());
         let pool = app.pool.within(timeout);
         let origin = Origin::Request { publish_within };
-        let batcher = Batcher::start(move |commands| store(pool.clone(), commands, origin));
+        let batcher = Batcher::prompt(move |commands| store(pool.clone(), commands, origin));
         Self { batcher, publisher: Publisher::start(app, tasks), journal, outage, timeout }
     }
 

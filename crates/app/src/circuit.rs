@@ -2,10 +2,10 @@
 //!
 //! An open breaker postpones and burns no try. What it knows is this process's own; another process finds out for itself.
 
+use crate::turnstile::{Turn, Turnstile};
 use holdfast_domain::schedule::jittered;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// When a breaker opens and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -27,8 +27,7 @@ pub struct Terms {
 #[derive(Clone, Debug)]
 pub struct Circuit {
     terms: Terms,
-    requests: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
+    requests: Arc<Turnstile>,
     state: Arc<Mutex<State>>,
 }
 
@@ -41,14 +40,15 @@ enum State {
     Open {
         until: Instant,
         length: Duration,
+        /// It is under way. Who fails else was under way when it opened, and says nothing new.
+        probing: bool,
     },
 }
 
 impl Circuit {
     pub fn new(terms: Terms) -> Self {
-        let (requests, waiting) = (Semaphore::new(terms.concurrency), Semaphore::new(terms.waiting));
-        let state = Mutex::new(State::Closed { failures: 0 });
-        Self { terms, requests: Arc::new(requests), waiting: Arc::new(waiting), state: Arc::new(state) }
+        let requests = Turnstile::new(terms.concurrency, terms.waiting);
+        Self { terms, requests, state: Arc::new(Mutex::new(State::Closed { failures: 0 })) }
     }
 
     /// Whether a request may be made now; else how long to wait, spread by `random`. After an open time one caller is let
@@ -57,25 +57,20 @@ impl Circuit {
         let mut state = self.state();
         match *state {
             State::Closed { .. } => Ok(()),
-            State::Open { until, length } if now < until => {
+            State::Open { until, length, .. } if now < until => {
                 // Not before the probe has had its time; together they would be a second outage.
                 Err(until - now + jittered(length.min(self.terms.open), random))
             }
             State::Open { length, .. } => {
-                *state = State::Open { until: now + self.terms.probe, length };
+                *state = State::Open { until: now + self.terms.probe, length, probing: true };
                 Ok(())
             }
         }
     }
 
-    /// The right to make one request: fewer than the limit are under way. Waits for it, if not too many do.
-    pub async fn request(&self, patience: Duration) -> Option<OwnedSemaphorePermit> {
-        if let Ok(permit) = Arc::clone(&self.requests).try_acquire_owned() {
-            return Some(permit);
-        }
-        let _waiting = self.waiting.try_acquire().ok()?;
-        let permit = tokio::time::timeout(patience, Arc::clone(&self.requests).acquire_owned()).await;
-        permit.ok()?.ok()
+    /// The right to make one request, or when to come back: its limit of them is under way.
+    pub async fn enter(&self) -> Result<Turn, Duration> {
+        self.requests.enter().await
     }
 
     /// What came of a request. `random` spreads the probes of several processes.
@@ -87,12 +82,14 @@ impl Circuit {
                 State::Closed { failures: failures + 1 }
             }
             (State::Closed { .. }, false) => {
-                State::Open { until: now + jittered(self.terms.open, random), length: self.terms.open }
+                let length = self.terms.open;
+                State::Open { until: now + jittered(length, random), length, probing: false }
             }
-            (State::Open { length, .. }, false) => {
+            (State::Open { length, probing: true, .. }, false) => {
                 let length = (length * 2).min(self.terms.cap);
-                State::Open { until: now + jittered(length, random), length }
+                State::Open { until: now + jittered(length, random), length, probing: false }
             }
+            (open @ State::Open { probing: false, .. }, false) => open,
         };
     }
 
@@ -111,18 +108,6 @@ mod tests {
 
     fn circuit() -> Circuit {
         Circuit::new(Terms { concurrency: 2, waiting: 1, failures: 3, open: 5 * S, cap: 15 * S, probe: 10 * S })
-    }
-
-    #[tokio::test]
-    async fn whoever_finds_it_full_waits_unless_too_many_do() {
-        let circuit = circuit();
-        let (first, _second) = (circuit.request(S).await.expect("room"), circuit.request(S).await.expect("room"));
-        let third = circuit.request(S);
-        let fourth = async {
-            assert!(circuit.request(S).await.is_none(), "one waits already");
-            drop(first);
-        };
-        assert!(tokio::join!(third, fourth).0.is_some(), "its turn has come");
     }
 
     #[test]
@@ -155,5 +140,15 @@ mod tests {
         now += 15 * S;
         assert_eq!(circuit.admit(now, EVEN), Ok(()), "a probe that nobody hears of");
         assert_eq!(circuit.admit(now + 10 * S, EVEN), Ok(()), "is followed by another");
+    }
+
+    #[test]
+    fn those_under_way_when_it_opens_do_not_keep_it_open() {
+        let (circuit, start) = (circuit(), Instant::now());
+        for _ in 0..100 {
+            circuit.report(false, start, EVEN);
+        }
+        assert!(circuit.admit(start + 4 * S, EVEN).is_err());
+        assert_eq!(circuit.admit(start + 5 * S, EVEN), Ok(()), "the probe, when its first time is over");
     }
 }

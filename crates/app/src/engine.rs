@@ -64,6 +64,24 @@ pub struct Held {
     pub pass: Arc<Pass>,
 }
 
+/// What is still owed if a claim comes to nothing.
+#[derive(Clone, Copy, Debug)]
+struct Owed {
+    claim: Claim,
+    /// Seen at the claim.
+    nudge: i32,
+    failures: i16,
+    /// The claim had the process to itself.
+    alone: bool,
+}
+
+impl Owed {
+    fn by(claimed: &Claimed, pass: &Pass) -> Self {
+        let Claimed { nudge, failures, .. } = *claimed;
+        Self { claim: claimed.claim(), nudge, failures, alone: pass.is_alone() }
+    }
+}
+
 impl Engine {
     pub fn new(app: App, stop: CancellationToken) -> anyhow::Result<Arc<Self>> {
         let config = &app.config;
@@ -185,20 +203,14 @@ impl Engine {
         };
         match handlers::handle(&mut run).await {
             Ok(outcome) | Err(Stop::End(outcome)) => self.finish(run, outcome, pass).await,
-            Err(Stop::Wait { after, why }) => {
-                run.happened(Happening::Waiting { for_ms: after.as_millis() as u64, why });
-                // Not written means that the claim is in other hands.
-                let _written: bool = self.statements.wait(run.take_note(after)).await.context("write the wait")?;
-                Ok(())
-            }
+            Err(Stop::Wait { after, why }) => self.wait(run, after, why).await,
+            Err(Stop::Full { after, why }) if run.has_news() => self.wait(run, after, why).await,
+            // It may come back often: nothing of that is worth a row.
+            Err(Stop::Full { after, .. }) => self.release(Note { trail: Vec::new(), ..run.take_note(after) }).await,
             Err(Stop::Lost) => Ok(()),
             // What was in doubt before is so after, and nobody is to blame.
             Err(Stop::Fault(error)) if is_outage(&error) && !run.is_sending() => {
-                let (claimed, wait, alone) = (&run.claimed, poison::fault_wait(run.claimed.failures), pass.is_alone());
-                let put_back = || wakeups::put_back(&self.app.pool, claimed, wait, alone);
-                if let Err(error) = persist(put_back).await {
-                    tracing::debug!(%error, "could not put a claim back after an outage, it will lapse");
-                }
+                self.put_back_after_outage(Owed::by(&run.claimed, &pass)).await;
                 Err(error)
             }
             Err(Stop::Fault(error)) => {
@@ -208,6 +220,27 @@ impl Engine {
                 self.leave_for_later(release).await;
                 Err(error)
             }
+        }
+    }
+
+    async fn wait(&self, mut run: Run<'_>, after: Duration, why: String) -> anyhow::Result<()> {
+        run.happened(Happening::Waiting { for_ms: after.as_millis() as u64, why });
+        self.release(run.take_note(after)).await
+    }
+
+    /// Not written means that the claim is in other hands.
+    async fn release(&self, note: Note) -> anyhow::Result<()> {
+        let _written: bool = self.statements.wait(note).await.context("write the wait")?;
+        Ok(())
+    }
+
+    /// It is nobody's fault: what is owed is still owed.
+    async fn put_back_after_outage(&self, owed: Owed) {
+        let Owed { claim, nudge, failures, alone } = owed;
+        let wait = poison::fault_wait(failures);
+        let put_back = || wakeups::put_back(&self.app.pool, claim, nudge, wait, alone);
+        if let Err(error) = persist(put_back).await {
+            tracing::debug!(%error, "could not put a claim back after an outage, it will lapse");
         }
     }
 
@@ -238,33 +271,30 @@ impl Engine {
         let started = Instant::now();
         let ending = self.statements.finish(finish.clone()).await.context("write the end")?;
         failpoint::hit("finished");
-        if let (Ending::Lost, Outcome::NeedsAttention(_) | Outcome::Failed(_)) = (ending, &finish.outcome) {
-            // Unless the claim is lost, a webhook came in the last moment: look at that before it ends like this.
+        if let Ending::Lost = ending {
+            // Unless the claim is lost, somebody knocked in the last moment: look at that before it ends.
             let mut trail = finish.trail;
             let _did_not_finish = trail.pop();
-            let note = Note { trail, ..run.take_note(Duration::ZERO) };
-            let _written: bool = self.statements.wait(note).await.context("look again")?;
-            return Ok(());
+            return self.release(Note { trail, ..run.take_note(Duration::ZERO) }).await;
         }
-        let debt = match (ending, room) {
-            (Ending::Written(finished), Some(slot)) if finished.telling => {
-                Some((Debt::of_finished(&run, finish, finished, started, pass), slot))
-            }
-            (Ending::WrittenBefore, Some(slot)) => {
-                // The lane's row is fresh: it was inserted with our token.
+        let Some(slot) = room else { return Ok(()) };
+        // The lane's row is fresh: it was inserted with our token.
+        let claim = Claim { lane: Lane::Tell, ..run.claimed.claim() };
+        let owed = Owed { claim, nudge: 0, failures: 0, alone: pass.is_alone() };
+        let debt = match ending {
+            Ending::Written(finished) if finished.telling => Debt::of_finished(&run, finish, finished, started, pass),
+            Ending::Written(_) | Ending::Lost => return Ok(()),
+            Ending::WrittenBefore => {
                 let claimed = Claimed { lane: Lane::Tell, nudge: 0, tries: 0, ..run.claimed };
-                Some((Debt::Claimed(Box::new(Held { claimed, started, pass })), slot))
+                Debt::Claimed(Box::new(Held { claimed, started, pass }))
             }
-            _ => None,
         };
-        if let Some((debt, slot)) = debt {
-            let engine = Arc::clone(self);
-            self.tasks.spawn(async move {
-                if let Err(error) = tell::settle(&engine, debt, slot).await {
-                    tracing::error!(error = format!("{error:#}"), "could not tell a client");
-                }
-            });
-        }
+        let engine = Arc::clone(self);
+        self.tasks.spawn(async move {
+            if let Err(error) = engine.settle(owed, debt, slot).await {
+                tracing::error!(error = format!("{error:#}"), "could not tell a client");
+            }
+        });
         Ok(())
     }
 
@@ -275,13 +305,13 @@ impl Engine {
     }
 
     async fn tell(self: &Arc<Self>, held: Held, slot: Slot) -> anyhow::Result<()> {
-        let (claimed, alone) = (held.claimed.clone(), held.pass.is_alone());
-        let settled = tell::settle(self, Debt::Claimed(Box::new(held)), slot).await;
+        self.settle(Owed::by(&held.claimed, &held.pass), Debt::Claimed(Box::new(held)), slot).await
+    }
+
+    async fn settle(&self, owed: Owed, debt: Debt, slot: Slot) -> anyhow::Result<()> {
+        let settled = tell::settle(self, debt, slot).await;
         if settled.as_ref().is_err_and(is_outage) {
-            // Nobody's fault: what is owed is still owed.
-            let wait = poison::fault_wait(claimed.failures);
-            let put_back = || wakeups::put_back(&self.app.pool, &claimed, wait, alone);
-            persist(put_back).await.context("put a debt back")?;
+            self.put_back_after_outage(owed).await;
         }
         settled
     }

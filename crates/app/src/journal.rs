@@ -1,16 +1,14 @@
 //! The other path of acceptance: what SQS has taken while Postgres is down is answered for.
 
 use crate::App;
-use crate::batch::Batcher;
+use crate::batch::{Batcher, Shape};
 use holdfast_domain::journal::Entry;
 use holdfast_queue::{Outgoing, Sent};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Sends under way at once: a client waits for each.
-const IN_FLIGHT: usize = 8;
-
-const BATCH: usize = 10;
+/// Eight sends under way at once: a client waits for each.
+const SHAPE: Shape = Shape { in_flight: 8, max: 10, pace: Duration::ZERO };
 
 /// SQS keeps an entry for 14 days. What is taken later than after half of it could be lost before anybody has mended
 /// Postgres.
@@ -35,7 +33,7 @@ impl Journal {
             async move { Ok(queue.send(&entries).await) }
         };
         let timeout = app.config.api.journal_timeout_ms.get();
-        Self { batcher: Batcher::sized(IN_FLIGHT, BATCH, send), timeout }
+        Self { batcher: Batcher::start(SHAPE, send), timeout }
     }
 
     /// Returns when SQS has it. `outage` says for how long Postgres has been down.

@@ -1,7 +1,8 @@
 //! The use cases: what the binaries do, without how they are reached.
 //!
-//! `accept`, `callbacks`, `cancel`, `endpoint`, `query`, `watch`, `webhook` and `keys` serve the API; `engine`, `dispatch`, `handlers` and `tell` are the worker, `statements` its batched writes;
-//! `relay` and `publish` serve both. Only this crate joins the store, the queue and the partners.
+//! `accept`, `callbacks`, `cancel`, `endpoint`, `query`, `watch`, `webhook` and `keys` serve the API; `engine`, `dispatch`,
+//! `handlers` and `tell` are the worker, `statements` its batched writes; `relay` and `publish` serve both. Only this crate
+//! joins the store, the queue and the partners.
 
 pub mod accept;
 pub mod attention;
@@ -38,6 +39,7 @@ pub mod steps;
 pub mod telemetry;
 pub mod tell;
 pub mod throttle;
+pub mod turnstile;
 pub mod watch;
 pub mod webhook;
 

@@ -20,7 +20,7 @@ impl Materialiser {
     pub fn start(app: &App) -> Self {
         let pool = app.pool.clone();
         // Due at once: nobody publishes it.
-        let batcher = Batcher::start(move |commands: Arc<Vec<Arc<Command>>>| {
+        let batcher = Batcher::prompt(move |commands: Arc<Vec<Arc<Command>>>| {
             let pool = pool.clone();
             // SQS would hand a message that was left to it out again only after its visibility timeout.
             let store = move || accept::store(pool.clone(), Arc::clone(&commands), Origin::Message);

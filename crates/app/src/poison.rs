@@ -133,7 +133,9 @@ async fn with_room(engine: &Engine, mut claimed: Claimed) -> anyhow::Result<Opti
             Ok(Some(pass)) => Some(pass),
             Ok(None) => {
                 let wait = jittered(NO_ROOM, random());
-                wakeups::put_back(&engine.app.pool, &claimed, wait, false).await.context("put a suspect back")?;
+                let (claim, nudge) = (claimed.claim(), claimed.nudge);
+                let put_back = wakeups::put_back(&engine.app.pool, claim, nudge, wait, false);
+                put_back.await.context("put a suspect back")?;
                 return Ok(None);
             }
             Err(_elapsed) => None,

@@ -28,7 +28,7 @@ impl<I: Send + Sync + 'static, O: Send + 'static> Record<I, O> {
         F: Future<Output = Result<Vec<(Hold, O)>>> + Send + 'static,
     {
         let pool = pool.clone();
-        Self(Batcher::start(move |rows: Arc<Vec<I>>| {
+        Self(Batcher::paced(move |rows: Arc<Vec<I>>| {
             let pool = pool.clone();
             async move {
                 let (recorded, repeated) = persist(|| statement(pool.clone(), Arc::clone(&rows))).await?;

@@ -3,6 +3,7 @@
 use crate::engine::Engine;
 use crate::partnership::Partnership;
 use crate::query;
+use crate::turnstile::Turn;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use holdfast_domain::Status;
 use holdfast_domain::content::Content;
@@ -15,12 +16,11 @@ use holdfast_store as store;
 use holdfast_store::wakeups::{Claimed, Ended, Hold, Note};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::OwnedSemaphorePermit;
 
 /// Time kept between the last answer of a partner and the end of the lease, for the write that follows.
 pub const MARGIN: Duration = Duration::from_secs(3);
 
-/// Longer waits release the claim; shorter ones are sat out, without a slot.
+/// Longer waits for a schedule release the claim; shorter ones are sat out, without a slot.
 const HOLD_LIMIT: Duration = Duration::from_secs(1);
 
 /// Why a handler stops before its last step.
@@ -28,11 +28,14 @@ const HOLD_LIMIT: Duration = Duration::from_secs(1);
 pub enum Stop {
     /// Release the claim; go on after this.
     Wait { after: Duration, why: String },
+    /// The same, for a partner that takes no more just now: nobody has asked it anything.
+    Full { after: Duration, why: String },
     /// The command's end is known already.
     End(Outcome),
     /// The claim is in other hands: nothing may be written, the message is superfluous.
     Lost,
-    /// Unexpected: the claim stays until its lease ends, the message is left to SQS.
+    /// Unexpected: the claim is put back or released if nothing was sent under it, else left to lapse; the message is left
+    /// to SQS.
     Fault(anyhow::Error),
 }
 
@@ -226,16 +229,16 @@ impl<'a> Run<'a> {
         self.slot.away(answer).await
     }
 
-    /// Leave to make one request of this partner, while the permit is held: fewer than its limit are under way, and its
-    /// breaker is closed. Else the claim is released for a while, and no try is burnt. Who waits here holds a slot: more
-    /// must not be taken on than this partner can do, but a quarter of all is enough for one.
-    pub async fn admit(&mut self, partnership: &Partnership) -> Result<OwnedSemaphorePermit, Stop> {
+    /// Leave to make one request of this partner: fewer than its limit are under way, and its breaker is closed. Else the
+    /// claim is released for a while, and no try is burnt. Who waits here for its turn holds a slot: more must not be taken
+    /// on than this partner can do, but a quarter of all is enough for one.
+    pub async fn admit(&mut self, partnership: &Partnership) -> Result<Turn, Stop> {
         let Partnership { name, circuit, .. } = partnership;
-        let permit = circuit.request(HOLD_LIMIT).await;
-        let after = jittered(HOLD_LIMIT, random());
-        let permit = permit.ok_or_else(|| Stop::Wait { after, why: format!("{name} has its limit of requests") })?;
+        let full =
+            |wait| Stop::Full { after: jittered(wait, random()), why: format!("{name} has its limit of requests") };
+        let turn = circuit.enter().await.map_err(full)?;
         match circuit.admit(Instant::now(), random()) {
-            Ok(()) => Ok(permit),
+            Ok(()) => Ok(turn),
             Err(after) => Err(Stop::Wait { after, why: format!("{name} is down, its breaker is open") }),
         }
     }
@@ -299,6 +302,12 @@ impl<'a> Run<'a> {
             wait,
             ended: Ended::Well,
         }
+    }
+
+    /// Whether anything happened since the last write but that it was claimed.
+    pub(crate) fn has_news(&self) -> bool {
+        let is_news = |entry: &Entry| !matches!(entry.what, Happening::Claimed { taken_over: false, .. });
+        self.step != self.claimed.step || self.trail.iter().any(is_news)
     }
 
     /// What happened since the last write, with the end.

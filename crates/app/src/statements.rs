@@ -39,13 +39,13 @@ impl Statements {
     pub fn start(pool: &Pool, life: &Arc<Life>, lease: Duration) -> Self {
         let (claiming, finishing) = ((pool.clone(), Arc::clone(life)), (pool.clone(), Arc::clone(life)));
         Self {
-            claim: Batcher::start(move |claims| claim(claiming.0.clone(), Arc::clone(&claiming.1), lease, claims)),
+            claim: Batcher::paced(move |claims| claim(claiming.0.clone(), Arc::clone(&claiming.1), lease, claims)),
             note: {
                 let pool = pool.clone();
-                Batcher::start(move |notes| note(pool.clone(), notes))
+                Batcher::paced(move |notes| note(pool.clone(), notes))
             },
             wait: fenced(pool, |pool, notes| async move { wakeups::wait(&pool, &refs(&notes)).await }, |n| n.hold),
-            finish: Batcher::start(move |ends| finish(finishing.0.clone(), Arc::clone(&finishing.1), lease, ends)),
+            finish: Batcher::paced(move |ends| finish(finishing.0.clone(), Arc::clone(&finishing.1), lease, ends)),
             told: fenced(pool, |pool, told| async move { wakeups::told(&pool, &refs(&told)).await }, |t| t.hold),
             tell_again: fenced(
                 pool,
@@ -88,7 +88,7 @@ where
     S: Fn(Pool, Arc<Vec<I>>) -> F + Send + Sync + Clone + 'static,
 {
     let pool = pool.clone();
-    Batcher::start(move |items: Arc<Vec<I>>| {
+    Batcher::paced(move |items: Arc<Vec<I>>| {
         let (pool, statement) = (pool.clone(), statement.clone());
         async move {
             let written = persist(|| statement(pool.clone(), Arc::clone(&items))).await?.0;

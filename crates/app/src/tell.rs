@@ -226,7 +226,7 @@ fn wished(delivery: &Delivery) -> Duration {
 /// Gives a claim back for which there is no slot.
 pub async fn put_back(engine: &Engine, claimed: &Claimed) -> anyhow::Result<()> {
     let wait = schedule::jittered(NO_SLOT, random());
-    wakeups::put_back(&engine.app.pool, claimed, wait, false).await.context("put a debt back")
+    wakeups::put_back(&engine.app.pool, claimed.claim(), claimed.nudge, wait, false).await.context("put a debt back")
 }
 
 /// No attempt was made.

@@ -29,6 +29,7 @@ const TARGETS: &[Target] = &[
     target(Scenario::EndToEnd, "completed/s", "accept to callback, completed/s", Bound::AtLeast(8_000.0)),
     target(Scenario::Drain, "completed/s", "worker alone, completed/s", Bound::AtLeast(9_000.0)),
     target(Scenario::Idle, "callback p50 ms", "idle, accept to callback, p50 ms", Bound::AtMost(2.5)),
+    target(Scenario::Idle, "p50 ms", "idle, accept p50 ms", Bound::AtMost(0.5)),
     target(Scenario::SlowPartner, "completed/s", "third party takes 50 + 20 ms, completed/s", Bound::AtLeast(4_000.0)),
     target(Scenario::EndToEnd, "cpu ms", "CPU ms per command", Bound::AtMost(0.2)),
     target(Scenario::EndToEnd, "sqs calls", "SQS calls per command, saturated", Bound::AtMost(0.45)),

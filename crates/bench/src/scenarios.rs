@@ -2,7 +2,7 @@
 
 use crate::cost::{Cost, Meter};
 use crate::load::{self, Amount};
-use crate::mock::{Manners, now_us};
+use crate::mock::{Manners, histogram, now_us};
 use crate::stack::Stack;
 use anyhow::Context as _;
 use clap::ValueEnum;
@@ -11,7 +11,7 @@ use holdfast_devstack::postgres::Postgres;
 use sqlx::AssertSqlSafe;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Clients at once.
 const CONNECTIONS: usize = 64;
@@ -172,13 +172,18 @@ async fn idle(stack: &mut Stack) -> anyhow::Result<Measured> {
     stack.manners(Manners::default()).await?;
     let before = Meter::read(stack).await?;
     let mut client = load::Client::connect(&stack.target).await?;
+    let mut latencies = histogram();
     for n in 0..COUNT {
+        let from = Instant::now();
         client.submit(n).await?;
+        latencies.saturating_record(from.elapsed().as_micros() as u64);
         pause(Duration::from_millis(10)).await;
     }
     let seen = stack.completed(COUNT, PATIENCE).await?;
     let cost = Meter::read(stack).await?.since(&before, COUNT);
     let figures = BTreeMap::from([
+        ("p50 ms", latencies.value_at_quantile(0.5) as f64 / 1_000.0),
+        ("p99 ms", latencies.value_at_quantile(0.99) as f64 / 1_000.0),
         ("callback p50 ms", seen.p50_us as f64 / 1_000.0),
         ("callback p99 ms", seen.p99_us as f64 / 1_000.0),
     ]);

@@ -20,6 +20,13 @@ use url::Url;
 /// For a connection, with its handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How often a connection is asked whether it still leads anywhere: over HTTP/2 many requests share one, and would all
+/// fail until the system gives it up.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+
+/// How long what was sent may go without an acknowledgement.
+const SILENCE: Duration = Duration::from_secs(30);
+
 /// How long a connection is kept that nobody uses.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -44,11 +51,20 @@ impl HttpClient {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
+        // Divided among the addresses of a name: the first may be dead.
+        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        tcp.set_keepalive(Some(KEEPALIVE));
+        tcp.set_keepalive_interval(Some(KEEPALIVE));
+        tcp.set_keepalive_retries(Some(3));
+        tcp.set_tcp_user_timeout(Some(SILENCE));
         let tls = HttpsConnectorBuilder::new().try_with_platform_verifier().map_err(|error| Unbuilt(error.into()))?;
         let connector = tls.https_or_http().enable_all_versions().wrap_connector(tcp);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
+            .timer(TokioTimer::new())
+            .http2_keep_alive_interval(Some(KEEPALIVE))
+            .http2_keep_alive_timeout(KEEPALIVE)
             .build(BoxCloneSyncService::new(Timeout::new(connector, CONNECT_TIMEOUT)));
         Ok(Self(client))
     }

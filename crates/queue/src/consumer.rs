@@ -2,7 +2,7 @@
 
 use crate::deleter::Deleter;
 use crate::publisher::MAX_ENTRIES;
-use crate::{Backoff, Error, Queue, Slot, Slots, TRACEPARENT};
+use crate::{Backoff, Error, Queue, Slot, Slots, TRACEPARENT, backoff};
 use aws_sdk_sqs::types::MessageSystemAttributeName;
 use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
@@ -11,6 +11,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// After a receive that found a few messages: the next one finds several more, and costs as much.
+const PACE: Duration = Duration::from_millis(10);
 
 /// How long a receive that is under way may go on after the stop.
 const LAST_MOMENT: Duration = Duration::from_millis(200);
@@ -46,7 +49,7 @@ pub struct Settings {
     /// Extends the visibility by this much, each time half of it has passed, while a handler works. For handlers that
     /// may take longer than the queue's visibility timeout and rely on nobody else getting the message.
     pub renew_visibility: Option<Duration>,
-    /// How many receives are under way at once.
+    /// How many receives may be under way at once. One is, while it finds few: two would share what there is.
     pub pollers: usize,
 }
 
@@ -83,10 +86,12 @@ impl<H: Handler> Consumer<H> {
             handler: Arc::clone(&self.handler),
             deleter: Deleter::start(self.queue.clone(), &deletes),
         });
-        let pollers = (0..self.settings.pollers.max(1)).map(|_| {
+        let wanted = watch::Sender::new(1);
+        let pollers = (0..self.settings.pollers.max(1)).map(|number| {
+            let turn = Turn { number, wanted: wanted.clone() };
             let (consumer, handlers, desk) = (self.clone(), handlers.clone(), Arc::clone(&desk));
             // In tasks of their own: polled as one, each message would have all of them looked at.
-            tokio::spawn(consumer.poll(stop.clone(), handlers, desk))
+            tokio::spawn(consumer.poll(turn, stop.clone(), handlers, desk))
         });
         for ended in futures::future::join_all(pollers).await {
             if let Err(error) = ended {
@@ -100,15 +105,20 @@ impl<H: Handler> Consumer<H> {
         deletes.wait().await;
     }
 
-    async fn poll(mut self, stop: CancellationToken, handlers: TaskTracker, desk: Arc<Desk<H>>) {
+    async fn poll(mut self, turn: Turn, stop: CancellationToken, handlers: TaskTracker, desk: Arc<Desk<H>>) {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
-        while let Some(slots) = stop.run_until_cancelled(self.ready()).await {
-            match self.receive_unless_stopped(slots.len(), &stop).await {
+        while let Some(slots) = stop.run_until_cancelled(self.ready(&turn)).await {
+            let asked = slots.len();
+            match self.receive_unless_stopped(asked, &stop).await {
                 None => break,
                 Some(Ok(received)) => {
                     backoff.reset();
+                    let found = received.len();
                     for ((message, receipt), slot) in received.into_iter().zip(slots) {
                         handlers.spawn(Arc::clone(&desk).work(message, receipt, slot));
+                    }
+                    if turn.after(found, asked) {
+                        stop.run_until_cancelled(backoff::sleep(PACE)).await;
                     }
                 }
                 Some(Err(error)) => {
@@ -121,7 +131,8 @@ impl<H: Handler> Consumer<H> {
     }
 
     /// Slots to work with, once there are some and receiving is open.
-    async fn ready(&mut self) -> Vec<Slot> {
+    async fn ready(&mut self, turn: &Turn) -> Vec<Slot> {
+        turn.come().await;
         if self.open.wait_for(|open| *open).await.is_err() {
             // Whoever could open it is gone: the process is ending.
             std::future::pending::<()>().await;
@@ -168,6 +179,31 @@ impl<H: Handler> Consumer<H> {
             (received, message.receipt_handle.unwrap_or_default())
         };
         Ok(answer.messages.unwrap_or_default().into_iter().map(read).collect())
+    }
+}
+
+/// Which of the pollers may receive: the first, and as many more as there is work for.
+struct Turn {
+    number: usize,
+    wanted: watch::Sender<usize>,
+}
+
+impl Turn {
+    async fn come(&self) {
+        // It does not end: we hold a sender.
+        drop(self.wanted.subscribe().wait_for(|wanted| self.number < *wanted).await);
+    }
+
+    /// Says whether to wait for more to come.
+    fn after(&self, found: usize, asked: usize) -> bool {
+        let plenty = found * 2 >= asked;
+        self.wanted.send_if_modified(|wanted| {
+            let before = *wanted;
+            // Those beyond this one's number wait for their turn already.
+            *wanted = if plenty { before.max(self.number + 2) } else { before.min(self.number.max(1)) };
+            *wanted != before
+        });
+        found > 0 && !plenty
     }
 }
 

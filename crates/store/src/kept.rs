@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Then a connection goes back to the pool, which replaces it in its time: a server behind a name may have moved.
+/// Then a connection goes back to the pool, which replaces old ones: a server behind a name may have moved.
 const KEPT_FOR: Duration = Duration::from_secs(300);
 
 /// Who has said nothing for this long may be gone without a word.
@@ -25,14 +25,25 @@ pub(crate) struct Kept {
 #[derive(Debug)]
 struct Idle {
     connection: PoolConnection<Postgres>,
-    opened: Instant,
+    /// From the pool.
+    taken: Instant,
     used: Instant,
 }
 
-/// One connection, for one statement. Dropped, it goes back to the pool, which asks it.
+/// One connection, for one statement. Dropped in the middle of it, it is closed: the pool would wait for the rest of its
+/// answer, for as long as that takes, and keep its place taken.
 pub(crate) struct Connection {
-    idle: Idle,
+    /// Until it is kept.
+    idle: Option<Idle>,
     _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(idle) = self.idle.take() {
+            drop(idle.connection.detach());
+        }
+    }
 }
 
 impl Kept {
@@ -50,17 +61,17 @@ impl Kept {
             Some(idle) => idle,
             None => {
                 let now = Instant::now();
-                Idle { connection: pool.acquire().await?, opened: now, used: now }
+                Idle { connection: pool.acquire().await?, taken: now, used: now }
             }
         };
-        Ok(Connection { idle, _permit: permit })
+        Ok(Connection { idle: Some(idle), _permit: permit })
     }
 
     /// After a statement that was answered.
-    pub(crate) fn keep(&self, connection: Connection) {
-        let Connection { mut idle, _permit } = connection;
+    pub(crate) fn keep(&self, mut connection: Connection) {
+        let Some(mut idle) = connection.idle.take() else { return };
         let now = Instant::now();
-        if now - idle.opened < KEPT_FOR {
+        if now - idle.taken < KEPT_FOR {
             idle.used = now;
             // Before the permit is free: who gets that must find this.
             self.idle().push(idle);
@@ -91,11 +102,6 @@ impl Kept {
 
 impl Connection {
     pub(crate) fn get(&mut self) -> &mut PgConnection {
-        &mut self.idle.connection
-    }
-
-    /// The pool would wait for its answer.
-    pub(crate) fn close(self) {
-        drop(self.idle.connection.detach());
+        &mut self.idle.as_mut().expect("it is kept at the end alone").connection
     }
 }

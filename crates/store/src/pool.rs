@@ -135,8 +135,8 @@ impl Pool {
         }
     }
 
-    /// A connection whose answer never came is closed, not returned: the pool would wait for it in turn, and keep its
-    /// place taken.
+    /// Whoever has answered is kept, whatever the answer. Who has not is closed, with all others: they lead to the same
+    /// server.
     fn settle<T>(
         &self,
         connection: Connection,
@@ -148,18 +148,27 @@ impl Pool {
                 Ok(answer)
             }
             Ok(Err(error)) => {
-                let error = Error::from(error);
-                if matches!(error, Error::Unavailable(_)) {
+                if is_alive(&error) {
+                    self.kept.keep(connection);
+                } else {
+                    drop(connection);
                     self.kept.close();
                 }
-                Err(error)
+                Err(Error::from(error))
             }
             Err(_elapsed) => {
-                connection.close();
+                drop(connection);
                 self.kept.close();
                 let silence = format!("no answer from postgres within {} ms", self.deadline.as_millis());
                 Err(Error::Unavailable(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, silence))))
             }
         }
     }
+}
+
+/// Whether the server that sent this error goes on: not where it closes the connection, is shut down, or takes no writes
+/// any more.
+fn is_alive(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| !["08", "25", "57P", "58"].iter().any(|class| code.starts_with(class)))
 }

@@ -62,7 +62,14 @@ pub async fn migrate(pool: &Pool) -> Result<(), MigrateError> {
 #[expect(clippy::disallowed_methods, reason = "this crate knows no other that waits")]
 async fn my_turn(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let sql = "select pg_try_advisory_lock(hashtext('holdfast migrate'))";
+    let mut told = false;
     while !sqlx::query_scalar::<_, bool>(sql).fetch_one(&mut *connection).await? {
+        if !told {
+            tracing::warn!(
+                "another migration is under way (who holds an advisory lock in pg_locks), waiting for its end"
+            );
+            told = true;
+        }
         tokio::time::sleep(TURN).await;
     }
     Ok(())

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// What a script's line answers.
 #[derive(Clone, Debug)]
@@ -96,5 +97,15 @@ pub fn losing(partner: Router, nth: usize, loss: Loss) -> Router {
                 }
             }
         }
+    }))
+}
+
+/// Takes this long to answer a lookup.
+pub fn slow_to_look_up(partner: Router, by: Duration) -> Router {
+    partner.layer(middleware::from_fn(move |request: Request<Body>, next: Next| async move {
+        if request.method() == "GET" {
+            holdfast_app::pause(by).await;
+        }
+        next.run(request).await
     }))
 }

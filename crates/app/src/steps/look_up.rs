@@ -23,7 +23,7 @@ pub(super) async fn look_up<F>(
     let since = if run.partner(name).may_have_been_sent() { run.first_sent_ago() } else { asking_for };
     let forgotten = since > terms.key_lifetime_ms.get();
     let exchange = match ask(run, partnership).await {
-        // Nobody gets through to it, and nobody has in all this time.
+        // Its breaker is open, and nobody has got through to it in all this time.
         Err(Stop::Wait { after, .. }) if forgotten && !after.is_zero() => return Err(no_word(run, partnership)),
         asked => asked?,
     };
@@ -46,10 +46,16 @@ pub(super) async fn look_up<F>(
 
 /// One lookup, if the claim lasts long enough.
 pub(super) async fn ask(run: &mut Run<'_>, partnership: &Partnership) -> Result<Exchange<LookedUp>, Stop> {
-    let _permit = run.admit(partnership).await?;
+    let turn = run.admit(partnership).await?;
     run.must_have(partnership.partner.lookup_timeout())?;
     let (kind, id, traceparent) = (run.claimed.kind, run.claimed.id, run.claimed.traceparent.clone());
-    let exchange = run.away(partnership.partner.lookup(kind, id, traceparent.as_deref())).await;
+    let asking = async {
+        let exchange = partnership.partner.lookup(kind, id, traceparent.as_deref()).await;
+        // Before it waits for a slot: those who have one may wait for this turn.
+        turn.leave(exchange.took);
+        exchange
+    };
+    let exchange = run.away(asking).await;
     let answered = !matches!(exchange.outcome, LookedUp::Failed(_));
     partnership.circuit.report(answered, Instant::now(), random());
     Ok(exchange)

@@ -45,7 +45,7 @@ pub async fn settle<F: Sync>(
         // Asked once more when the time is over: nobody may have looked for a while.
         over = run.settling_is_over(terms.settle_within_ms.get());
         let decided = match poll(run, partnership, request).await {
-            // Nobody gets through to it, and the time is over.
+            // Its breaker is open, and the time is over.
             Err(Stop::Wait { after, .. }) if over && !after.is_zero() => false,
             polled => polled?,
         };

@@ -78,15 +78,20 @@ async fn create<F: Serialize + Sync>(
     if let Some(wait) = run.next_try_in() {
         return Err(Stop::Wait { after: wait, why: format!("next try at {name}") });
     }
-    let permit = run.admit(partnership).await?;
+    let turn = run.admit(partnership).await?;
     run.must_have(partner.create_timeout())?;
     failpoint::hit_for("before_create", &run.claimed.key);
     run.sending();
     let (kind, id) = (run.claimed.kind, run.claimed.id);
     let creation = Creation { id, reference: request.reference, fields: &request.fields };
     let traceparent = run.claimed.traceparent.clone();
-    let exchange = run.away(partner.create(kind, &creation, traceparent.as_deref())).await;
-    drop(permit);
+    let creating = async {
+        let exchange = partner.create(kind, &creation, traceparent.as_deref()).await;
+        // Before it waits for a slot: those who have one may wait for this turn.
+        turn.leave(exchange.took);
+        exchange
+    };
+    let exchange = run.away(creating).await;
     failpoint::hit("after_create");
     // A refusal and a conflict are answers too.
     let answered = exchange.http_status.is_some_and(|status| status < 500 && !matches!(status, 408 | 425 | 429));

@@ -269,8 +269,8 @@ pub async fn go_alone(pool: &Pool, claim: Claim) -> Result<Option<i16>> {
 }
 
 /// Gives back a claim with which nothing was done: what was in doubt before it is so after it. Whoever knocked since is
-/// heard at once. `alone`: it had been counted by [`go_alone`].
-pub async fn put_back(pool: &Pool, claimed: &Claimed, wait: Duration, alone: bool) -> Result<()> {
+/// (since `nudge` was seen) is heard at once. `alone`: it had been counted by [`go_alone`].
+pub async fn put_back(pool: &Pool, claim: Claim, nudge: i32, wait: Duration, alone: bool) -> Result<()> {
     let query = sqlx::query!(
         "update wakeups
             set token = null, worker = null, lease_until = null, publishes = 0,
@@ -278,11 +278,11 @@ pub async fn put_back(pool: &Pool, claimed: &Claimed, wait: Duration, alone: boo
                 due_at = holdfast_now() + make_interval(secs => case when nudge = $5 then $4::float8 else 0 end),
                 run_at = holdfast_now() + make_interval(secs => case when nudge = $5 then $4::float8 else 0 end)
           where no = $1 and lane = $2 and token = $3",
-        claimed.no.0,
-        claimed.lane.code(),
-        claimed.token.0,
+        claim.no.0,
+        claim.lane.code(),
+        claim.token.0,
         wait.as_secs_f64(),
-        claimed.nudge,
+        nudge,
         alone
     );
     pool.execute(query).await?;

@@ -49,7 +49,8 @@ pub async fn not_published(pool: &Pool, lane: Lane, nos: &[CommandNo], wait: Dur
     nos.sort_unstable();
     let query = sqlx::query!(
         "update wakeups w
-            set due_at = least(w.due_at, holdfast_now() + make_interval(secs => $3)),
+            -- What has been put off since is not due before.
+            set due_at = least(w.due_at, greatest(w.run_at, holdfast_now() + make_interval(secs => $3))),
                 publishes = greatest(w.publishes - 1, 0)
            from unnest($1::bigint[], $2::smallint[]) d(no, lane)
           where w.no = d.no and w.lane = d.lane and w.token is null",
@@ -85,7 +86,8 @@ pub struct Overdue {
 }
 
 /// Takes rows that are overdue by `by`, oldest first, to publish them. Each comes back after 30 s, doubling up to 15 min,
-/// (a callback: after 10 s) if nobody has claimed it by then: a send that fails needs no second write. Expired claims are taken over.
+/// (a callback: after 10 s) if nobody has claimed it by then; see [`not_published`] for what could not be sent. Expired claims
+/// are taken over.
 pub async fn take_overdue(pool: &Pool, lane: Lane, by: Duration, limit: i64) -> Result<Vec<Overdue>> {
     let query = sqlx::query!(
         r#"with l as materialized (

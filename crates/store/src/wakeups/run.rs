@@ -1,16 +1,14 @@
-//! What the holder of a run's claim may write: note (and go on), wait (release), finish (end).
+//! What the holder of a run's claim may write while it goes on: note, or wait (release). See `finish` for its end.
 //!
 //! The rows of a statement are sorted: they are looked up, and locked, in their order (PROTOCOL 18). The lane comes with
 //! them, although it is always the same: named in the statement, it would have the planner begin at the table, of which it
 //! then expects a two-hundredth.
 
 use crate::{Pool, Result};
-use chrono::{DateTime, Utc};
 use holdfast_domain::progress::Progress;
-use holdfast_domain::status::{Outcome, Step};
+use holdfast_domain::status::Step;
 use holdfast_domain::trail::Entry;
-use holdfast_domain::{ClientNo, CommandNo, Lane, Status, Token, WorkerId};
-
+use holdfast_domain::{CommandNo, Lane, Status, Token};
 use sqlx::types::Json;
 use std::time::Duration;
 
@@ -168,8 +166,8 @@ pub async fn note(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
     Ok(rows.into_iter().map(|row| Hold { no: CommandNo(row.no), token: Token(row.token) }).collect())
 }
 
-/// Releases the claim until `wait` has passed, or at once if somebody nudged since the claim. Not returned: the claim
-/// was lost.
+/// Releases the claim until `wait` has passed, or at once if somebody nudged since the claim. Where nothing happened, the
+/// trail stays as it is. Not returned: the claim was lost.
 pub async fn wait(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
     let columns = Columns::of(notes);
     let query = sqlx::query!(
@@ -196,7 +194,7 @@ pub async fn wait(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
                     first_sent_at = case when w.sent or d.sent then w.first_sent_at end,
                     next_try_at = holdfast_now() + make_interval(secs => d.next_try_s),
                     settle_deadline = coalesce(w.settle_deadline, holdfast_now() + make_interval(secs => d.settle_s)),
-                    sequence = w.sequence + 1,
+                    sequence = w.sequence + case d.trail when '[]' then 0 else 1 end,
                     due_at = holdfast_now() + make_interval(secs => case when w.nudge = d.nudge then d.wait_s else 0 end),
                     run_at = holdfast_now() + make_interval(secs => case when w.nudge = d.nudge then d.wait_s else 0 end)
                from d
@@ -204,7 +202,7 @@ pub async fn wait(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
              returning w.no, d.token, w.sequence, d.trail
            ),
            e as (
-             insert into events (no, sequence, data) select no, sequence, trail from g
+             insert into events (no, sequence, data) select no, sequence, trail from g where trail <> '[]'
            )
            select no as "no!", token as "token!" from g"#,
         &columns.nos,
@@ -223,181 +221,4 @@ pub async fn wait(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
     );
     let rows = pool.fetch_all(query).await?;
     Ok(rows.into_iter().map(|row| Hold { no: CommandNo(row.no), token: Token(row.token) }).collect())
-}
-
-/// The end of a run.
-#[derive(Clone, Debug)]
-pub struct Finish {
-    pub hold: Hold,
-    /// Seen at the claim. What would not end well looks again instead, if somebody has knocked since.
-    pub nudge: i32,
-    /// Copied into the outcome, for lists.
-    pub client: ClientNo,
-    pub created_at: DateTime<Utc>,
-    pub outcome: Outcome,
-    pub progress: Progress,
-    pub trail: Vec<Entry>,
-    /// The client has an endpoint that must be told.
-    pub tell: bool,
-    /// The finisher has room to tell it: it claims the lane `tell` under the same token.
-    pub claim_tell: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct Finished {
-    pub hold: Hold,
-    pub sequence: i32,
-    pub finished_at: DateTime<Utc>,
-    /// The lane `tell` was claimed too.
-    pub telling: bool,
-}
-
-/// The ends as columns, for `unnest`.
-#[derive(Default)]
-struct Ends<'a> {
-    nos: Vec<i64>,
-    lanes: Vec<i16>,
-    tokens: Vec<i64>,
-    statuses: Vec<&'static str>,
-    nudges: Vec<i32>,
-    clients: Vec<i32>,
-    created: Vec<DateTime<Utc>>,
-    reasons: Vec<Option<&'a str>>,
-    details: Vec<Option<&'a str>>,
-    progress: Vec<Json<&'a Progress>>,
-    trails: Vec<Json<&'a [Entry]>>,
-    tells: Vec<bool>,
-    claims: Vec<bool>,
-}
-
-impl<'a> Ends<'a> {
-    fn of(finishes: &[&'a Finish]) -> Self {
-        let mut finishes = finishes.to_vec();
-        finishes.sort_by_key(|finish| finish.hold.no);
-        let mut columns = Self::default();
-        for finish in finishes {
-            let reason = finish.outcome.reason();
-            columns.nos.push(finish.hold.no.0);
-            columns.lanes.push(Lane::Run.code());
-            columns.tokens.push(finish.hold.token.0);
-            columns.nudges.push(finish.nudge);
-            columns.clients.push(finish.client.0);
-            columns.created.push(finish.created_at);
-            columns.statuses.push(finish.outcome.status().name());
-            columns.reasons.push(reason.map(|reason| reason.code.as_str()));
-            columns.details.push(reason.map(|reason| reason.detail.as_str()));
-            columns.progress.push(Json(&finish.progress));
-            columns.trails.push(Json(&finish.trail));
-            columns.tells.push(finish.tell);
-            columns.claims.push(finish.tell && finish.claim_tell);
-        }
-        columns
-    }
-}
-
-/// Ends runs: the wakeup of the lane `run` goes, the outcome stands, and what the client must be told is owed by the lane
-/// `tell`, in one statement. Not returned: the claim was lost, or the answer to the same statement was.
-#[expect(clippy::too_many_lines, reason = "it is one statement: half of it would be half an end")]
-pub async fn finish(pool: &Pool, worker: WorkerId, lease: Duration, finishes: &[&Finish]) -> Result<Vec<Finished>> {
-    let columns = Ends::of(finishes);
-    let query = sqlx::query!(
-        r#"with d as (
-             select *
-               from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[],
-                           $8::bool[], $9::bool[], $12::int[], $13::int[], $14::timestamptz[],
-                           $15::smallint[])
-                 as d(no, token, status, reason, detail, progress, trail, tell, claim, nudge, client,
-                      created_at, lane)
-           ),
-           g as (
-             delete from wakeups w
-              using d
-              where w.no = d.no and w.lane = d.lane and w.token = d.token
-                and (d.status = 'completed' or w.nudge = d.nudge)
-             returning w.no, w.kind, w.sequence + 1 as sequence, d.token, d.status, d.reason, d.detail, d.progress,
-                       d.trail, d.tell, d.claim, d.client, d.created_at, w.nudge
-           ),
-           o as (
-             insert into outcomes (no, status, reason, detail, progress, sequence, client, kind, created_at)
-             select no, status, reason, detail, progress, sequence, client, kind, created_at from g
-           ),
-           e as (
-             insert into events (no, sequence, data) select no, sequence, trail from g
-           ),
-           -- A partner's word that contradicts this end, and came before it: it changes nothing, and an operator must know.
-           x as (
-             insert into attention_items (command, code, detail)
-             select g.no, 'contradicting_webhook',
-                    format('%s says %s (event %s), but it was %s', u.partner, u.status, u.event_id, known.state)
-               from g
-               join commands c using (no)
-               join partner_updates u on u.command_id = c.id
-              cross join lateral (
-                      select coalesce((select p ->> 'state' from jsonb_array_elements(g.progress -> 'partners') p
-                                        where p ->> 'partner' = u.partner and p ->> 'state' in ('completed', 'failed')),
-                                      g.status) as state) known
-              where g.nudge > 0 and u.status <> 'pending' and u.status <> known.state
-                and known.state <> 'needs_attention'
-                 on conflict do nothing
-           ),
-           -- A refund that failed gives back what it had reserved; one that needs attention does not (PROTOCOL 19).
-           f as materialized (
-             select r.transaction as no, sum(r.amount)::bigint as amount
-               from g
-               join refunds r on r.no = g.no
-              where g.kind = 2 and g.status = 'failed'
-              group by r.transaction
-           ),
-           fl as materialized (
-             select t.no from transactions t where t.no in (select no from f) order by t.no for update
-           ),
-           fr as (
-             update transactions t
-                set refunded = t.refunded - f.amount
-               from f join fl using (no)
-              where t.no = f.no
-           ),
-           t as (
-             insert into wakeups as w (no, lane, kind, due_at, sequence, token, worker, lease_until)
-             select no, 1, kind, holdfast_now(), sequence,
-                    case when claim then token end,
-                    case when claim then $10::bigint end,
-                    case when claim then holdfast_now() + make_interval(secs => $11) end
-               from g
-              where tell
-              order by no
-                 -- A callback of an earlier state is still owed: whoever sees to it looks again and tells this one.
-                 on conflict (no, lane) do update
-                set nudge = w.nudge + 1, tries = 0, failures = 0, alone = 0, sequence = excluded.sequence,
-                    run_at = least(w.run_at, holdfast_now()),
-                    due_at = case when w.token is null then holdfast_now() else w.due_at end
-             returning no, token
-           )
-           select no as "no!", token as "token!", sequence as "sequence!", holdfast_now() as "finished_at!",
-                  token in (select token from t where token is not null) as "telling!"
-             from g"#,
-        &columns.nos,
-        &columns.tokens,
-        &columns.statuses as &[&str],
-        &columns.reasons as &[Option<&str>],
-        &columns.details as &[Option<&str>],
-        &columns.progress as &[Json<&Progress>],
-        &columns.trails as &[Json<&[Entry]>],
-        &columns.tells,
-        &columns.claims,
-        worker.0,
-        lease.as_secs_f64(),
-        &columns.nudges,
-        &columns.clients,
-        &columns.created,
-        &columns.lanes,
-    );
-    let rows = pool.fetch_all(query).await?;
-    let finished = rows.into_iter().map(|row| Finished {
-        hold: Hold { no: CommandNo(row.no), token: Token(row.token) },
-        sequence: row.sequence,
-        finished_at: row.finished_at,
-        telling: row.telling,
-    });
-    Ok(finished.collect())
 }

@@ -1,0 +1,33 @@
+//! Migrations that are cut off, or run twice at once.
+
+use holdfast_store::schema;
+use holdfast_testkit::database_alone;
+
+#[tokio::test]
+async fn a_migration_that_was_given_up_half_way_is_done_again() {
+    let pool = database_alone().await;
+    let built = "select count(*) from pg_index i join pg_class c on c.oid = i.indexrelid
+                  where c.relname = 'wakeups_due_idx' and indisvalid";
+    let count = async || sqlx::query_scalar::<_, i64>(built).fetch_one(pool.connections()).await.expect("count");
+    // Built, but not noted as done: killed in between. Then not even usable: given up while it was built.
+    for broken in ["select 1", "update pg_index set indisvalid = false where indexrelid = 'wakeups_due_idx'::regclass"]
+    {
+        sqlx::query("delete from _sqlx_migrations where version >= 8")
+            .execute(pool.connections())
+            .await
+            .expect("forget");
+        sqlx::query(broken).execute(pool.connections()).await.expect("break");
+        assert!(matches!(schema::check(&pool).await, Err(schema::SchemaError::Older { .. })));
+        schema::migrate(&pool).await.expect("migrate");
+        schema::check(&pool).await.expect("as it was");
+        assert_eq!(count().await, 1);
+    }
+}
+
+#[tokio::test]
+async fn two_who_migrate_at_once_take_turns() {
+    let pool = database_alone().await;
+    sqlx::query("delete from _sqlx_migrations where version >= 8").execute(pool.connections()).await.expect("forget");
+    let (one, other) = tokio::join!(schema::migrate(&pool), schema::migrate(&pool));
+    one.and(other).expect("both are content");
+}
