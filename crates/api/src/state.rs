@@ -21,9 +21,9 @@ use tokio_util::task::TaskTracker;
 
 /// Cheap to clone: that happens several times for each request.
 #[derive(Clone)]
-pub struct State(Arc<Shared>);
+pub struct State(Arc<Inner>);
 
-pub struct Shared {
+pub struct Inner {
     pub app: App,
     pub acceptor: Acceptor,
     pub keys: Keys,
@@ -40,9 +40,9 @@ pub struct Shared {
 }
 
 impl Deref for State {
-    type Target = Shared;
+    type Target = Inner;
 
-    fn deref(&self) -> &Shared {
+    fn deref(&self) -> &Inner {
         &self.0
     }
 }
@@ -53,7 +53,7 @@ impl State {
         let (tasks, outage, journal) = (TaskTracker::new(), Outage::default(), Journal::start(&app));
         // Not stopped with the rest: requests are still answered while the process drains.
         watch(&app, outage.clone())?;
-        Ok(Self(Arc::new(Shared {
+        Ok(Self(Arc::new(Inner {
             webhooks: Webhooks::new(&app, journal.clone(), outage.clone())?,
             deliverer: endpoint::deliverer(&app, HttpClient::build().context("build the client for callbacks")?),
             acceptor: Acceptor::start(&app, journal, outage.clone(), &tasks),

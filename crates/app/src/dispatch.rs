@@ -54,10 +54,13 @@ impl Dispatch {
             }
             _ => slot,
         };
+        // Boxed: most of the memory of a message is this, and it is not needed while the claim is waited for.
         match (held, command) {
-            (Some(held), None) => Ok(self.engine.carry(held, slot).await),
-            (Some(held), Some(command)) if held.claimed.id == command.id => Ok(self.engine.carry(held, slot).await),
-            (refused, Some(command)) => self.stand_in(refused, command, slot).await,
+            (Some(held), None) => Ok(Box::pin(self.engine.carry(held, slot)).await),
+            (Some(held), Some(command)) if held.claimed.id == command.id => {
+                Ok(Box::pin(self.engine.carry(held, slot)).await)
+            }
+            (refused, Some(command)) => Box::pin(self.stand_in(refused, command, slot)).await,
             // Final, parked, in other hands, or not yet runnable: the row decides, the message is superfluous.
             (None, None) => Ok(Verdict::Delete),
         }

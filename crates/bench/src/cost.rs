@@ -82,11 +82,10 @@ impl Meter {
             }
         }
         meter.cpu_ms.insert("load", cpu_ms(std::process::id(), false)?);
-        let sql = "select pg_backend_pid(), (select sum(xact_commit + xact_rollback)::bigint from pg_stat_database),
+        let sql = "select (select sum(xact_commit + xact_rollback)::bigint from pg_stat_database),
                           pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint";
-        let (backend, transactions, wal): (i32, i64, i64) = sqlx::query_as(sql).fetch_one(&stack.pool).await?;
-        let postmaster = stat(backend as u32)?.parent;
-        meter.cpu_ms.insert("postgres", family_cpu_ms(postmaster)?);
+        let (transactions, wal): (i64, i64) = sqlx::query_as(sql).fetch_one(&stack.pool).await?;
+        meter.cpu_ms.insert("postgres", family_cpu_ms(postmaster(&stack.pool).await?)?);
         (meter.transactions, meter.wal_bytes) = (transactions, wal);
         meter.statements = statements(&stack.pool).await?;
         meter.sqs_calls = stack.sqs_calls().await?;
@@ -128,6 +127,12 @@ impl Meter {
     }
 }
 
+/// The server itself, whose children the connections are.
+pub(crate) async fn postmaster(pool: &PgPool) -> anyhow::Result<u32> {
+    let backend: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(pool).await.context("ask for a pid")?;
+    Ok(stat(backend as u32)?.parent)
+}
+
 async fn statements(pool: &PgPool) -> anyhow::Result<BTreeMap<String, Statement>> {
     let sql = r"select regexp_replace(query, '\s+', ' ', 'g'), sum(calls)::float8, sum(rows)::float8,
                       sum(total_plan_time * 1000)::float8, sum(total_exec_time * 1000)::float8
@@ -158,13 +163,13 @@ fn stat(pid: u32) -> anyhow::Result<Stat> {
     Ok(Stat { parent: field(1) as u32, own_ticks, all_ticks: own_ticks + field(13) + field(14) })
 }
 
-fn cpu_ms(pid: u32, with_ended_children: bool) -> anyhow::Result<u64> {
+pub(crate) fn cpu_ms(pid: u32, with_ended_children: bool) -> anyhow::Result<u64> {
     let stat = stat(pid)?;
     Ok(TICK_MS * if with_ended_children { stat.all_ticks } else { stat.own_ticks })
 }
 
 /// A server and its children.
-fn family_cpu_ms(parent: u32) -> anyhow::Result<u64> {
+pub(crate) fn family_cpu_ms(parent: u32) -> anyhow::Result<u64> {
     let mut sum = cpu_ms(parent, true)?;
     for entry in fs::read_dir("/proc").context("list processes")?.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };

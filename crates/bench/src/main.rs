@@ -4,9 +4,11 @@
 mod cost;
 mod load;
 mod mock;
+mod parts;
 mod report;
 mod scenarios;
 mod stack;
+mod targets;
 
 use anyhow::Context as _;
 use axum::routing::get;
@@ -15,12 +17,13 @@ use clap::{Parser, Subcommand, ValueEnum as _};
 use holdfast_app::{shutdown, telemetry};
 use holdfast_devstack::postgres::Postgres;
 use holdfast_devstack::{server, sqs};
+use parts::Parts;
 use report::Report;
 use scenarios::Scenario;
 use serde_json::Value;
+use stack::Stack;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Instant;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -73,21 +76,6 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-/// How much of a fixed piece of work this machine does in a millisecond now: what else runs on the same hardware changes
-/// that by half within minutes, and every figure with it.
-fn pace() -> f64 {
-    const STEPS: u32 = 50_000_000;
-    let started = Instant::now();
-    let mut state = 1_u64;
-    for _ in 0..STEPS {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-    }
-    std::hint::black_box(state);
-    f64::from(STEPS) / 1_000.0 / started.elapsed().as_secs_f64() / 1_000.0
-}
-
 async fn serve_sqs(listen: SocketAddr, counted: SocketAddr) -> anyhow::Result<()> {
     let (calls, stop) = (sqs::Calls::default(), CancellationToken::new());
     let known = calls.clone();
@@ -114,7 +102,9 @@ async fn measure(arguments: Arguments) -> anyhow::Result<()> {
     let mut report = Report::default();
     let all = async {
         for no in 0..arguments.runs {
-            report.machine.push(pace());
+            let stack = Stack::start(&postgres, &home, &format!("bench_parts_{no}")).await.context("start a stack")?;
+            report.parts.push(Parts::measure(&stack).await?);
+            stack.end().await?;
             for scenario in &scenarios {
                 let measured = scenarios::run(*scenario, &postgres, &home, no, arguments.rows).await;
                 report.add(*scenario, measured.with_context(|| format!("measure {scenario:?}"))?);

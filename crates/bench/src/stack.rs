@@ -25,13 +25,17 @@ use tokio::process::{Child, Command};
 
 pub(crate) struct Stack {
     pub(crate) target: Target,
+    pub(crate) app: App,
     pub(crate) pool: PgPool,
+    pub(crate) sqs_client: aws_sdk_sqs::Client,
+    /// Where nobody listens.
+    pub(crate) spare_queue: String,
     pub(crate) sqs: Child,
     pub(crate) mock: Child,
     pub(crate) api: Option<Child>,
     pub(crate) worker: Option<Child>,
     sqs_calls: SocketAddr,
-    mock_address: SocketAddr,
+    pub(crate) mock_address: SocketAddr,
     environment: BTreeMap<String, String>,
     home: PathBuf,
 }
@@ -46,8 +50,9 @@ impl Stack {
         let mock = role(home, &["mock", &mock_address.to_string()])?;
         listening(sqs_address).await?;
         listening(mock_address).await?;
-        let client = queues::client(&format!("http://{sqs_address}"), REGION).await;
-        let queues = queues::create(&client, "").await?;
+        let sqs_client = queues::client(&format!("http://{sqs_address}"), REGION).await;
+        let queues = queues::create(&sqs_client, "").await?;
+        let spare = sqs_client.create_queue().queue_name("spare").send().await.context("create a queue")?;
         let mut environment = settings::environment(&Surroundings {
             database_url: &url,
             sqs_url: &format!("http://{sqs_address}"),
@@ -74,6 +79,9 @@ impl Stack {
         Ok(Self {
             target: Target { api, api_key: client.api_key },
             pool: app.pool.connections().clone(),
+            app,
+            sqs_client,
+            spare_queue: spare.queue_url.context("it has a url")?,
             sqs,
             mock,
             api: None,
@@ -133,7 +141,8 @@ impl Stack {
         for child in [&mut self.worker, &mut self.api].into_iter().flatten() {
             binaries::stop(child, Duration::from_secs(10)).await?;
         }
-        self.pool.close().await;
+        // Its connections are kept by the app: they close with it.
+        drop((self.pool, self.app));
         self.sqs.kill().await.context("end the emulator")?;
         self.mock.kill().await.context("end the mock")
     }

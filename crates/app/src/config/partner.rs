@@ -62,7 +62,7 @@ pub struct Partner {
     #[serde(default = "ms::<300_000>")]
     pub webhook_tolerance_ms: Millis,
     /// Requests under way at once, per process.
-    #[serde(default = "two_hundred_and_fifty_six")]
+    #[serde(default = "concurrency")]
     pub concurrency: usize,
     /// Requests in a row without a usable answer that open the breaker: then nobody asks, and no try is burnt.
     #[serde(default = "ten")]
@@ -93,7 +93,7 @@ const fn ten() -> u32 {
     10
 }
 
-const fn two_hundred_and_fifty_six() -> usize {
+const fn concurrency() -> usize {
     256
 }
 

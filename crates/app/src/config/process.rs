@@ -43,7 +43,7 @@ impl Default for Api {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Worker {
-    /// Commands in hand at once. Those that wait for a partner do not count.
+    /// Commands in hand at once. Those that wait for a partner's answer do not count.
     pub run_slots: usize,
     /// First attempts of callbacks at once …
     pub tell_slots: usize,
