@@ -10,6 +10,7 @@ mod every_kind;
 mod expiry;
 mod handlers;
 mod kills;
+mod lambda;
 mod lists;
 mod orders;
 mod outages;

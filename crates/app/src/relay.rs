@@ -102,6 +102,17 @@ pub async fn publish_overdue(app: App, stop: CancellationToken) {
     }
 }
 
+/// The same once, for whoever is woken by a schedule. Answers whether SQS took all of it.
+pub async fn publish_overdue_now(app: &App) -> Result<bool, Error> {
+    loop {
+        match publish_batch(app, app.config.worker.overdue_ms.get(), PUBLISH_BATCH).await? {
+            Published::All { more: true } => {}
+            Published::All { more: false } => return Ok(true),
+            Published::Partly => return Ok(false),
+        }
+    }
+}
+
 /// How soon what SQS did not take is looked at again.
 const UNSENT: Duration = Duration::from_secs(20);
 

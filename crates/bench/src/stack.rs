@@ -61,9 +61,6 @@ impl Stack {
             queues: &queues,
         });
         environment.insert("RUST_LOG".to_owned(), "warn".to_owned());
-        // This partner and this endpoint take it.
-        environment.insert("HOLDFAST__PARTNERS__PROCESSOR__CONCURRENCY".to_owned(), "512".to_owned());
-        environment.insert("HOLDFAST__CALLBACKS__ENDPOINT_CONCURRENCY".to_owned(), "256".to_owned());
         // Six processes share the machine's cores: a second thread of one is taken from the others.
         let threads = std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
         environment.insert("TOKIO_WORKER_THREADS".to_owned(), threads.to_string());

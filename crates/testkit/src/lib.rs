@@ -4,12 +4,14 @@
 pub mod clock;
 pub mod partner;
 mod requests;
+pub mod runtime_api;
 pub mod stack;
 mod surroundings;
 
 pub use holdfast_devstack::gate::Gate;
 pub use partner::{Line, Loss, Script, losing};
 pub use requests::{Submission, at_partners};
+pub use runtime_api::RuntimeApi;
 pub use stack::{Options, Stack};
 pub use surroundings::{admin, database_alone};
 

@@ -1,7 +1,7 @@
 //! One test's stack.
 
 use crate::surroundings::{app, database, logs, port, redirected, service, unique_name};
-use crate::{clock, eventually};
+use crate::{RuntimeApi, clock, eventually};
 use aws_sdk_sqs::Client as SqsClient;
 use holdfast_app::App;
 use holdfast_app::credentials::create_client;
@@ -144,6 +144,21 @@ impl Stack {
     pub fn start_worker_with(&mut self, more: &[(&str, &str)]) {
         let worker = self.spawn("holdfast-worker", more);
         self.workers.push(worker);
+    }
+
+    /// The worker's handlers as a function of this runtime. It is killed with the workers.
+    pub fn start_lambda(&mut self, runtime: &RuntimeApi) {
+        let address = runtime.address().to_string();
+        let function = self.spawn(
+            "holdfast-lambda",
+            &[
+                ("AWS_LAMBDA_RUNTIME_API", &address),
+                ("AWS_LAMBDA_FUNCTION_NAME", "holdfast"),
+                ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+                ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+            ],
+        );
+        self.workers.push(function);
     }
 
     fn spawn(&self, name: &str, more: &[(&str, &str)]) -> Child {

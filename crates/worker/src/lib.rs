@@ -1,7 +1,9 @@
 //! holdfast-worker: carries accepted commands to their end.
 
+mod shift;
 mod source;
 
+pub use shift::Shift;
 pub use source::Source;
 
 use anyhow::Context as _;
@@ -9,10 +11,9 @@ use holdfast_app::dispatch::Dispatch;
 use holdfast_app::engine::Engine;
 use holdfast_app::graveyard::Graveyard;
 use holdfast_app::replay::Replay;
-use holdfast_app::{App, SchemaError, heartbeat, relay};
+use holdfast_app::{App, SchemaError, relay};
 use holdfast_domain::Kind;
 use holdfast_queue::{Backoff, Consumer, Settings, Slots, backoff};
-use holdfast_store::workers;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -28,55 +29,41 @@ const DEAD_LETTER_SLOTS: usize = 10;
 pub async fn run(app: App, sources: Vec<Source>, stop: CancellationToken) -> anyhow::Result<()> {
     wait_for_schema(&app, &stop).await?;
     let grace = app.config.worker.grace_ms.get();
-    let engine = Engine::new(app, stop.clone())?;
+    let shift = Shift::begin(app, stop.clone())?;
     let overtime = async {
         stop.cancelled().await;
         backoff::sleep(grace).await;
     };
     tokio::select! {
-        worked = work(Arc::clone(&engine), &sources, &stop) => worked?,
+        worked = work(shift, &sources, &stop) => worked,
         () = overtime => {
             // Without our row nobody would reap what is still claimed.
             tracing::warn!("handlers were still at work at the end of the grace period");
-            return Ok(());
+            Ok(())
         }
     }
-    if let Err(error) = workers::leave(&engine.app.pool, engine.life.worker()).await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "could not leave, will be declared dead");
-    }
-    Ok(())
 }
 
-async fn work(engine: Arc<Engine>, sources: &[Source], stop: &CancellationToken) -> anyhow::Result<()> {
-    // The heart beats until the last handler has ended: a silent worker would be declared dead while it drains.
-    let heart_stop = CancellationToken::new();
-    let heart = {
-        let (engine, stop) = (Arc::clone(&engine), heart_stop.clone());
-        let pool = engine.app.pool_of_its_own("holdfast-heartbeat").context("read database_url")?;
-        // A connection that has gone silent must be given up before we are.
-        let pool = pool.within(engine.app.config.worker.silence_ms.get() / 2);
-        tokio::spawn(async move { heartbeat::run(&engine, &pool, &worker_name(), &stop).await })
-    };
+async fn work(shift: Shift, sources: &[Source], stop: &CancellationToken) -> anyhow::Result<()> {
+    let engine = &shift.engine;
     let working = TaskTracker::new();
     for source in sources {
         match source {
-            Source::Kind(kind) => drop(working.spawn(commands(&engine, *kind).run(stop.clone()))),
-            Source::Journal => drop(working.spawn(journal(&engine).run(stop.clone()))),
+            Source::Kind(kind) => drop(working.spawn(commands(engine, *kind).run(stop.clone()))),
+            Source::Journal => drop(working.spawn(journal(engine).run(stop.clone()))),
             Source::DeadLetters => Kind::ALL.into_iter().for_each(|kind| {
-                working.spawn(dead_letters(&engine, kind).run(stop.clone()));
+                working.spawn(dead_letters(engine, kind).run(stop.clone()));
             }),
         }
     }
     let kind = |source: &Source| if let Source::Kind(kind) = source { Some(*kind) } else { None };
     let kinds: Vec<_> = sources.iter().filter_map(kind).collect();
-    working.spawn(relay::run_due(Arc::clone(&engine), kinds, stop.clone()));
+    working.spawn(relay::run_due(Arc::clone(engine), kinds, stop.clone()));
     working.spawn(relay::publish_overdue(engine.app.clone(), stop.clone()));
     working.close();
     tracing::info!(worker.id = engine.life.worker().0, "working");
     working.wait().await;
-    engine.drain().await;
-    heart_stop.cancel();
-    heart.await.context("stop the heartbeat")
+    shift.end().await
 }
 
 fn commands(engine: &Arc<Engine>, kind: Kind) -> Consumer<Dispatch> {
@@ -125,8 +112,4 @@ async fn wait_for_schema(app: &App, stop: &CancellationToken) -> anyhow::Result<
             checked => return checked.context("cannot work with this database"),
         }
     }
-}
-
-fn worker_name() -> String {
-    format!("pid {}", std::process::id())
 }
