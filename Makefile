@@ -4,7 +4,7 @@ export SQLX_OFFLINE := true
 # Tools of the checks, built once, beside the build.
 TOOLS := $(CURDIR)/target/tools
 
-.PHONY: up test chaos bench check fmt sqlx clean
+.PHONY: up test chaos bench check fmt sqlx lint-infra clean
 
 # Runs the whole stack in the foreground until Ctrl-C, and shows one command of each kind going all the way.
 up:
@@ -42,6 +42,10 @@ sqlx:
 	scripts/install postgres sqlx-cli
 	cargo build --bin holdfast --bin holdfast-devstack
 	target/debug/holdfast-devstack --home .devstack/test run scripts/sqlx prepare
+
+# Dockerfile, compose, workflows, shell scripts. Installs its linters.
+lint-infra:
+	scripts/lint-infra
 
 # Ends nothing: stop `make up` first.
 clean:

@@ -5,6 +5,7 @@ mod attention;
 mod callbacks;
 mod cancel;
 mod clients;
+mod containers;
 mod dead_letters;
 mod every_kind;
 mod expiry;

@@ -3,9 +3,11 @@
 mod body;
 pub mod error;
 mod headers;
+mod healthcheck;
 mod routes;
 mod server;
 mod state;
 
+pub use healthcheck::healthcheck;
 pub use server::{Server, router};
 pub use state::State;

@@ -1,7 +1,7 @@
 //! The binary: configuration, schema check, server.
 
 use anyhow::Context as _;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use holdfast_api::{Server, State};
 use holdfast_app::{App, config, shutdown, telemetry};
 use std::path::PathBuf;
@@ -16,13 +16,25 @@ struct Arguments {
     /// Configuration file; the environment overrides it.
     #[arg(long, env = "HOLDFAST_CONFIG", default_value = "holdfast.toml")]
     config: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Exits with 0 if the API of this configuration lives, for containers.
+    Healthcheck,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    let config = config::load(&arguments.config)?;
+    if let Some(Command::Healthcheck) = arguments.command {
+        return holdfast_api::healthcheck(config.api.listen).await;
+    }
     telemetry::init("info");
-    let app = App::new(config::load(&arguments.config)?, "holdfast-api").await?;
+    let app = App::new(config, "holdfast-api").await?;
     let stop = shutdown::on_signal()?;
     let state = State::start(app, stop.clone())?;
     let server = Server::bind(state).await.context("listen")?;

@@ -1,7 +1,9 @@
 //! What Holdfast needs around it, for a laptop and for the tests: a private Postgres, SQS in this process, a sandbox
 //! third party and a callback inbox, all over their real protocols. Never part of a deployment.
 
+pub mod apart;
 pub mod binaries;
+mod client;
 pub mod demo;
 pub mod gate;
 pub mod inbox;

@@ -3,7 +3,8 @@
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use holdfast_app::{shutdown, telemetry};
-use holdfast_devstack::up;
+use holdfast_devstack::{apart, up};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -34,6 +35,28 @@ enum Command {
         #[arg(trailing_var_arg = true, required = true)]
         command: Vec<String>,
     },
+    /// Runs the third parties and the inbox for callbacks alone, for containers.
+    Sandbox {
+        #[arg(long, default_value = "127.0.0.1:8081")]
+        listen: SocketAddr,
+        #[arg(long, default_value = "127.0.0.1:8082")]
+        inbox_listen: SocketAddr,
+        /// Where the third parties send their webhooks.
+        #[arg(long, default_value = "http://127.0.0.1:8080/api/v1/webhooks")]
+        webhooks_url: String,
+    },
+    /// Shows one command of each kind at an API that runs already. Creates a client in its database the first time.
+    Demo {
+        #[arg(long, default_value = "http://127.0.0.1:8080")]
+        api_url: String,
+        #[arg(long, default_value = "http://127.0.0.1:8082")]
+        inbox_url: String,
+    },
+    /// Exits with 0 if a sandbox listens.
+    Healthcheck {
+        #[arg(long, default_value = "127.0.0.1:8081")]
+        listen: SocketAddr,
+    },
 }
 
 #[tokio::main]
@@ -46,6 +69,13 @@ async fn main() -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Up { fresh: false } => up::up(&home, &stop).await.map(|()| ExitCode::SUCCESS),
         Command::Up { fresh: true } => up::up_fresh(&home, &stop).await.map(|()| ExitCode::SUCCESS),
+        Command::Sandbox { listen, inbox_listen, webhooks_url } => {
+            apart::sandbox(&home, listen, inbox_listen, &webhooks_url, stop).await.map(|()| ExitCode::SUCCESS)
+        }
+        Command::Demo { api_url, inbox_url } => {
+            apart::demo(&home, &api_url, &inbox_url).await.map(|()| ExitCode::SUCCESS)
+        }
+        Command::Healthcheck { listen } => apart::healthcheck(listen).await.map(|()| ExitCode::SUCCESS),
         Command::Run { settings, command } => {
             let status = up::run(&home, settings, &command, &stop).await?;
             Ok(ExitCode::from(u8::try_from(status).unwrap_or(1)))

@@ -1,5 +1,6 @@
 //! The whole stack in the foreground: services, then the real binaries, then one command of each kind, until Ctrl-C.
 
+use crate::client::{self, Client};
 use crate::inbox::Inbox;
 use crate::postgres::Postgres;
 use crate::sandbox::Sandbox;
@@ -7,7 +8,6 @@ use crate::settings::{self, REGION, Surroundings, WEBHOOK_SECRET};
 use crate::{binaries, demo, queues, say, server, sqs};
 use anyhow::Context as _;
 use holdfast_queue::backoff;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,8 +24,7 @@ const SANDBOX_PORT: u16 = 8081;
 const INBOX_PORT: u16 = 8082;
 
 /// What is kept between runs, besides the database.
-const CLIENT: &str = "client.json";
-const SANDBOX: &str = "sandbox.jsonl";
+pub(crate) const SANDBOX: &str = "sandbox.jsonl";
 
 /// How long a child may take to end by itself.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -143,7 +142,7 @@ pub async fn up(home: &Path, stop: &CancellationToken) -> anyhow::Result<()> {
 
 /// The same with empty data, for the tests.
 pub async fn up_fresh(home: &Path, stop: &CancellationToken) -> anyhow::Result<()> {
-    for kept in [CLIENT, SANDBOX] {
+    for kept in [client::FILE, SANDBOX] {
         let file = home.join(kept);
         if file.exists() {
             fs::remove_file(&file).with_context(|| format!("remove {}", file.display()))?;
@@ -161,7 +160,7 @@ async fn show(home: &Path, services: Services, stop: &CancellationToken) -> anyh
 async fn stay(home: &Path, services: &Services, stop: &CancellationToken) -> anyhow::Result<()> {
     let around = Around::start(home, services, stop).await?;
     binaries::cli(&around.environment, &["migrate"]).await?;
-    let client = client(home, &around, &services.database_url).await?;
+    let client = Client::keep(home, &around.environment, &services.database_url, &around.inbox_url).await?;
     let mut children = Children::start(home, &around.environment)?;
     write_env(home, &around, &client)?;
     let shown = tokio::select! {
@@ -204,36 +203,6 @@ impl Around {
         });
         Ok(Self { environment, api_url, sandbox_url, inbox_url: format!("http://{inbox}") })
     }
-}
-
-/// The demo client, and where it is one.
-#[derive(Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Client {
-    api_key: String,
-    callback_secret: String,
-    #[serde(default)]
-    database_url: String,
-    #[serde(default)]
-    callback_url: String,
-}
-
-/// The client of earlier runs, or a new one: its key is shown only once, so it is kept.
-async fn client(home: &Path, around: &Around, database_url: &str) -> anyhow::Result<Client> {
-    let file = home.join(CLIENT);
-    let callback_url = format!("{}/callbacks", around.inbox_url);
-    let kept = serde_json::from_str(&fs::read_to_string(&file).unwrap_or_default()).ok();
-    let is_ours = |kept: &Client| kept.database_url == database_url && kept.callback_url == callback_url;
-    if let Some(client) = kept.filter(is_ours) {
-        return Ok(client);
-    }
-    let name = format!("demo-{}", std::process::id());
-    let printed =
-        binaries::cli(&around.environment, &["clients", "create", &name, "--callback-url", &callback_url]).await?;
-    let printed = serde_json::from_str(&printed).context("read the new client")?;
-    let client = Client { database_url: database_url.to_owned(), callback_url, ..printed };
-    fs::write(&file, serde_json::to_vec_pretty(&client)?).context("keep the client's key")?;
-    Ok(client)
 }
 
 /// For shells: `set -a; . .devstack/env`.

@@ -69,6 +69,13 @@ impl HttpClient {
         Ok(Self(client))
     }
 
+    /// Whether a GET succeeds in time.
+    pub async fn is_answered(&self, url: &Url, patience: Duration) -> bool {
+        let Ok(request) = request(Method::GET, url).body(Full::default()) else { return false };
+        let answer = tokio::time::timeout(patience, self.send(request)).await;
+        answer.is_ok_and(|answer| answer.is_ok_and(|answer| answer.status().is_success()))
+    }
+
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Error> {
         self.0.request(request).await
     }

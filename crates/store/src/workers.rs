@@ -28,6 +28,17 @@ pub async fn beat(pool: &Pool, id: WorkerId, steady_gap: Duration) -> Result<boo
     Ok(updated.rows_affected() == 1)
 }
 
+/// Whether a worker whose name begins so has been heard of within this time.
+pub async fn is_beating(pool: &Pool, name: &str, within: Duration) -> Result<bool> {
+    let query = sqlx::query!(
+        r#"select exists (select from workers
+                           where starts_with(name, $1) and beat >= holdfast_now() - make_interval(secs => $2)) as "is!""#,
+        name,
+        within.as_secs_f64()
+    );
+    Ok(pool.fetch_one(query).await?.is)
+}
+
 /// Ends a life after a clean shutdown.
 pub async fn leave(pool: &Pool, id: WorkerId) -> Result<()> {
     pool.execute(sqlx::query!("delete from workers where id = $1", id.0)).await?;

@@ -1,8 +1,10 @@
 //! holdfast-worker: carries accepted commands to their end.
 
+mod healthcheck;
 mod shift;
 mod source;
 
+pub use healthcheck::healthcheck;
 pub use shift::Shift;
 pub use source::Source;
 

@@ -1,6 +1,6 @@
 //! The binary: configuration, which queues, run loop.
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use holdfast_app::{App, config, shutdown, telemetry};
 use holdfast_worker::Source;
 use std::path::PathBuf;
@@ -18,6 +18,14 @@ struct Arguments {
     /// What this process works on, such as `transactions`; everything if not given.
     #[arg(long, env = "HOLDFAST_QUEUES", value_delimiter = ',', value_parser = source)]
     queues: Vec<Source>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Exits with 0 unless Postgres has not heard of this machine's workers for a while, for containers.
+    Healthcheck,
 }
 
 fn source(name: &str) -> Result<Source, String> {
@@ -30,6 +38,9 @@ async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     telemetry::init("info");
     let app = App::new(config::load(&arguments.config)?, "holdfast-worker").await?;
+    if let Some(Command::Healthcheck) = arguments.command {
+        return holdfast_worker::healthcheck(&app).await;
+    }
     let sources = if arguments.queues.is_empty() { Source::ALL.to_vec() } else { arguments.queues };
     holdfast_worker::run(app, sources, shutdown::on_signal()?).await
 }

@@ -1,5 +1,6 @@
 //! An engine at work, with its proof of life.
 
+use crate::healthcheck;
 use anyhow::Context as _;
 use holdfast_app::engine::Engine;
 use holdfast_app::{App, heartbeat};
@@ -23,7 +24,7 @@ impl Shift {
         let (engine, heart_stop) = (Engine::new(app, stop)?, CancellationToken::new());
         let heart = {
             let (engine, stop) = (Arc::clone(&engine), heart_stop.clone());
-            tokio::spawn(async move { heartbeat::run(&engine, &pool, &name(), &stop).await })
+            tokio::spawn(async move { heartbeat::run(&engine, &pool, &healthcheck::name(), &stop).await })
         };
         Ok(Self { engine, heart, heart_stop: heart_stop.drop_guard() })
     }
@@ -40,8 +41,4 @@ impl Shift {
         }
         Ok(())
     }
-}
-
-fn name() -> String {
-    format!("pid {}", std::process::id())
 }
