@@ -31,14 +31,12 @@ resource "aws_security_group" "this" {
 }
 
 resource "aws_vpc_security_group_ingress_rule" "clients" {
-  for_each = var.client_security_group_ids
-
   security_group_id            = aws_security_group.this.id
-  description                  = "Postgres from ${each.key}"
+  description                  = "Postgres"
   ip_protocol                  = "tcp"
   from_port                    = local.port
   to_port                      = local.port
-  referenced_security_group_id = each.value
+  referenced_security_group_id = var.client_security_group_id
 }
 
 resource "aws_rds_cluster_parameter_group" "this" {

@@ -13,9 +13,9 @@ variable "subnet_ids" {
   type        = list(string)
 }
 
-variable "client_security_group_ids" {
-  description = "Who may connect, by name."
-  type        = map(string)
+variable "client_security_group_id" {
+  description = "Who may connect."
+  type        = string
 }
 
 variable "engine_version" {

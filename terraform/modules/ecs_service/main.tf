@@ -1,39 +1,3 @@
-locals {
-  load_balancers = var.load_balancer == null ? {} : { this = var.load_balancer }
-}
-
-resource "aws_security_group" "this" {
-  #checkov:skip=CKV2_AWS_5:It is attached to the service below.
-  name        = var.name
-  description = "Tasks of ${var.name}"
-  vpc_id      = var.vpc_id
-
-  lifecycle {
-    create_before_destroy = true
-  }
-}
-
-# Partners and the endpoints of clients are anywhere, on any port.
-resource "aws_vpc_security_group_egress_rule" "anywhere" {
-  security_group_id = aws_security_group.this.id
-  description       = "Postgres, SQS, partners, endpoints of clients"
-  ip_protocol       = "tcp"
-  from_port         = 1
-  to_port           = 65535
-  cidr_ipv4         = "0.0.0.0/0"
-}
-
-resource "aws_vpc_security_group_ingress_rule" "load_balancer" {
-  for_each = local.load_balancers
-
-  security_group_id            = aws_security_group.this.id
-  description                  = "Requests and health checks from the load balancer"
-  ip_protocol                  = "tcp"
-  from_port                    = each.value.port
-  to_port                      = each.value.port
-  referenced_security_group_id = each.value.security_group_id
-}
-
 resource "aws_ecs_service" "this" {
   name                               = var.name
   cluster                            = var.cluster_arn
@@ -52,12 +16,12 @@ resource "aws_ecs_service" "this" {
 
   network_configuration {
     subnets          = var.subnet_ids
-    security_groups  = [aws_security_group.this.id]
+    security_groups  = var.security_group_ids
     assign_public_ip = false
   }
 
   dynamic "load_balancer" {
-    for_each = local.load_balancers
+    for_each = var.load_balancer == null ? [] : [var.load_balancer]
 
     content {
       target_group_arn = load_balancer.value.target_group_arn
@@ -67,6 +31,7 @@ resource "aws_ecs_service" "this" {
   }
 
   lifecycle {
+    # Scaling says how many.
     ignore_changes = [desired_count]
   }
 }

@@ -13,13 +13,13 @@ variable "task_definition_arn" {
   type        = string
 }
 
-variable "vpc_id" {
-  description = "VPC of the tasks."
-  type        = string
-}
-
 variable "subnet_ids" {
   description = "Private subnets of the tasks, in several availability zones."
+  type        = list(string)
+}
+
+variable "security_group_ids" {
+  description = "Security groups of the tasks."
   type        = list(string)
 }
 
@@ -31,9 +31,8 @@ variable "initial_tasks" {
 variable "load_balancer" {
   description = "Who sends requests to which port; null for a service that listens on none."
   type = object({
-    target_group_arn  = string
-    security_group_id = string
-    port              = number
+    target_group_arn = string
+    port             = number
   })
   default = null
 }

@@ -3,10 +3,6 @@ resource "aws_security_group" "this" {
   name        = "${var.name}-alb"
   description = "Load balancer of ${var.name}"
   vpc_id      = var.vpc_id
-
-  lifecycle {
-    create_before_destroy = true
-  }
 }
 
 resource "aws_vpc_security_group_ingress_rule" "https" {
@@ -20,13 +16,29 @@ resource "aws_vpc_security_group_ingress_rule" "https" {
   cidr_ipv4         = each.value
 }
 
+resource "aws_security_group" "targets" {
+  #checkov:skip=CKV2_AWS_5:Whoever runs the targets attaches it.
+  name        = "${var.name}-targets"
+  description = "Targets of the load balancer of ${var.name}"
+  vpc_id      = var.vpc_id
+}
+
 resource "aws_vpc_security_group_egress_rule" "targets" {
-  security_group_id = aws_security_group.this.id
-  description       = "To the tasks, which let in this group only"
-  ip_protocol       = "tcp"
-  from_port         = var.port
-  to_port           = var.port
-  cidr_ipv4         = "0.0.0.0/0"
+  security_group_id            = aws_security_group.this.id
+  description                  = "Requests and health checks"
+  ip_protocol                  = "tcp"
+  from_port                    = var.port
+  to_port                      = var.port
+  referenced_security_group_id = aws_security_group.targets.id
+}
+
+resource "aws_vpc_security_group_ingress_rule" "targets" {
+  security_group_id            = aws_security_group.targets.id
+  description                  = "Requests and health checks"
+  ip_protocol                  = "tcp"
+  from_port                    = var.port
+  to_port                      = var.port
+  referenced_security_group_id = aws_security_group.this.id
 }
 
 resource "aws_lb" "this" {

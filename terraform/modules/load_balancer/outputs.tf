@@ -3,9 +3,9 @@ output "dns_name" {
   value       = aws_lb.this.dns_name
 }
 
-output "security_group_id" {
-  description = "Where requests come from."
-  value       = aws_security_group.this.id
+output "target_security_group_id" {
+  description = "For the targets: lets in the load balancer only."
+  value       = aws_security_group.targets.id
 }
 
 output "arn_suffix" {

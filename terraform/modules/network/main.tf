@@ -117,6 +117,24 @@ resource "aws_route_table_association" "private" {
   subnet_id      = aws_subnet.private[each.key].id
 }
 
+# Of everything that works here: nothing in, and out to anywhere, because partners and the endpoints of clients may be on
+# any host and port.
+resource "aws_security_group" "workload" {
+  #checkov:skip=CKV2_AWS_5:Whoever uses this module attaches it.
+  name        = "${var.name}-workload"
+  description = "Tasks and functions of ${var.name}"
+  vpc_id      = aws_vpc.this.id
+}
+
+resource "aws_vpc_security_group_egress_rule" "workload" {
+  security_group_id = aws_security_group.workload.id
+  description       = "Postgres, SQS, partners, endpoints of clients"
+  ip_protocol       = "tcp"
+  from_port         = 1
+  to_port           = 65535
+  cidr_ipv4         = "0.0.0.0/0"
+}
+
 resource "aws_security_group" "endpoints" {
   #checkov:skip=CKV2_AWS_5:It is attached to the endpoints below.
   name        = "${var.name}-endpoints"

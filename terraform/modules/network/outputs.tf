@@ -18,6 +18,11 @@ output "database_subnet_ids" {
   value       = values(aws_subnet.database)[*].id
 }
 
+output "workload_security_group_id" {
+  description = "For everything that works here: nothing in, out to anywhere."
+  value       = aws_security_group.workload.id
+}
+
 output "nat_public_ips" {
   description = "Where partners and clients see our requests come from."
   value       = values(aws_eip.nat)[*].public_ip
