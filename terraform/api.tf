@@ -21,7 +21,8 @@ module "api_task" {
   account_id          = var.account_id
   image               = var.images.api
   architecture        = var.architecture
-  program             = ["holdfast-api"]
+  program             = ["/usr/local/bin/holdfast-api"]
+  health_check        = var.container_health_checks
   cpu                 = var.api.cpu
   memory              = var.api.memory
   port                = local.port

@@ -7,7 +7,7 @@ module "operator_task" {
   account_id          = var.account_id
   image               = var.images.operator
   architecture        = var.architecture
-  program             = ["holdfast", "migrate"]
+  program             = ["/usr/local/bin/holdfast", "migrate"]
   cpu                 = 256
   memory              = 512
   environment         = local.environment

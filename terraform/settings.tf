@@ -22,12 +22,14 @@ locals {
       HOLDFAST__REFUNDS__PARTNERS     = join(",", var.routing.refunds)
     },
     var.routing.orders == null ? {} : { HOLDFAST__ORDERS__PARTNER = var.routing.orders },
-    [for name, partner in var.partners : merge(
-      { "HOLDFAST__PARTNERS__${upper(name)}__BASE_URL" = partner.base_url },
-      { for key, value in partner.settings : "HOLDFAST__PARTNERS__${upper(name)}__${upper(key)}" => value },
-    )]...,
+    local.partner_settings,
     var.settings,
   )
+
+  partner_settings = merge([for name, partner in var.partners : merge(
+    { "HOLDFAST__PARTNERS__${upper(name)}__BASE_URL" = partner.base_url },
+    { for key, value in partner.settings : "HOLDFAST__PARTNERS__${upper(name)}__${upper(key)}" => value },
+  )]...)
 
   secrets = {
     PGUSER               = "${local.database_secret_arn}:username::"

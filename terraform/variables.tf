@@ -102,7 +102,7 @@ variable "web_acl_arn" {
 # What runs
 
 variable "images" {
-  description = "Images by digest, with holdfast-api, holdfast-worker and holdfast (the operators' tool) in their PATH. All three may be one."
+  description = "Images by digest, of the API, of the worker, and of holdfast, the operators' tool (the target migrate)."
   type = object({
     api      = string
     worker   = string
@@ -116,10 +116,16 @@ variable "architecture" {
   default     = "X86_64"
 }
 
+variable "container_health_checks" {
+  description = "Whether ECS asks the programs by their command healthcheck whether they live; the images must know it."
+  type        = bool
+  default     = false
+}
+
 variable "database_ca_file" {
   description = "Where the images have the bundle of RDS' certificate authorities."
   type        = string
-  default     = "/etc/ssl/certs/rds-global-bundle.pem"
+  default     = "/etc/holdfast/certificates/global-bundle.pem"
 }
 
 variable "api" {
@@ -173,7 +179,7 @@ variable "worker_overrides" {
 }
 
 variable "lambda_workers" {
-  description = "Queues that a function consumes, beside the services or at their place where these have max_tasks of little."
+  description = "Queues that a function consumes beside the services."
   type = map(object({
     image           = string
     timeout_seconds = optional(number, 5)

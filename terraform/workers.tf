@@ -40,7 +40,8 @@ module "worker_task" {
   account_id          = var.account_id
   image               = var.images.worker
   architecture        = var.architecture
-  program             = ["holdfast-worker"]
+  program             = ["/usr/local/bin/holdfast-worker"]
+  health_check        = var.container_health_checks
   cpu                 = each.value.cpu
   memory              = each.value.memory
   environment         = merge(local.environment, { HOLDFAST_QUEUES = join(",", each.value.sources) })

@@ -50,6 +50,46 @@ locals {
       Condition = { StringEquals = { "aws:SourceAccount" = var.account_id } }
     }]
   })
+
+  container = {
+    name                   = var.name
+    image                  = var.image
+    essential              = true
+    entryPoint             = slice(var.program, 0, 1)
+    command                = slice(var.program, 1, length(var.program))
+    user                   = "65532:65532"
+    readonlyRootFilesystem = true
+    # The longest that Fargate grants: the worker finishes or releases what it holds within 60 s.
+    stopTimeout     = 120
+    linuxParameters = { capabilities = { drop = ["ALL"] } }
+    portMappings    = var.port == null ? [] : [{ containerPort = var.port, hostPort = var.port, protocol = "tcp" }]
+    environment     = [for name in sort(keys(var.environment)) : { name = name, value = var.environment[name] }]
+    secrets         = [for name in sort(keys(var.secrets)) : { name = name, valueFrom = var.secrets[name] }]
+    mountPoints     = []
+    volumesFrom     = []
+    systemControls  = []
+    logConfiguration = {
+      logDriver = "awslogs"
+      options = {
+        awslogs-group         = aws_cloudwatch_log_group.this.name
+        awslogs-region        = var.region
+        awslogs-stream-prefix = "task"
+        # A full buffer costs log lines, not requests.
+        mode            = "non-blocking"
+        max-buffer-size = "4m"
+      }
+    }
+  }
+
+  health_check = var.health_check ? {
+    healthCheck = {
+      command     = ["CMD", var.program[0], "healthcheck"]
+      interval    = 10
+      timeout     = 5
+      retries     = 3
+      startPeriod = 30
+    }
+  } : {}
 }
 
 resource "aws_cloudwatch_log_group" "this" {
@@ -106,35 +146,7 @@ resource "aws_ecs_task_definition" "this" {
     operating_system_family = "LINUX"
   }
 
-  container_definitions = jsonencode([{
-    name                   = var.name
-    image                  = var.image
-    essential              = true
-    entryPoint             = slice(var.program, 0, 1)
-    command                = slice(var.program, 1, length(var.program))
-    user                   = "65532:65532"
-    readonlyRootFilesystem = true
-    # The longest that Fargate grants: the worker finishes or releases what it holds within 60 s.
-    stopTimeout     = 120
-    linuxParameters = { capabilities = { drop = ["ALL"] } }
-    portMappings    = var.port == null ? [] : [{ containerPort = var.port, hostPort = var.port, protocol = "tcp" }]
-    environment     = [for name in sort(keys(var.environment)) : { name = name, value = var.environment[name] }]
-    secrets         = [for name in sort(keys(var.secrets)) : { name = name, valueFrom = var.secrets[name] }]
-    mountPoints     = []
-    volumesFrom     = []
-    systemControls  = []
-    logConfiguration = {
-      logDriver = "awslogs"
-      options = {
-        awslogs-group         = aws_cloudwatch_log_group.this.name
-        awslogs-region        = var.region
-        awslogs-stream-prefix = "task"
-        # A full buffer costs log lines, not requests.
-        mode            = "non-blocking"
-        max-buffer-size = "4m"
-      }
-    }
-  }])
+  container_definitions = jsonencode([merge(local.container, local.health_check)])
 
   lifecycle {
     precondition {

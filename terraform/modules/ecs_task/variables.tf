@@ -33,6 +33,12 @@ variable "program" {
   }
 }
 
+variable "health_check" {
+  description = "Whether ECS runs the program with the argument healthcheck to see whether it lives."
+  type        = bool
+  default     = false
+}
+
 variable "cpu" {
   description = "CPU units; 1024 are one vCPU."
   type        = number
