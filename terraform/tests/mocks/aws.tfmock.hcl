@@ -49,6 +49,7 @@ mock_resource "aws_lb_target_group" {
 
 mock_resource "aws_rds_cluster" {
   defaults = {
+    port     = 5432
     endpoint = "any.cluster-0.eu-west-1.rds.amazonaws.com"
     master_user_secret = [{
       secret_arn    = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:rds!cluster-any-abcdef"

@@ -40,7 +40,7 @@ run "the_function_may_consume_its_queue_and_no_other" {
   }
 
   assert {
-    condition     = jsondecode(aws_lambda_function.this.environment[0].variables.HOLDFAST_SECRETS) == var.secrets
+    condition     = tomap(jsondecode(aws_lambda_function.this.environment[0].variables.HOLDFAST_SECRETS)) == var.secrets
     error_message = "It is told where its secrets are, not what they are."
   }
 }

@@ -50,7 +50,7 @@ run "the_backlog_is_shared_by_the_tasks_that_run" {
   assert {
     condition = alltrue([
       for metric in one(aws_appautoscaling_policy.backlog["work"].target_tracking_scaling_policy_configuration[0].customized_metric_specification).metrics :
-      { for one in metric.metric_stat[0].metric[0].dimensions : one.name => one.value } == (
+      tomap({ for one in metric.metric_stat[0].metric[0].dimensions : one.name => one.value }) == (
         metric.id == "visible" ? tomap({ QueueName = "holdfast-work" }) : tomap({ ClusterName = "cluster", ServiceName = "worker" })
       ) if !metric.return_data
     ])
