@@ -56,7 +56,6 @@ resource "aws_subnet" "database" {
 }
 
 resource "aws_eip" "nat" {
-  #checkov:skip=CKV2_AWS_19:They belong to NAT gateways, not to instances.
   for_each = local.nat_zones
 
   domain = "vpc"
@@ -136,7 +135,6 @@ resource "aws_vpc_security_group_egress_rule" "workload" {
 }
 
 resource "aws_security_group" "endpoints" {
-  #checkov:skip=CKV2_AWS_5:It is attached to the endpoints below.
   name        = "${var.name}-endpoints"
   description = "Endpoints of AWS services"
   vpc_id      = aws_vpc.this.id
