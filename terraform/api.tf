@@ -1,3 +1,12 @@
+locals {
+  api_environment = {
+    HOLDFAST__API__LISTEN = "0.0.0.0:${local.port}"
+    # Longer than the load balancer takes to notice; then time for the longest GET.
+    HOLDFAST__API__DRAIN_MS = "20000"
+    HOLDFAST__API__GRACE_MS = "90000"
+  }
+}
+
 module "load_balancer" {
   source = "./modules/load_balancer"
 
@@ -26,7 +35,7 @@ module "api_task" {
   cpu                 = var.api.cpu
   memory              = var.api.memory
   port                = local.port
-  environment         = merge(local.environment, { HOLDFAST__API__LISTEN = "0.0.0.0:${local.port}" })
+  environment         = merge(local.api_environment, local.environment)
   secrets             = merge(local.secrets, local.webhook_secrets)
   secret_kms_key_arns = local.secret_kms_key_arns
   permissions         = local.may_submit

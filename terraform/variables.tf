@@ -117,9 +117,9 @@ variable "architecture" {
 }
 
 variable "container_health_checks" {
-  description = "Whether ECS asks the programs by their command healthcheck whether they live; the images must know it."
+  description = "Whether ECS asks API and worker by their command healthcheck whether they live."
   type        = bool
-  default     = false
+  default     = true
 }
 
 variable "database_ca_file" {
