@@ -4,7 +4,7 @@ export SQLX_OFFLINE := true
 # Tools of the checks, built once, beside the build.
 TOOLS := $(CURDIR)/target/tools
 
-.PHONY: up test chaos bench check fmt sqlx lint-infra clean
+.PHONY: up test chaos bench check fmt sqlx lint-infra terraform terraform-apply-local clean
 
 # Runs the whole stack in the foreground until Ctrl-C, and shows one command of each kind going all the way.
 up:
@@ -46,6 +46,16 @@ sqlx:
 # Dockerfile, compose, workflows, shell scripts. Installs its linters.
 lint-infra:
 	scripts/lint-infra
+
+# Format, policies, validity and tests of everything below terraform/; what its provider is missing for is skipped, loudly.
+terraform:
+	scripts/terraform
+
+# Applies it to LocalStack and to moto. Takes about ten minutes.
+terraform-apply-local:
+	scripts/install postgres
+	cargo build --workspace --bins
+	scripts/terraform-apply-local
 
 # Ends nothing: stop `make up` first.
 clean:
