@@ -1,6 +1,5 @@
 //! The worker's own behaviour: messages that mislead, workers that compete, and ends in order.
 
-use holdfast_app::pause;
 use holdfast_devstack::sandbox::Sandbox;
 use holdfast_domain::message;
 use holdfast_domain::{ClientNo, Command, CommandId, CommandNo, Kind, Lane, json};
@@ -160,7 +159,8 @@ async fn the_trace_context_reaches_partner_message_and_callback() {
 #[tokio::test]
 async fn nobody_is_given_up_unasked_because_the_partner_takes_few_at_once() {
     const COUNT: usize = 8;
-    let partner = slow_to_look_up(Sandbox::default().router(), Duration::from_millis(300));
+    let sandbox = Sandbox::default();
+    let partner = slow_to_look_up(sandbox.router(), Duration::from_millis(300));
     let environment = vec![("HOLDFAST__PARTNERS__PROCESSOR__POLL_FIRST_MS", "60000".to_owned())];
     let mut stack = Stack::with(Options { environment, partner: Some(partner), ..Options::default() }).await;
     stack.start_worker();
@@ -176,8 +176,10 @@ async fn nobody_is_given_up_unasked_because_the_partner_takes_few_at_once() {
     })
     .await;
     stack.stop_workers().await;
-    // By the partner's own clock.
-    pause(Duration::from_secs(2)).await;
+    eventually("the partner has decided", || async {
+        submissions.iter().all(|submission| sandbox.has_decided(&submission.id)).then_some(())
+    })
+    .await;
     // Nobody has asked for so long that the time of each is over.
     stack.advance(Duration::from_secs(24 * 3600)).await;
     stack.start_worker_with(&[("HOLDFAST__PARTNERS__PROCESSOR__CONCURRENCY", "1")]);

@@ -2,12 +2,12 @@
 //! at once; under load, batches grow by themselves. Where nobody waits for the answer of a request, statements keep a pace:
 //! at a moderate load each would else carry one row, which costs ten times as much as a row of fifty.
 
+use crate::line::Line;
 use futures::FutureExt as _;
-use holdfast_queue::backoff;
 use holdfast_store::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 /// Statements of a kind in flight …
@@ -20,9 +20,6 @@ const MAX_BATCH: usize = 200;
 
 /// Between the beginnings of two statements of the same kind of the worker.
 const PACE: Duration = Duration::from_millis(5);
-
-/// How often everybody else may run before a statement goes.
-const ROUNDS: usize = 2;
 
 /// Callers beyond this many wait before they are even queued.
 const BACKLOG: usize = 4_096;
@@ -39,13 +36,6 @@ pub struct Shape {
     pub in_flight: usize,
     pub max: usize,
     pub pace: Duration,
-}
-
-/// Where the items wait for their statement.
-struct Line<I, O> {
-    jobs: mpsc::Receiver<Job<I, O>>,
-    /// When the last statement began.
-    begun: Option<Instant>,
 }
 
 struct Job<I, O> {
@@ -89,7 +79,7 @@ where
         F: Future<Output = Result<Vec<O>, Error>> + Send + 'static,
     {
         let (sender, jobs) = mpsc::channel(BACKLOG);
-        let line = Arc::new(Mutex::new(Line { jobs, begun: None }));
+        let line = Arc::new(Mutex::new(Line::new(jobs)));
         for _ in 0..shape.in_flight {
             tokio::spawn(run(Arc::clone(&line), shape, statement.clone()));
         }
@@ -111,14 +101,14 @@ fn ended() -> Shared {
     Arc::new(Error::Unavailable(holdfast_store::error::worker_crashed()))
 }
 
-async fn run<I, O, F, S>(line: Arc<Mutex<Line<I, O>>>, shape: Shape, statement: S)
+async fn run<I, O, F, S>(line: Arc<Mutex<Line<Job<I, O>>>>, shape: Shape, statement: S)
 where
     S: Fn(Arc<Vec<I>>) -> F,
     F: Future<Output = Result<Vec<O>, Error>>,
 {
     loop {
         let mut turn = line.lock().await;
-        let jobs = turn.gather(shape).await;
+        let jobs = turn.gather(shape.max, shape.pace).await;
         if jobs.is_empty() {
             return;
         }
@@ -146,29 +136,6 @@ where
                 replies.into_iter().for_each(|reply| answer(reply, Err(Arc::clone(&error))));
             }
         }
-    }
-}
-
-impl<I, O> Line<I, O> {
-    /// What has arrived, and what those bring along who can run at this moment: under load that is several times as much,
-    /// alone it costs nothing.
-    async fn gather(&mut self, shape: Shape) -> Vec<Job<I, O>> {
-        let mut jobs = Vec::new();
-        self.jobs.recv_many(&mut jobs, shape.max).await;
-        let early = self.begun.map_or(Duration::ZERO, |begun| shape.pace.saturating_sub(begun.elapsed()));
-        if !early.is_zero() {
-            backoff::sleep(early).await;
-        }
-        for _ in 0..ROUNDS {
-            tokio::task::yield_now().await;
-            while jobs.len() < shape.max
-                && let Ok(job) = self.jobs.try_recv()
-            {
-                jobs.push(job);
-            }
-        }
-        self.begun = Some(Instant::now());
-        jobs
     }
 }
 

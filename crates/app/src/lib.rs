@@ -23,6 +23,7 @@ pub mod heartbeat;
 pub mod intake;
 pub mod journal;
 pub mod keys;
+mod line;
 pub mod materialise;
 pub mod outage;
 pub mod partnership;

@@ -2,6 +2,7 @@
 //! this queue is in memory, bounded, and drops when it is full.
 
 use crate::App;
+use crate::line::Line;
 use holdfast_domain::{Command, CommandNo, Kind, message};
 use holdfast_queue::{Outgoing, Queue, Sent, backoff};
 use holdfast_store::wakeups::{Marked, mark_published};
@@ -46,7 +47,7 @@ impl Publisher {
         let (marks, to_mark) = mpsc::unbounded_channel();
         let start = |kind| {
             let (sender, receiver) = mpsc::channel(BACKLOG);
-            let line = Arc::new(Mutex::new(Line { receiver, begun: None }));
+            let line = Arc::new(Mutex::new(Line::new(receiver)));
             for _ in 0..IN_FLIGHT {
                 tasks.spawn(send(app.queues.of(kind).clone(), Arc::clone(&line), marks.clone()));
             }
@@ -65,37 +66,9 @@ impl Publisher {
 
 type Marks = mpsc::UnboundedSender<(Instant, Marked)>;
 
-/// Where commands wait to be sent.
-struct Line {
-    receiver: mpsc::Receiver<First>,
-    /// When the last send began.
-    begun: Option<Instant>,
-}
-
-impl Line {
-    /// Empty at the end.
-    async fn next(&mut self) -> Vec<First> {
-        let mut batch = Vec::with_capacity(BATCH);
-        self.receiver.recv_many(&mut batch, BATCH).await;
-        let early = self.begun.map_or(Duration::ZERO, |begun| PACE.saturating_sub(begun.elapsed()));
-        if !batch.is_empty() && !early.is_zero() {
-            let rest = async {
-                while batch.len() < BATCH
-                    && let Some(first) = self.receiver.recv().await
-                {
-                    batch.push(first);
-                }
-            };
-            drop(tokio::time::timeout(early, rest).await);
-        }
-        self.begun = Some(Instant::now());
-        batch
-    }
-}
-
-async fn send(queue: Queue, line: Arc<Mutex<Line>>, marks: Marks) {
+async fn send(queue: Queue, line: Arc<Mutex<Line<First>>>, marks: Marks) {
     loop {
-        let batch = line.lock().await.next().await;
+        let batch = line.lock().await.gather(BATCH, PACE).await;
         if batch.is_empty() {
             return;
         }

@@ -35,11 +35,11 @@ pub(crate) struct Parts {
     send_us: f64,
     receive_us: f64,
     /// A request that does nothing and then a statement of one row, each 2 ms.
-    accept_p50_ms: f64,
-    accept_p99_ms: f64,
+    pub(crate) accept_p50_ms: f64,
+    pub(crate) accept_p99_ms: f64,
     /// What one command asks of others from its acceptance to its callback, one after the other, each 10 ms: three requests,
     /// four statements of one row, a message sent and received.
-    command_p50_ms: f64,
+    pub(crate) command_p50_ms: f64,
 }
 
 impl Parts {
@@ -126,18 +126,6 @@ impl Parts {
 
     fn carrying_us(&self) -> f64 {
         3.0 * self.row_us + self.receive_us + 2.0 * self.client_us
-    }
-
-    pub(crate) const fn accept_p50_ms(&self) -> f64 {
-        self.accept_p50_ms
-    }
-
-    pub(crate) const fn accept_p99_ms(&self) -> f64 {
-        self.accept_p99_ms
-    }
-
-    pub(crate) const fn command_p50_ms(&self) -> f64 {
-        self.command_p50_ms
     }
 }
 

@@ -37,7 +37,9 @@ impl Client {
         if let Some(client) = kept.filter(is_ours) {
             return Ok(client);
         }
-        let name = format!("demo-{}", std::process::id());
+        // Each container has the same process ids, and a name of its own.
+        let host = nix::unistd::gethostname().context("ask for the name of this machine")?;
+        let name = format!("demo-{}-{}", host.to_string_lossy(), std::process::id());
         let arguments = ["clients", "create", &name, "--callback-url", &callback_url];
         let printed = binaries::cli(environment, &arguments).await?;
         let printed = serde_json::from_str(&printed).context("read the new client")?;

@@ -89,11 +89,10 @@ async fn handle(engine: Arc<Engine>, message: SqsMessage) -> (String, Verdict) {
         receive_count: count.unwrap_or(1),
     };
     let (queues, slot) = (&engine.app.config.queues, Slot::uncounted());
-    let of = |name: &dyn Fn(Kind) -> bool| Kind::ALL.into_iter().find(|kind| name(*kind));
-    if let Some(kind) = of(&|kind| queues.of(kind) == &*queue) {
+    if let Some(kind) = Kind::ALL.into_iter().find(|kind| queues.of(*kind) == &*queue) {
         return (id, Dispatch { engine: Arc::clone(&engine), kind }.handle(message, slot).await);
     }
-    if let Some(kind) = of(&|kind| queues.dead_letters_of(kind) == *queue) {
+    if let Some(kind) = Kind::ALL.into_iter().find(|kind| queues.dead_letters_of(*kind) == *queue) {
         return (id, Graveyard { engine: Arc::clone(&engine), kind }.handle(message, slot).await);
     }
     if queues.journal == *queue {

@@ -214,18 +214,12 @@ impl Stack {
 
     /// Whether a binary ends well, with the settings of this stack.
     pub async fn succeeds(&self, name: &str, arguments: &[&str]) -> bool {
-        let log = std::fs::File::options().create(true).append(true).open(self.logs.join(format!("{name}.log")));
-        let program = binaries::path(name).expect("it is built");
-        let mut command = tokio::process::Command::new(program);
-        command.args(arguments).envs(&self.environment).current_dir(&self.logs).kill_on_drop(true);
-        command.stdout(std::process::Stdio::null()).stderr(log.expect("open its log"));
-        command.status().await.expect("run it").success()
+        self.start_with(name, arguments).wait().await.expect("wait for it").success()
     }
 
     /// Starts a binary with arguments. It is killed when the handle is dropped.
     pub fn start_with(&self, name: &str, arguments: &[&str]) -> Child {
-        let program = binaries::path(name).expect("it is built");
-        let mut command = tokio::process::Command::new(program);
+        let mut command = tokio::process::Command::new(binaries::path(name).expect("it is built"));
         command.args(arguments).envs(&self.environment).current_dir(&self.logs).kill_on_drop(true);
         command.stdout(std::process::Stdio::null()).spawn().expect("start it")
     }
