@@ -1,8 +1,9 @@
 //! The same handlers in a function, through the Runtime API.
 
-use holdfast_testkit::{Gate, Options, RuntimeApi, Stack, Submission, eventually};
+use holdfast_testkit::{Gate, Options, RuntimeApi, SecretsManager, Stack, Submission, eventually};
+use reqwest::Url;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What SQS would hand to the function: the messages of this queue, as the event source writes them.
@@ -145,4 +146,39 @@ async fn without_postgres_everything_is_handed_back() {
     let response = runtime.invoke(event, Duration::from_secs(30)).await.expect("no error");
     assert!(reported(&response).is_empty());
     assert_eq!(ended(&stack, &second).await, "completed");
+}
+
+/// As Terraform deploys it: credentials are not in its environment, but where to get them.
+#[tokio::test]
+async fn credentials_come_from_secrets_manager() {
+    let mut stack = Stack::with(Options::default()).await;
+    let mut url = Url::parse(stack.setting("DATABASE_URL")).expect("a URL");
+    let database = json!({ "username": url.username(), "password": url.password(), "engine": "postgres" });
+    url.set_username("").and_then(|()| url.set_password(None)).expect("without credentials");
+    let arn = |name: &str| format!("arn:aws:secretsmanager:eu-west-1:000000000000:secret:{name}");
+    let secrets = SecretsManager::with(BTreeMap::from([
+        (arn("database"), database.to_string()),
+        (arn("server-key"), stack.setting("HOLDFAST__SERVER_KEY").to_owned()),
+    ]))
+    .await;
+    let references = json!({
+        "PGUSER": format!("{}:username::", arn("database")),
+        "PGPASSWORD": format!("{}:password::", arn("database")),
+        "HOLDFAST__SERVER_KEY": arn("server-key"),
+    });
+    let environment = [
+        ("DATABASE_URL", url.as_str()),
+        ("HOLDFAST__SERVER_KEY", ""),
+        ("HOLDFAST_SECRETS", &references.to_string()),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &secrets.url()),
+    ];
+    let runtime = RuntimeApi::start().await;
+    stack.start_lambda_with(&runtime, &environment);
+    let submission = stack.submit("t", "1.00").await;
+    let event = event(&stack, "transactions", 1).await;
+    let response = runtime.invoke(event, Duration::from_secs(30)).await.expect("no error");
+    assert!(reported(&response).is_empty());
+    assert_eq!(stack.get(&submission.this).await["status"], "completed");
+    assert_eq!(secrets.asked(), [arn("server-key"), arn("database")], "each once");
+    assert!(!stack.log("holdfast-lambda").contains(stack.setting("HOLDFAST__SERVER_KEY")));
 }

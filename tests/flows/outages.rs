@@ -237,3 +237,32 @@ async fn a_postgres_that_falls_silent_is_given_up_and_found_again() {
     })
     .await;
 }
+
+/// A forgotten transaction in somebody's console, say.
+#[tokio::test]
+async fn a_row_that_somebody_has_locked_holds_up_nobody_else() {
+    let mut stack = Stack::with(Options::default()).await;
+    let mut submissions = Vec::new();
+    for n in 0..10 {
+        submissions.push(stack.submit(&format!("t{n}"), "1.00").await);
+    }
+    let locked = submissions.remove(4);
+    let mut theirs = stack.pool.begin().await.expect("begin");
+    sqlx::query("select from wakeups join commands using (no) where commands.id = $1::uuid for update of wakeups")
+        .bind(&locked.id)
+        .execute(&mut *theirs)
+        .await
+        .expect("lock it");
+    stack.start_worker();
+    for submission in &submissions {
+        assert_eq!(stack.settled(submission).await["status"], "completed");
+    }
+    let left = "message left to the queue";
+    eventually("its message is left", || async { stack.log("holdfast-worker").contains(left).then_some(()) }).await;
+    let log = stack.log("holdfast-worker");
+    assert_eq!(log.matches(left).count(), 1, "{log}");
+    assert!(!log.contains("postgres is unavailable"), "{log}");
+    theirs.rollback().await.expect("let go");
+    assert_eq!(stack.settled(&locked).await["status"], "completed");
+    assert_eq!(stack.at_partner(&locked).effects, 1);
+}

@@ -31,3 +31,15 @@ async fn two_who_migrate_at_once_take_turns() {
     let (one, other) = tokio::join!(schema::migrate(&pool), schema::migrate(&pool));
     one.and(other).expect("both are content");
 }
+
+#[tokio::test]
+async fn the_version_before_works_on_a_schema_that_has_more() {
+    let pool = database_alone().await;
+    let later = "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+                 select max(version) + 1, 'of a later version', true, '', 0 from _sqlx_migrations";
+    sqlx::query(later).execute(pool.connections()).await.expect("note it");
+    schema::check(&pool).await.expect("no objection");
+    let without = "delete from _sqlx_migrations where version >= 8";
+    sqlx::query(without).execute(pool.connections()).await.expect("forget");
+    assert!(matches!(schema::check(&pool).await, Err(schema::SchemaError::Older { .. })));
+}

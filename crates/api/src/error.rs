@@ -170,7 +170,9 @@ impl From<webhook::Error> for Problem {
 impl From<holdfast_app::StoreError> for Problem {
     fn from(error: holdfast_app::StoreError) -> Self {
         match &error {
-            holdfast_app::StoreError::Unavailable(_) | holdfast_app::StoreError::ReadOnly => {
+            holdfast_app::StoreError::Unavailable(_)
+            | holdfast_app::StoreError::Locked(_)
+            | holdfast_app::StoreError::ReadOnly => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "could not read from postgres");
                 Self::Unavailable
             }

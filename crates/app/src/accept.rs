@@ -95,7 +95,7 @@ impl Acceptor {
                     self.outage.wrote();
                     return self.stored(command, stored);
                 }
-                Ok(Err(error)) if !matches!(*error, StoreError::Unavailable(_)) => return Err(Error::Failed(error)),
+                Ok(Err(error)) if !error.is_passing() => return Err(Error::Failed(error)),
                 Ok(Err(error)) => tracing::debug!(%error, "postgres did not take a command"),
                 Err(_elapsed) => {}
             }

@@ -21,6 +21,10 @@ const MAX_BATCH: usize = 200;
 /// Between the beginnings of two statements of the same kind of the worker.
 const PACE: Duration = Duration::from_millis(5);
 
+/// Items of a batch that may turn out to be locked, one by one, each after a while. With more of them it is no single row that
+/// somebody has in hand, and the rest is not waited for.
+const LOCKED: usize = 3;
+
 /// Callers beyond this many wait before they are even queued.
 const BACKLOG: usize = 4_096;
 
@@ -129,8 +133,10 @@ where
                     answer(reply, Ok(output));
                 }
             }
-            // One row that Postgres refuses must not take its neighbours with it.
-            Err(Error::Refused(_)) if items.len() > 1 => one_by_one(items, replies, &statement).await,
+            // One row that Postgres refuses, or that somebody has locked, must not take its neighbours with it.
+            Err(Error::Refused(_) | Error::Locked(_)) if items.len() > 1 => {
+                one_by_one(items, replies, &statement).await
+            }
             Err(error) => {
                 let error = Arc::new(error);
                 replies.into_iter().for_each(|reply| answer(reply, Err(Arc::clone(&error))));
@@ -148,8 +154,17 @@ where
         let error = ended();
         return replies.into_iter().for_each(|reply| answer(reply, Err(Arc::clone(&error))));
     };
+    let mut locked = Vec::new();
     for (item, reply) in items.into_iter().zip(replies) {
-        let output = statement(Arc::new(vec![item])).await.map_err(Arc::new);
+        let output = match locked.get(LOCKED - 1) {
+            Some(last) => Err(Arc::clone(last)),
+            None => statement(Arc::new(vec![item])).await.map_err(Arc::new),
+        };
+        if let Err(error) = &output
+            && matches!(**error, Error::Locked(_))
+        {
+            locked.push(Arc::clone(error));
+        }
         answer(reply, output.and_then(|mut outputs| outputs.pop().ok_or_else(ended)));
     }
 }

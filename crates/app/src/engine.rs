@@ -327,12 +327,12 @@ impl Engine {
     }
 }
 
-/// Whether Postgres was not there.
+/// Whether Postgres was not there, or kept the row for somebody else.
 fn is_outage(error: &anyhow::Error) -> bool {
-    let unavailable = |cause: &(dyn std::error::Error + 'static)| {
+    let passing = |cause: &(dyn std::error::Error + 'static)| {
         let direct = cause.downcast_ref::<holdfast_store::Error>();
         let shared = cause.downcast_ref::<Shared>().map(|shared| &**shared);
-        direct.or(shared).is_some_and(|error| matches!(error, holdfast_store::Error::Unavailable(_)))
+        direct.or(shared).is_some_and(holdfast_store::Error::is_passing)
     };
-    error.chain().any(unavailable)
+    error.chain().any(passing)
 }

@@ -87,6 +87,7 @@ impl Webhooks {
         if !self.outage.is_on() {
             match store(&self.pool, &update, window).await {
                 Err(holdfast_store::Error::Unavailable(_)) => self.outage.report(),
+                Err(holdfast_store::Error::Locked(_)) => {}
                 Err(error) => return Err(error.into()),
                 Ok(Heard { in_time: false, .. }) => return Err(Error::NotAuthentic),
                 Ok(Heard { nudged, .. }) => {

@@ -4,6 +4,7 @@
 //! the process is frozen, and must owe nobody anything.
 
 mod batch;
+pub mod secrets;
 
 use anyhow::Context as _;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};

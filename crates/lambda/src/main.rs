@@ -1,6 +1,8 @@
 //! The binary: configuration, then one invocation after the other.
 
+use anyhow::Context as _;
 use holdfast_app::{App, config, telemetry};
+use holdfast_lambda::secrets;
 use std::path::Path;
 
 #[global_allocator]
@@ -9,7 +11,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     telemetry::init("info");
-    // A function has no file of its own: everything is in the environment.
-    let app = App::new(config::load(Path::new("holdfast.toml"))?, "holdfast-lambda").await?;
+    let secrets = secrets::fetch(&config::secret_references()?).await.context("fetch secrets")?;
+    let app = App::new(config::load_with(Path::new("holdfast.toml"), secrets)?, "holdfast-lambda").await?;
     holdfast_lambda::run(app).await
 }

@@ -1,11 +1,15 @@
 //! What can go wrong with a statement, told apart once, here.
 
-/// Only three things matter to a caller: come back later, this data will never fit, or this is a bug.
+/// Only four things matter to a caller: come back later, one of these rows is in somebody's hands, this data will never fit,
+/// or this is a bug.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No answer, or an answer that says "not now". Whether a write happened is unknown.
     #[error("postgres is unavailable")]
     Unavailable(#[source] sqlx::Error),
+    /// Somebody else holds the lock on a row for too long. The other rows of the statement are free.
+    #[error("a row is locked by somebody else")]
+    Locked(#[source] sqlx::Error),
     /// A standby, or a primary that was demoted.
     #[error("postgres takes no writes")]
     ReadOnly,
@@ -19,10 +23,20 @@ pub enum Error {
     Unreadable { what: &'static str },
 }
 
+/// After `lock_timeout`.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+impl Error {
+    /// It would work at another time, and it is not known whether it has worked.
+    pub const fn is_passing(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Locked(_))
+    }
+}
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        let class = match &error {
-            sqlx::Error::Database(database) => database.code().map(|code| code.chars().take(2).collect::<String>()),
+        let code = match &error {
+            sqlx::Error::Database(database) => database.code(),
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_)
@@ -31,7 +45,10 @@ impl From<sqlx::Error> for Error {
             | sqlx::Error::WorkerCrashed => return Self::Unavailable(error),
             _ => return Self::Failed(error),
         };
-        match class.as_deref() {
+        if code.as_deref() == Some(LOCK_NOT_AVAILABLE) {
+            return Self::Locked(error);
+        }
+        match code.as_deref().and_then(|code| code.get(..2)) {
             Some("22" | "23") => Self::Refused(error),
             // Connection, read-only (a demoted primary), authorisation and catalogue (while it is being set up), rollback
             // (deadlock), resources, object state, operator intervention (shutdown, timeout), system error.

@@ -40,11 +40,14 @@ impl Pool {
     /// Builds the pool without connecting: a service must start, and say what is wrong, while Postgres is down.
     pub fn lazy(database_url: &str, application_name: &str, limits: Limits) -> std::result::Result<Self, sqlx::Error> {
         let statement_timeout_ms = limits.statement_timeout.as_millis().to_string();
+        let lock_timeout_ms = (limits.statement_timeout / 2).as_millis().to_string();
         let options = PgConnectOptions::from_str(database_url)?
             .application_name(application_name)
             // Every statement here takes microseconds; compiling one would take milliseconds.
             .options([
                 ("statement_timeout", statement_timeout_ms.as_str()),
+                // Statements hold locks for milliseconds. Somebody's open transaction must not look like an outage.
+                ("lock_timeout", lock_timeout_ms.as_str()),
                 ("jit", "off"),
                 // To plan a statement takes longer than to run it, and no plan is better for knowing what is asked for.
                 ("plan_cache_mode", "force_generic_plan"),

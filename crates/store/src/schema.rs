@@ -1,4 +1,5 @@
-//! The schema's version. Binaries refuse a schema that they do not know.
+//! The schema's version. Binaries refuse a schema that is older than they are. One that is newer serves them too: a migration
+//! only adds, until no binary is left that needs what a later one removes.
 
 use crate::Pool;
 use sqlx::migrate::{Migrate as _, MigrateDatabase as _, MigrateError, Migrator};
@@ -28,8 +29,6 @@ pub enum SchemaError {
     Missing,
     #[error("the database schema is older than this binary (at {found}, needs {needed}): run `holdfast migrate`")]
     Older { found: i64, needed: i64 },
-    #[error("the database schema is newer than this binary (at {found}, knows {known}): deploy a newer binary")]
-    Newer { found: i64, known: i64 },
     #[error("the last migration ({0}) did not finish: see `holdfast migrate`")]
     Unfinished(i64),
     #[error(transparent)]
@@ -110,8 +109,12 @@ pub async fn check(pool: &Pool) -> Result<(), SchemaError> {
     match applied.version {
         version if !applied.success => Err(SchemaError::Unfinished(version)),
         version if version < known => Err(SchemaError::Older { found: version, needed: known }),
-        version if version > known => Err(SchemaError::Newer { found: version, known }),
-        _ => Ok(()),
+        version => {
+            if version > known {
+                tracing::warn!(found = version, known, "the database schema is newer than this binary");
+            }
+            Ok(())
+        }
     }
 }
 

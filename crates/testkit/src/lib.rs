@@ -5,6 +5,7 @@ pub mod clock;
 pub mod partner;
 mod requests;
 pub mod runtime_api;
+pub mod secrets_manager;
 pub mod stack;
 mod surroundings;
 
@@ -12,6 +13,7 @@ pub use holdfast_devstack::gate::Gate;
 pub use partner::{Line, Loss, Script, losing};
 pub use requests::{Submission, at_partners};
 pub use runtime_api::RuntimeApi;
+pub use secrets_manager::SecretsManager;
 pub use stack::{Options, Stack};
 pub use surroundings::{admin, database_alone};
 

@@ -148,16 +148,18 @@ impl Stack {
 
     /// The worker's handlers as a function of this runtime. It is killed with the workers.
     pub fn start_lambda(&mut self, runtime: &RuntimeApi) {
+        self.start_lambda_with(runtime, &[]);
+    }
+
+    pub fn start_lambda_with(&mut self, runtime: &RuntimeApi, more: &[(&str, &str)]) {
         let address = runtime.address().to_string();
-        let function = self.spawn(
-            "holdfast-lambda",
-            &[
-                ("AWS_LAMBDA_RUNTIME_API", &address),
-                ("AWS_LAMBDA_FUNCTION_NAME", "holdfast"),
-                ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
-                ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
-            ],
-        );
+        let of_the_service = [
+            ("AWS_LAMBDA_RUNTIME_API", &*address),
+            ("AWS_LAMBDA_FUNCTION_NAME", "holdfast"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+        ];
+        let function = self.spawn("holdfast-lambda", &[&of_the_service, more].concat());
         self.workers.push(function);
     }
 
@@ -227,6 +229,11 @@ impl Stack {
     /// What an operator sees.
     pub async fn cli(&self, arguments: &[&str]) -> String {
         binaries::cli(&self.environment, arguments).await.expect("the command works")
+    }
+
+    /// A setting of the binaries.
+    pub fn setting(&self, name: &str) -> &str {
+        &self.environment[name]
     }
 
     /// What a binary has logged.

@@ -27,3 +27,8 @@ output "dead_letter_arn" {
   description = "ARN of the dead-letter queue, null without one."
   value       = one(aws_sqs_queue.dead_letter[*].arn)
 }
+
+output "dead_letter_url" {
+  description = "URL of the dead-letter queue, null without one."
+  value       = one(aws_sqs_queue.dead_letter[*].url)
+}

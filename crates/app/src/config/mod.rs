@@ -1,7 +1,8 @@
 //! The one typed configuration of all binaries: `holdfast.toml`, overridden by the environment.
 //!
 //! Every key can be set as `HOLDFAST__SECTION__KEY`. Names that are standard elsewhere work too: `DATABASE_URL`,
-//! `AWS_REGION`, `AWS_ENDPOINT_URL_SQS`, `RUST_LOG`; AWS credentials come from the SDK's own chain. An unknown key is an
+//! `PGUSER` and `PGPASSWORD` for a URL without them, `AWS_REGION`, `AWS_ENDPOINT_URL_SQS`, `RUST_LOG`; AWS credentials come
+//! from the SDK's own chain. An unknown key is an
 //! error, because a misspelt timeout is an outage later.
 
 mod infrastructure;
@@ -17,11 +18,12 @@ pub use process::{Api, Callbacks, Worker};
 use anyhow::Context as _;
 use holdfast_domain::Kind;
 use holdfast_domain::money::Currency;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
+use url::Url;
 
 /// A duration in milliseconds.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -66,11 +68,28 @@ pub struct Config {
 }
 
 /// Reads `file` if it exists, then the environment.
-#[expect(clippy::disallowed_methods, reason = "this is the home of reading the environment")]
 pub fn load(file: &Path) -> anyhow::Result<Config> {
+    load_with(file, BTreeMap::new())
+}
+
+/// As if the environment had these settings too.
+pub fn load_with(file: &Path, more: BTreeMap<String, String>) -> anyhow::Result<Config> {
     let source = config::File::from(file).format(config::FileFormat::Toml).required(false);
     let builder = config::Config::builder().add_source(source);
-    read(builder, std::env::vars().collect()).with_context(|| format!("read configuration ({})", file.display()))
+    let mut environment = environment();
+    environment.extend(more);
+    read(builder, environment).with_context(|| format!("read configuration ({})", file.display()))
+}
+
+/// Which settings are which secrets, where nobody puts their values into the environment: a JSON object in `HOLDFAST_SECRETS`.
+pub fn secret_references() -> anyhow::Result<BTreeMap<String, String>> {
+    let references = environment().remove("HOLDFAST_SECRETS").unwrap_or_else(|| "{}".to_owned());
+    serde_json::from_str(&references).context("HOLDFAST_SECRETS must be a JSON object of texts")
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the home of reading the environment")]
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars().collect()
 }
 
 /// Reads an environment alone, as a child process would get it.
@@ -83,6 +102,7 @@ fn read(
     environment: BTreeMap<String, String>,
 ) -> anyhow::Result<Config> {
     let standard = |name: &str| environment.get(name).filter(|value| !value.is_empty()).cloned();
+    let credentials = (standard("PGUSER"), standard("PGPASSWORD"));
     let builder = builder
         .set_override_option("database_url", standard("DATABASE_URL"))?
         .set_override_option("sqs.region", standard("AWS_REGION"))?
@@ -95,9 +115,22 @@ fn read(
     let own = own.list_separator(",").with_list_parse_key("callbacks.schedule_ms");
     let own = own.with_list_parse_key("refunds.partners");
     let builder = builder.add_source(own.source(Some(environment.into_iter().collect())));
-    let config: Config = builder.build()?.try_deserialize()?;
+    let mut config: Config = builder.build()?.try_deserialize()?;
+    if let (Some(user), password) = credentials {
+        config.database_url = with_credentials(&config.database_url, &user, password.as_deref());
+    }
     config.validate()?;
     Ok(config)
+}
+
+/// A URL that names a user keeps it. One that has no host, as that of a socket has none, is left to the Postgres client.
+fn with_credentials(url: &SecretString, user: &str, password: Option<&str>) -> SecretString {
+    let with = |url: &str| {
+        let mut url = Url::parse(url).ok().filter(|url| url.username().is_empty())?;
+        url.set_username(user).and_then(|()| url.set_password(password)).ok()?;
+        Some(url.to_string().into())
+    };
+    with(url.expose_secret()).unwrap_or_else(|| url.clone())
 }
 
 impl Config {
