@@ -90,3 +90,20 @@ async fn an_old_key_is_valid_during_its_overlap_and_a_disabled_clients_never() {
     assert!(!clients::set_disabled(&stack.app.pool, "nobody", true).await.expect("looks"));
     assert!(rotate_key(&stack.app, "nobody", Duration::ZERO).await.expect("looks").is_none());
 }
+
+/// After a restore: the ids of its commands are computed with its number.
+#[tokio::test]
+async fn a_client_that_was_lost_gets_its_number_again() {
+    let stack = Stack::with(Options::default()).await;
+    let create = async |arguments: &[&str]| -> Value {
+        let created = stack.cli(&[&["clients", "create"], arguments].concat()).await;
+        serde_json::from_str(&created).expect("JSON")
+    };
+    assert_eq!(create(&["lost", "--number", "7"]).await["client"], 7);
+    assert_eq!(create(&["the next"]).await["client"], 8);
+    assert_eq!(create(&["of old", "--number", "5"]).await["client"], 5);
+    assert_eq!(create(&["one more"]).await["client"], 9);
+    for taken in [["another", "--number", "7"], ["lost", "--number", "77"], ["none", "--number", "0"]] {
+        assert!(!stack.succeeds("holdfast", &[&["clients", "create"][..], &taken].concat()).await);
+    }
+}

@@ -18,6 +18,7 @@ mod outages;
 mod poison;
 mod query;
 mod refunds;
+mod restore;
 mod schema;
 mod store;
 mod telling;

@@ -19,6 +19,25 @@ pub struct Created {
 
 /// `None`: the name is taken.
 pub async fn create_client(app: &App, name: &str, callback_url: Option<&str>) -> anyhow::Result<Option<Created>> {
+    create(app, None, name, callback_url).await
+}
+
+/// The same for one that had this number in a database that is lost: the ids of its commands are computed with it.
+pub async fn recreate_client(
+    app: &App,
+    no: ClientNo,
+    name: &str,
+    callback_url: Option<&str>,
+) -> anyhow::Result<Option<Created>> {
+    create(app, Some(no), name, callback_url).await
+}
+
+async fn create(
+    app: &App,
+    no: Option<ClientNo>,
+    name: &str,
+    callback_url: Option<&str>,
+) -> anyhow::Result<Option<Created>> {
     if let Some(url) = callback_url {
         let url = Url::parse(url).context("read the callback URL")?;
         ensure!(matches!(url.scheme(), "http" | "https"), "the callback URL must be http or https");
@@ -27,7 +46,7 @@ pub async fn create_client(app: &App, name: &str, callback_url: Option<&str>) ->
     let secret: [u8; 32] = random()?;
     let key_id = ApiKey::parse(&api_key).context("read the new key")?.key_id;
     let hash = app.server_key.api_key_hash(&api_key);
-    let client = NewClient { name, callback_url, callback_secret: &secret, key_id, key_hash: &hash };
+    let client = NewClient { no, name, callback_url, callback_secret: &secret, key_id, key_hash: &hash };
     let client = clients::create(&app.pool, client).await.context("create the client")?;
     let callback_secret = signature::show_secret(&secret);
     Ok(client.map(|client| Created { client, api_key, callback_secret }))

@@ -4,6 +4,7 @@ use crate::say;
 use anyhow::{Context as _, ensure};
 use clap::Subcommand;
 use holdfast_app::{App, credentials};
+use holdfast_domain::ClientNo;
 use holdfast_store::clients;
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ pub(crate) enum Command {
         /// Where callbacks go when a command names no callbackUrl.
         #[arg(long)]
         callback_url: Option<String>,
+        /// The number that it had in a database that was lost: the ids of its commands are computed with it.
+        #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
+        number: Option<i32>,
     },
     /// Prints a new API key, once. The old ones expire after the overlap.
     Rotate {
@@ -34,7 +38,9 @@ pub(crate) enum Command {
 
 pub(crate) async fn run(app: &App, command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Create { name, callback_url } => create(app, &name, callback_url.as_deref()).await,
+        Command::Create { name, callback_url, number } => {
+            create(app, &name, callback_url.as_deref(), number.map(ClientNo)).await
+        }
         Command::Rotate { name, overlap_s } => rotate(app, &name, Duration::from_secs(overlap_s)).await,
         Command::Disable { name } => set_disabled(app, &name, true).await,
         Command::Enable { name } => set_disabled(app, &name, false).await,
@@ -42,10 +48,18 @@ pub(crate) async fn run(app: &App, command: Command) -> anyhow::Result<()> {
     }
 }
 
-async fn create(app: &App, name: &str, callback_url: Option<&str>) -> anyhow::Result<()> {
+async fn create(app: &App, name: &str, callback_url: Option<&str>, no: Option<ClientNo>) -> anyhow::Result<()> {
     ensure!((1..=100).contains(&name.chars().count()), "a name has 1 to 100 characters");
-    let created = credentials::create_client(app, name, callback_url).await?;
-    let created = created.with_context(|| format!("there is a client named {name} already"))?;
+    let created = match no {
+        Some(no) => {
+            let created = credentials::recreate_client(app, no, name, callback_url).await?;
+            created.with_context(|| format!("there is a client named {name} or numbered {} already", no.0))?
+        }
+        None => {
+            let created = credentials::create_client(app, name, callback_url).await?;
+            created.with_context(|| format!("there is a client named {name} already"))?
+        }
+    };
     let shown = serde_json::json!({
         "client": created.client.0,
         "name": name,

@@ -3,6 +3,7 @@
 mod attention;
 mod clients;
 mod dlq;
+mod restored;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
@@ -36,6 +37,8 @@ enum Command {
     /// Who may submit commands.
     #[command(subcommand)]
     Clients(clients::Command),
+    /// After a restore from a backup, with no worker running: what is owed may have been sent since, and is doubted.
+    Restored(restored::Restored),
 }
 
 #[tokio::main]
@@ -59,6 +62,10 @@ async fn main() -> anyhow::Result<()> {
         Command::Clients(command) => {
             app.check_schema().await?;
             clients::run(&app, command).await
+        }
+        Command::Restored(restored) => {
+            app.check_schema().await?;
+            restored::run(&app, restored).await
         }
     }
 }

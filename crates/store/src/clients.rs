@@ -32,6 +32,8 @@ pub struct Listed {
 }
 
 pub struct NewClient<'a> {
+    /// The number that it had in a database that is lost. Else the next one.
+    pub no: Option<ClientNo>,
     pub name: &'a str,
     pub callback_url: Option<&'a str>,
     pub callback_secret: &'a [u8],
@@ -39,21 +41,27 @@ pub struct NewClient<'a> {
     pub key_hash: &'a [u8],
 }
 
-/// Creates a client with its first key, or `None` if the name is taken.
+/// Creates a client with its first key, or `None` if the name or the number is taken.
 pub async fn create(pool: &Pool, client: NewClient<'_>) -> Result<Option<ClientNo>> {
     let query = sqlx::query!(
         "with c as (
-           insert into clients (name, callback_url, callback_secret) values ($1, $2, $3)
-               on conflict (name) do nothing
+           insert into clients (no, name, callback_url, callback_secret) overriding system value
+           values (coalesce($6, nextval('clients_no_seq')::int), $1, $2, $3)
+               on conflict do nothing
            returning no
+         ),
+         -- the next one comes after it
+         s as (
+           select setval('clients_no_seq', greatest(c.no, (select last_value from clients_no_seq))) from c where $6 is not null
          )
-         insert into api_keys (key_id, client, hash) select $4, c.no, $5 from c
+         insert into api_keys (key_id, client, hash) select $4, c.no, $5 from c left join s on true
          returning client",
         client.name,
         client.callback_url,
         client.callback_secret,
         client.key_id,
         client.key_hash,
+        client.no.map(|no| no.0),
     );
     let row = pool.fetch_optional(query).await?;
     Ok(row.map(|row| ClientNo(row.client)))

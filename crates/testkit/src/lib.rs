@@ -1,6 +1,7 @@
 //! The stack for one test: a database of its own, queues of its own, a partner and an inbox of its own, and the real
 //! binaries. Needs the services that `holdfast-devstack run` provides.
 
+pub mod backup;
 pub mod clock;
 pub mod partner;
 mod requests;

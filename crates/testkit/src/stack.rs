@@ -50,7 +50,9 @@ pub struct Stack {
     pub queues: HashMap<String, String>,
     pub app: App,
     pub(crate) client: Client,
-    environment: BTreeMap<String, String>,
+    pub(crate) environment: BTreeMap<String, String>,
+    /// Reached directly.
+    pub(crate) database_url: String,
     pub(crate) logs: PathBuf,
     api: Option<Child>,
     workers: Vec<Child>,
@@ -117,6 +119,7 @@ impl Stack {
             app,
             client: Client::builder().no_proxy().build().expect("build a client"),
             environment,
+            database_url: direct_database_url,
             logs,
             api: None,
             workers: Vec::new(),

@@ -39,6 +39,7 @@ fn command(n: u128) -> Command {
 async fn database() -> Pool {
     let pool = database_alone().await;
     let client = clients::NewClient {
+        no: None,
         name: "test",
         callback_url: None,
         callback_secret: &[1; 32],

@@ -8,6 +8,7 @@ mod cancel;
 mod claim;
 mod finish;
 mod relay;
+mod restored;
 mod run;
 mod tell;
 
@@ -15,5 +16,6 @@ pub use cancel::{Refused, cancel, why_not};
 pub use claim::{Claim, Claimed, Due, claim, claim_due, claimed_under, go_alone, held, put_back};
 pub use finish::{Finish, Finished, finish};
 pub use relay::{Marked, Overdue, hasten, mark_published, not_published, take_overdue};
+pub use restored::doubt;
 pub use run::{Ended, Hold, Note, note, wait};
 pub use tell::{Owed, Told, owe_again, owed, tell_again, told};
