@@ -45,15 +45,17 @@ sqlx:
 
 # Dockerfile, compose, workflows, shell scripts. Installs its linters.
 lint-infra:
+	scripts/install python-venv
 	scripts/lint-infra
 
 # Format, policies, validity and tests of everything below terraform/; what its provider is missing for is skipped, loudly.
 terraform:
+	scripts/install python-venv
 	scripts/terraform
 
 # Applies it to LocalStack and to moto. Takes about ten minutes.
 terraform-apply-local:
-	scripts/install postgres
+	scripts/install postgres python-venv
 	cargo build --workspace --bins
 	scripts/terraform-apply-local
 
