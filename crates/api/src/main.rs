@@ -7,7 +7,7 @@ use holdfast_app::{App, config, shutdown, telemetry};
 use std::path::PathBuf;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Accepts transactions over HTTP and answers 202 with an id at once.
 #[derive(Parser)]

@@ -1,7 +1,9 @@
 //! Measures the release binaries over HTTP: load, third party, callback sink, SQS and Postgres run on the same machine, each
 //! in a process of its own.
 
+mod concert;
 mod cost;
+mod ledger;
 mod load;
 mod mock;
 mod parts;
@@ -28,7 +30,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Measures accepting and working, and compares with the targets and with an earlier report.
 #[derive(Parser)]

@@ -87,7 +87,7 @@ impl Report {
             println!("{what:<44}{target:>10.2}{median:>12.2}{met:>11}{possible:>10}{ratio:>10}  {}", runs.join(" "));
         }
         println!(
-            "\nparts: what this machine allows if the parts of a command cost what they cost alone, and our code nothing;"
+            "\nparts: what this machine reaches with the same requests, statements and calls, and no program between them;"
         );
         println!("impossible: not even that reaches the target. The parts before each round:");
         for parts in &self.parts {

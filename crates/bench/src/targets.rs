@@ -21,26 +21,26 @@ pub(crate) enum Bound {
 
 pub(crate) const TARGETS: &[Target] = &[
     target(Scenario::Accept, "accepted/s", "accept, 64 connections, /s", Bound::AtLeast(35_000.0))
-        .if_possible(Parts::accepted_per_s),
+        .if_possible(|parts| parts.accepted_per_s),
     target(Scenario::Steady, "p50 ms", "accept at 500/s, p50 ms", Bound::AtMost(0.5))
         .if_possible(|parts| parts.accept_p50_ms),
     target(Scenario::Steady, "p99 ms", "accept at 500/s, p99 ms", Bound::AtMost(2.0))
         .if_possible(|parts| parts.accept_p99_ms),
     target(Scenario::EndToEnd, "completed/s", "accept to callback, completed/s", Bound::AtLeast(8_000.0))
-        .if_possible(Parts::completed_per_s),
+        .if_possible(|parts| parts.completed_per_s),
     target(Scenario::Drain, "completed/s", "worker alone, completed/s", Bound::AtLeast(9_000.0))
-        .if_possible(Parts::carried_per_s),
+        .if_possible(|parts| parts.carried_per_s),
     target(Scenario::Idle, "callback p50 ms", "idle, accept to callback, p50 ms", Bound::AtMost(2.5))
         .if_possible(|parts| parts.command_p50_ms),
     target(Scenario::SlowPartner, "completed/s", "third party takes 50 + 20 ms, completed/s", Bound::AtLeast(4_000.0))
-        .if_possible(Parts::completed_per_s),
+        .if_possible(|parts| parts.completed_per_s),
     target(Scenario::EndToEnd, "cpu ms", "CPU ms per command", Bound::AtMost(0.2)).if_possible(Parts::cpu_ms),
     target(Scenario::EndToEnd, "sqs calls", "SQS calls per command, saturated", Bound::AtMost(0.45)),
     target(Scenario::Calm, "sqs calls", "SQS calls per command, 200/s", Bound::AtMost(2.0)),
     target(Scenario::LostRequests, "callback p99 ms", "5 % lost creations, callback p99 ms", Bound::AtMost(500.0)),
     target(Scenario::EndToEnd, "api MB", "RSS of the API, MB", Bound::AtMost(40.0)),
     target(Scenario::DeepBacklog, "completed/s", "worker alone on 100,000, completed/s", Bound::AtLeast(9_000.0))
-        .if_possible(Parts::carried_per_s),
+        .if_possible(|parts| parts.carried_per_s),
     target(Scenario::BigTable, "cpu ratio", "Postgres CPU beside millions, to empty", Bound::AtMost(1.25)),
     target(Scenario::BigTable, "wal ratio", "WAL beside millions, to empty", Bound::AtMost(1.25)),
     target(Scenario::Soak, "api grown", "soak: RSS of the API, minute 10 to 2", Bound::AtMost(1.1)),

@@ -6,7 +6,7 @@ use holdfast_worker::Source;
 use std::path::PathBuf;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Carries accepted commands to their end.
 #[derive(Parser)]

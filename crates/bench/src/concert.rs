@@ -1,0 +1,185 @@
+//! The parts of a command in concert: the requests, statements and calls that it cannot do without, all of them at a time, in
+//! batches as large as they get, and no program between them.
+
+use crate::load::Client;
+use crate::mock::histogram;
+use crate::parts::{BATCH, Instruments, TEN};
+use anyhow::{Context as _, ensure};
+use futures::future::try_join_all;
+use hdrhistogram::Histogram;
+use holdfast_app::pause;
+use holdfast_store::commands::Accepted;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinSet;
+
+/// Who plays at a time, each with so many commands in hand …
+const PLAYERS: usize = 4;
+
+/// … and so many connections to the third party and the client.
+const CONNECTIONS: usize = 16;
+
+const TIME: Duration = Duration::from_secs(3);
+
+/// More than anybody carries in that time.
+const WAITING: usize = 48_000;
+
+/// Between the turns of what is done for all commands that have come meanwhile.
+const TURN: Duration = Duration::from_millis(5);
+
+/// What is played.
+#[derive(Clone, Copy)]
+pub(crate) enum Score {
+    /// A request, a row, a message sent.
+    Accept,
+    /// A message received, four statements, two requests.
+    Carry,
+    Both,
+}
+
+/// Commands per second.
+pub(crate) async fn per_second(instruments: &Instruments, score: Score) -> anyhow::Result<f64> {
+    let (accepts, carries) = match score {
+        Score::Accept => (true, false),
+        Score::Carry => (false, true),
+        Score::Both => (true, true),
+    };
+    let mut players = Vec::new();
+    for no in 0..PLAYERS {
+        let name = format!("{accepts}-{carries}-{no}");
+        let clients = connect(instruments).await?;
+        let mut player =
+            Player { instruments: instruments.clone(), clients, name, accepts, carries, accepted: VecDeque::new() };
+        if !accepts {
+            player.prepare().await.context("accept what is to be carried")?;
+        }
+        players.push(player);
+    }
+    let started = Instant::now();
+    let mut playing = JoinSet::new();
+    players.into_iter().for_each(|player| drop(playing.spawn(player.play(started))));
+    let mut played = 0;
+    while let Some(player) = playing.join_next().await {
+        played += player.context("a player died")??;
+    }
+    Ok(played as f64 / started.elapsed().as_secs_f64())
+}
+
+struct Player {
+    instruments: Instruments,
+    clients: Vec<Client>,
+    name: String,
+    accepts: bool,
+    carries: bool,
+    accepted: VecDeque<Vec<Accepted>>,
+}
+
+impl Player {
+    async fn prepare(&mut self) -> anyhow::Result<()> {
+        for from in (0..WAITING / PLAYERS).step_by(BATCH) {
+            self.accepted.push_back(self.instruments.ledger.accept(&self.name, from, BATCH).await?);
+            send(&self.instruments, BATCH).await?;
+        }
+        Ok(())
+    }
+
+    async fn play(mut self, started: Instant) -> anyhow::Result<usize> {
+        let mut played = 0;
+        while started.elapsed() < TIME {
+            if self.accepts {
+                request(&mut self.clients, BATCH).await?;
+                self.accepted.push_back(self.instruments.ledger.accept(&self.name, played, BATCH).await?);
+                send(&self.instruments, BATCH).await?;
+            }
+            if self.carries {
+                let accepted = self.accepted.pop_front().context("nothing is left to be carried")?;
+                carry(&self.instruments, &mut self.clients, &accepted).await?;
+            }
+            played += BATCH;
+        }
+        Ok(played)
+    }
+}
+
+/// Latencies of a request and its row, at an even rate, while the rest of each command is done beside it.
+pub(crate) async fn steady(instruments: &Instruments, per_second: u32) -> anyhow::Result<Histogram<u64>> {
+    let clients = Arc::new(Mutex::new(try_join_all((0..64).map(|_| Client::connect(&instruments.nobody))).await?));
+    let (accepted, to_carry) = mpsc::unbounded_channel();
+    let carrying = tokio::spawn(carry_all(instruments.clone(), to_carry));
+    let mut requests = JoinSet::new();
+    let started = Instant::now();
+    for n in 0_u32.. {
+        let at = started + Duration::from_secs(n.into()) / per_second;
+        if at.duration_since(started) >= TIME {
+            break;
+        }
+        tokio::time::sleep_until(at.into()).await;
+        let (instruments, clients, accepted) = (instruments.clone(), Arc::clone(&clients), accepted.clone());
+        requests.spawn(async move {
+            let mut client = clients.lock().await.pop().context("no connection is free")?;
+            client.submit(0).await?;
+            let row = instruments.ledger.accept("steady", n as usize, 1).await?;
+            let took = at.elapsed();
+            clients.lock().await.push(client);
+            accepted.send(row).ok();
+            anyhow::Ok(took)
+        });
+    }
+    drop(accepted);
+    let mut latencies = histogram();
+    while let Some(took) = requests.join_next().await {
+        latencies.saturating_record(took.context("a request died")??.as_micros() as u64);
+    }
+    carrying.await.context("the carrier died")??;
+    Ok(latencies)
+}
+
+/// In turns: what has come meanwhile.
+async fn carry_all(
+    instruments: Instruments,
+    mut to_carry: mpsc::UnboundedReceiver<Vec<Accepted>>,
+) -> anyhow::Result<()> {
+    let mut clients = connect(&instruments).await?;
+    let mut waiting = Vec::new();
+    while to_carry.recv_many(&mut waiting, BATCH).await > 0 {
+        let accepted = waiting.drain(..).flatten().collect::<Vec<_>>();
+        send(&instruments, accepted.len()).await?;
+        carry(&instruments, &mut clients, &accepted).await?;
+        pause(TURN).await;
+    }
+    Ok(())
+}
+
+async fn carry(instruments: &Instruments, clients: &mut [Client], accepted: &[Accepted]) -> anyhow::Result<()> {
+    let (count, ledger) = (accepted.len(), &instruments.ledger);
+    let received = try_join_all((0..count.div_ceil(TEN)).map(|_| instruments.receive())).await?;
+    ensure!(received.iter().any(|received| *received > 0), "nothing came");
+    let claimed = ledger.begin(accepted).await?;
+    request(clients, count).await?;
+    ledger.finish(&claimed).await?;
+    request(clients, count).await?;
+    ledger.told(&claimed).await
+}
+
+async fn connect(instruments: &Instruments) -> anyhow::Result<Vec<Client>> {
+    try_join_all((0..CONNECTIONS).map(|_| Client::connect(&instruments.nobody))).await
+}
+
+/// So many, over all connections.
+async fn request(clients: &mut [Client], count: usize) -> anyhow::Result<()> {
+    let connections = clients.len();
+    let each = clients.iter_mut().enumerate().map(|(at, client)| async move {
+        for _ in (at..count).step_by(connections) {
+            client.submit(0).await?;
+        }
+        anyhow::Ok(())
+    });
+    try_join_all(each).await.map(drop)
+}
+
+async fn send(instruments: &Instruments, count: usize) -> anyhow::Result<()> {
+    let calls = (0..count).step_by(TEN).map(|from| instruments.send(TEN.min(count - from)));
+    try_join_all(calls).await.map(drop)
+}

@@ -1,0 +1,120 @@
+//! The statements of commands that go well, each over all of a batch, with nothing around them.
+
+use anyhow::{Context as _, ensure};
+use holdfast_app::App;
+use holdfast_domain::money::{Currency, Money};
+use holdfast_domain::progress::Progress;
+use holdfast_domain::status::Outcome;
+use holdfast_domain::trail::{Entry, Happening};
+use holdfast_domain::{ClientNo, Command, CommandId, Kind, Lane, Status, Token, WorkerId};
+use holdfast_store::commands::{self, Accepted, Origin};
+use holdfast_store::transactions::{self, NewTransaction};
+use holdfast_store::wakeups::{self, Claim, Claimed, Finish, Hold, Told};
+use std::time::Duration;
+
+const WORKER: WorkerId = WorkerId(1);
+const CLIENT: ClientNo = ClientNo(1);
+const LEASE: Duration = Duration::from_secs(60);
+
+/// Long enough for nobody to publish it.
+const LATER: Duration = Duration::from_secs(3_600);
+
+#[derive(Clone)]
+pub(crate) struct Ledger(pub(crate) App);
+
+impl Ledger {
+    pub(crate) fn command(&self, key: &str) -> Command {
+        Command {
+            id: CommandId::compute(&self.0.server_key, CLIENT, Kind::Transaction, key),
+            client: CLIENT,
+            kind: Kind::Transaction,
+            key: key.to_owned(),
+            header_key: None,
+            fingerprint: [0; 32],
+            body: format!(r#"{{"transactionId":"{key}","amount":"1.00","currency":"EUR"}}"#),
+            traceparent: None,
+            accepted_at: None,
+        }
+    }
+
+    pub(crate) async fn accept(&self, name: &str, from: usize, count: usize) -> anyhow::Result<Vec<Accepted>> {
+        let commands: Vec<_> = (from..from + count).map(|n| self.command(&format!("{name}-{n}"))).collect();
+        let rows: Vec<_> = commands.iter().collect();
+        let accepted = commands::accept(&self.0.pool, &rows, Origin::Request { publish_within: LATER }).await;
+        accepted.context("accept")
+    }
+
+    /// Claimed and recorded: what comes before the third party is called.
+    pub(crate) async fn begin(&self, accepted: &[Accepted]) -> anyhow::Result<Vec<Claimed>> {
+        // Whatever is unique.
+        let claim = |row: &Accepted| Claim { no: row.no, lane: Lane::Run, token: Token(row.no.0) };
+        let claims: Vec<_> = accepted.iter().map(claim).collect();
+        let claimed = wakeups::claim(&self.0.pool, WORKER, LEASE, &claims).await.context("claim")?;
+        ensure!(claimed.len() == claims.len(), "{} of {} were claimed", claimed.len(), claims.len());
+        let amount = Currency::parse("EUR").and_then(|euro| Money::from_minor(100, euro)).context("an amount")?;
+        let row = |claimed: &Claimed| NewTransaction {
+            hold: hold(claimed),
+            client: CLIENT,
+            amount,
+            partner: "processor".to_owned(),
+        };
+        let rows: Vec<_> = claimed.iter().map(row).collect();
+        transactions::record(&self.0.pool, &rows).await.context("record")?;
+        Ok(claimed)
+    }
+
+    /// The end, with the claim to tell of it.
+    pub(crate) async fn finish(&self, claimed: &[Claimed]) -> anyhow::Result<()> {
+        let ends: Vec<_> = claimed.iter().map(end).collect();
+        let ends: Vec<_> = ends.iter().collect();
+        let finished = wakeups::finish(&self.0.pool, WORKER, LEASE, &ends).await.context("finish")?;
+        ensure!(finished.len() == claimed.len(), "{} of {} have ended", finished.len(), claimed.len());
+        Ok(())
+    }
+
+    pub(crate) async fn told(&self, claimed: &[Claimed]) -> anyhow::Result<()> {
+        let told: Vec<_> = claimed.iter().map(attempt).collect();
+        let told: Vec<_> = told.iter().collect();
+        let done = wakeups::told(&self.0.pool, &told).await.context("told")?;
+        ensure!(done.len() == claimed.len(), "{} of {} are told", done.len(), claimed.len());
+        Ok(())
+    }
+}
+
+const fn hold(claimed: &Claimed) -> Hold {
+    Hold { no: claimed.no, token: claimed.token }
+}
+
+fn end(claimed: &Claimed) -> Finish {
+    Finish {
+        hold: hold(claimed),
+        nudge: claimed.nudge,
+        client: CLIENT,
+        created_at: claimed.created_at,
+        outcome: Outcome::Completed,
+        progress: Progress::default(),
+        trail: vec![
+            entry(claimed, Happening::Claimed { worker: WORKER, taken_over: false }),
+            entry(claimed, Happening::Recorded),
+            entry(claimed, Happening::Finished { status: Status::Completed }),
+        ],
+        tell: true,
+        claim_tell: true,
+    }
+}
+
+fn attempt(claimed: &Claimed) -> Told {
+    Told {
+        hold: hold(claimed),
+        nudge: None,
+        sequence: claimed.sequence + 1,
+        attempt: 1,
+        tries: 1,
+        trail: vec![entry(claimed, Happening::Recorded)],
+        wait: Duration::ZERO,
+    }
+}
+
+fn entry(claimed: &Claimed, what: Happening) -> Entry {
+    Entry { at: claimed.claimed_at, what }
+}
