@@ -53,7 +53,7 @@ terraform:
 	scripts/install python-venv
 	scripts/terraform
 
-# Applies it to LocalStack and to moto. Takes about ten minutes.
+# Applies it to LocalStack and to moto. Takes about six minutes.
 terraform-apply-local:
 	scripts/install postgres python-venv
 	cargo build --workspace --bins
