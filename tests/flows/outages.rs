@@ -266,3 +266,62 @@ async fn a_row_that_somebody_has_locked_holds_up_nobody_else() {
     assert_eq!(stack.settled(&locked).await["status"], "completed");
     assert_eq!(stack.at_partner(&locked).effects, 1);
 }
+
+/// Its client is still to be told that it is pending, and that row is in somebody's hands.
+#[tokio::test]
+async fn a_payment_whose_end_cannot_be_written_is_not_to_blame() {
+    let stack = Stack::start().await;
+    let unreachable = format!("{}/status/503", stack.inbox_url);
+    let body = json!({ "transactionId": "t", "amount": "1.07", "currency": "EUR", "callbackUrl": unreachable });
+    let submission = stack.submit_body(&body).await;
+    let lane = "from wakeups join commands using (no) where commands.id = $1::uuid and lane = ";
+    eventually("a callback that failed", || async {
+        let sql = format!("select tries {lane} 1 and token is null");
+        let tries: Option<i16> =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(&submission.id).fetch_optional(&stack.pool).await.ok()?;
+        tries.filter(|tries| *tries > 0)
+    })
+    .await;
+    let mut theirs = stack.pool.begin().await.expect("begin");
+    let lock = format!("select {lane} 1 for update of wakeups");
+    sqlx::query(sqlx::AssertSqlSafe(lock)).bind(&submission.id).execute(&mut *theirs).await.expect("lock it");
+    let done = json!({ "id": submission.id, "status": "completed" }).to_string();
+    assert!(stack.webhooks.send("processor", "evt_1", &done).await, "taken");
+    eventually("the end could not be written", || async {
+        stack.log("holdfast-worker").contains("write the end").then_some(())
+    })
+    .await;
+    eventually("it was put back", || async {
+        let sql = format!("select failures {lane} 0 and token is null and tries >= 0");
+        let failures: Option<i16> =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(&submission.id).fetch_optional(&stack.pool).await.ok()?;
+        assert!(failures.is_none_or(|failures| failures == 0), "nobody failed");
+        failures
+    })
+    .await;
+    theirs.rollback().await.expect("let go");
+    eventually("it is completed", || async {
+        (stack.get(&submission.this).await["status"] == "completed").then_some(())
+    })
+    .await;
+    assert_eq!(stack.at_partner(&submission).effects, 1);
+}
+
+#[tokio::test]
+async fn a_webhook_about_a_locked_row_is_no_outage() {
+    let stack = Stack::with(Options::default()).await;
+    let submission = stack.submit("t", "1.00").await;
+    let mut theirs = stack.pool.begin().await.expect("begin");
+    sqlx::query("select from wakeups join commands using (no) where commands.id = $1::uuid for update of wakeups")
+        .bind(&submission.id)
+        .execute(&mut *theirs)
+        .await
+        .expect("lock it");
+    let done = json!({ "id": submission.id, "status": "completed" }).to_string();
+    assert!(stack.webhooks.send("processor", "evt_1", &done).await, "taken by the journal");
+    let (_, by, _) =
+        accepted_by(&stack, &json!({ "transactionId": "other", "amount": "1.00", "currency": "EUR" })).await;
+    assert_eq!(by, "database");
+    assert!(!stack.log("holdfast-api").contains("postgres does not answer"));
+    theirs.rollback().await.expect("let go");
+}

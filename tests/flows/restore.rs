@@ -8,7 +8,7 @@ use serde_json::Value;
 async fn restore(stack: &mut Stack, backup: &Backup, owed: usize) {
     stack.restore(backup).await;
     let said = stack.cli(&["restored", "--to", &backup.taken_at.to_rfc3339()]).await;
-    assert!(said.starts_with(&format!("{owed} commands")), "{said}");
+    assert!(said.contains(&format!("{owed} commands")), "{said}");
     stack.start_api(&[]).await;
     stack.start_worker_with(&[("HOLDFAST__PARTNERS__PROCESSOR__LOOKUP_FIRST", "true")]);
 }
@@ -84,4 +84,23 @@ async fn nothing_is_marked_while_a_worker_runs_or_for_a_time_to_come() {
     assert!(!stack.succeeds("holdfast", &["restored", "--to", "2026-01-01T00:00:00Z"]).await);
     stack.stop_workers().await;
     assert!(stack.succeeds("holdfast", &["restored", "--to", "2026-01-01T00:00:00Z"]).await);
+}
+
+#[tokio::test]
+async fn what_clients_cancelled_after_the_backup_stays_cancelled() {
+    let mut stack = Stack::with(Options::default()).await;
+    let submission = stack.submit("t", "1.00").await;
+    let backup = stack.back_up().await;
+    let path = format!("{}/cancel", submission.this);
+    let answer = stack.request("POST", &path).send().await.expect("an answer");
+    assert!(answer.status().is_success());
+    stack.stop_api().await;
+    stack.restore(&backup).await;
+    let to = backup.taken_at.to_rfc3339();
+    let said = stack.cli(&["restored", "--to", &to, "--cancelled", &submission.id]).await;
+    assert!(said.contains("0 commands"), "{said}");
+    stack.start_api(&[]).await;
+    stack.start_worker();
+    assert_eq!(stack.settled(&submission).await["status"], "cancelled");
+    assert_eq!(stack.at_partner(&submission).effects, 0);
 }

@@ -96,10 +96,14 @@ impl Acceptor {
                     return self.stored(command, stored);
                 }
                 Ok(Err(error)) if !error.is_passing() => return Err(Error::Failed(error)),
-                Ok(Err(error)) => tracing::debug!(%error, "postgres did not take a command"),
-                Err(_elapsed) => {}
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "postgres did not take a command");
+                    if !matches!(*error, StoreError::Locked(_)) {
+                        self.outage.report();
+                    }
+                }
+                Err(_elapsed) => self.outage.report(),
             }
-            self.outage.report();
         }
         self.by_queue(Arc::unwrap_or_clone(command)).await
     }

@@ -21,8 +21,8 @@ const MAX_BATCH: usize = 200;
 /// Between the beginnings of two statements of the same kind of the worker.
 const PACE: Duration = Duration::from_millis(5);
 
-/// Items of a batch that may turn out to be locked, one by one, each after a while. With more of them it is no single row that
-/// somebody has in hand, and the rest is not waited for.
+/// Items of a batch that are found locked one by one, each after a while. With more of them it is no single row that somebody
+/// has in hand, and the rest goes together.
 const LOCKED: usize = 3;
 
 /// Callers beyond this many wait before they are even queued.
@@ -127,20 +127,11 @@ where
             Err(_slow) => running.await,
         };
         match ran.unwrap_or_else(|_panic| Err(Error::Unavailable(holdfast_store::error::worker_crashed()))) {
-            Ok(outputs) => {
-                debug_assert_eq!(outputs.len(), replies.len());
-                for (reply, output) in replies.into_iter().zip(outputs) {
-                    answer(reply, Ok(output));
-                }
-            }
             // One row that Postgres refuses, or that somebody has locked, must not take its neighbours with it.
             Err(Error::Refused(_) | Error::Locked(_)) if items.len() > 1 => {
                 one_by_one(items, replies, &statement).await
             }
-            Err(error) => {
-                let error = Arc::new(error);
-                replies.into_iter().for_each(|reply| answer(reply, Err(Arc::clone(&error))));
-            }
+            ran => answer_all(replies, ran),
         }
     }
 }
@@ -154,18 +145,31 @@ where
         let error = ended();
         return replies.into_iter().for_each(|reply| answer(reply, Err(Arc::clone(&error))));
     };
-    let mut locked = Vec::new();
-    for (item, reply) in items.into_iter().zip(replies) {
-        let output = match locked.get(LOCKED - 1) {
-            Some(last) => Err(Arc::clone(last)),
-            None => statement(Arc::new(vec![item])).await.map_err(Arc::new),
-        };
-        if let Err(error) = &output
-            && matches!(**error, Error::Locked(_))
-        {
-            locked.push(Arc::clone(error));
-        }
+    let mut jobs = items.into_iter().zip(replies);
+    let mut locked = 0;
+    while locked < LOCKED
+        && let Some((item, reply)) = jobs.next()
+    {
+        let output = statement(Arc::new(vec![item])).await.map_err(Arc::new);
+        locked += usize::from(output.as_ref().is_err_and(|error| matches!(**error, Error::Locked(_))));
         answer(reply, output.and_then(|mut outputs| outputs.pop().ok_or_else(ended)));
+    }
+    let (items, replies): (Vec<_>, Vec<_>) = jobs.unzip();
+    if !items.is_empty() {
+        answer_all(replies, statement(Arc::new(items)).await);
+    }
+}
+
+fn answer_all<O>(replies: Vec<oneshot::Sender<Result<O, Shared>>>, ran: Result<Vec<O>, Error>) {
+    match ran {
+        Ok(outputs) => {
+            debug_assert_eq!(outputs.len(), replies.len());
+            replies.into_iter().zip(outputs).for_each(|(reply, output)| answer(reply, Ok(output)));
+        }
+        Err(error) => {
+            let error = Arc::new(error);
+            replies.into_iter().for_each(|reply| answer(reply, Err(Arc::clone(&error))));
+        }
     }
 }
 

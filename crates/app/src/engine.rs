@@ -8,7 +8,7 @@ use crate::partnership::{self, Partnership, Partnerships};
 use crate::poison::{self, Company, Pass};
 use crate::records::Records;
 use crate::run::{Run, Stop};
-use crate::statements::{Ending, Statements, persist};
+use crate::statements::{Ending, Statements, persist_alone};
 use crate::tell::{self, Debt};
 use crate::throttle::Throttle;
 use crate::{App, endpoint, failpoint, handlers, pause};
@@ -21,7 +21,7 @@ use holdfast_partners::http_client::HttpClient;
 use holdfast_queue::{Slot, Slots, Verdict};
 use holdfast_store::Error;
 use holdfast_store::clients::CallbackEndpoint;
-use holdfast_store::wakeups::{self, Claim, Claimed, Ended, Finish, Note};
+use holdfast_store::wakeups::{self, Claim, Claimed, Ended, Finish, Note, PutBack};
 use moka::future::Cache;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -73,12 +73,14 @@ struct Owed {
     failures: i16,
     /// The claim had the process to itself.
     alone: bool,
+    /// Something was sent under it.
+    in_doubt: bool,
 }
 
 impl Owed {
     fn by(claimed: &Claimed, pass: &Pass) -> Self {
         let Claimed { nudge, failures, .. } = *claimed;
-        Self { claim: claimed.claim(), nudge, failures, alone: pass.is_alone() }
+        Self { claim: claimed.claim(), nudge, failures, alone: pass.is_alone(), in_doubt: false }
     }
 }
 
@@ -201,26 +203,36 @@ impl Engine {
                 return Err(anyhow::Error::new(error).context("read the command"));
             }
         };
-        match handlers::handle(&mut run).await {
+        let handled = handlers::handle(&mut run).await;
+        let owed = Owed { in_doubt: run.has_sent(), ..Owed::by(&run.claimed, &pass) };
+        let written = match handled {
             Ok(outcome) | Err(Stop::End(outcome)) => self.finish(run, outcome, pass).await,
             Err(Stop::Wait { after, why }) => self.wait(run, after, why).await,
             Err(Stop::Full { after, why }) if run.has_news() => self.wait(run, after, why).await,
             // It may come back often: nothing of that is worth a row.
             Err(Stop::Full { after, .. }) => self.release(Note { trail: Vec::new(), ..run.take_note(after) }).await,
             Err(Stop::Lost) => Ok(()),
-            // What was in doubt before is so after, and nobody is to blame.
-            Err(Stop::Fault(error)) if is_outage(&error) && !run.is_sending() => {
-                self.put_back_after_outage(Owed::by(&run.claimed, &pass)).await;
-                Err(error)
-            }
-            Err(Stop::Fault(error)) => {
-                // Nothing was sent: the next holder need not doubt it. Else the claim is left to lapse.
-                let wait = poison::fault_wait(run.claimed.failures);
-                let release = (!run.has_sent()).then(|| Note { ended: Ended::Badly, ..run.take_note(wait) });
-                self.leave_for_later(release).await;
-                Err(error)
-            }
+            Err(Stop::Fault(error)) => return self.fail(run, error, &pass).await,
+        };
+        // What could not be written is found out again, and nobody is to blame.
+        if written.as_ref().is_err_and(is_outage) {
+            self.put_back_after_outage(owed).await;
         }
+        written
+    }
+
+    /// The handler could not go on.
+    async fn fail(&self, mut run: Run<'_>, error: anyhow::Error, pass: &Pass) -> anyhow::Result<()> {
+        if is_outage(&error) && !run.is_sending() {
+            // What was in doubt before is so after, and nobody is to blame.
+            self.put_back_after_outage(Owed::by(&run.claimed, pass)).await;
+        } else {
+            // Nothing was sent: the next holder need not doubt it. Else the claim is left to lapse.
+            let wait = poison::fault_wait(run.claimed.failures);
+            let release = (!run.has_sent()).then(|| Note { ended: Ended::Badly, ..run.take_note(wait) });
+            self.leave_for_later(release).await;
+        }
+        Err(error)
     }
 
     async fn wait(&self, mut run: Run<'_>, after: Duration, why: String) -> anyhow::Result<()> {
@@ -236,10 +248,10 @@ impl Engine {
 
     /// It is nobody's fault: what is owed is still owed.
     async fn put_back_after_outage(&self, owed: Owed) {
-        let Owed { claim, nudge, failures, alone } = owed;
+        let Owed { claim, nudge, failures, alone, in_doubt } = owed;
         let wait = poison::fault_wait(failures);
-        let put_back = || wakeups::put_back(&self.app.pool, claim, nudge, wait, alone);
-        if let Err(error) = persist(put_back).await {
+        let back = PutBack { claim, nudge, wait, alone, in_doubt };
+        if let Err(error) = persist_alone(|| wakeups::put_back(&self.app.pool, back)).await {
             tracing::debug!(%error, "could not put a claim back after an outage, it will lapse");
         }
     }
@@ -280,7 +292,7 @@ impl Engine {
         let Some(slot) = room else { return Ok(()) };
         // The lane's row is fresh: it was inserted with our token.
         let claim = Claim { lane: Lane::Tell, ..run.claimed.claim() };
-        let owed = Owed { claim, nudge: 0, failures: 0, alone: pass.is_alone() };
+        let owed = Owed { claim, nudge: 0, failures: 0, alone: pass.is_alone(), in_doubt: false };
         let debt = match ending {
             Ending::Written(finished) if finished.telling => Debt::of_finished(&run, finish, finished, started, pass),
             Ending::Written(_) | Ending::Lost => return Ok(()),

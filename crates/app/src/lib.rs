@@ -86,7 +86,7 @@ impl App {
         Ok(Self { config: Arc::new(config), pool, server_key, queues: Arc::new(queues) })
     }
 
-    /// Refuses a schema that this binary does not know. Waits for nothing: Postgres being down is another error.
+    /// Refuses a schema that is older than this binary. Waits for nothing: Postgres being down is another error.
     pub async fn check_schema(&self) -> Result<(), SchemaError> {
         schema::check(&self.pool).await
     }

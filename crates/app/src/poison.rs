@@ -134,8 +134,8 @@ async fn with_room(engine: &Engine, mut claimed: Claimed) -> anyhow::Result<Opti
             Ok(None) => {
                 let wait = jittered(NO_ROOM, random());
                 let (claim, nudge) = (claimed.claim(), claimed.nudge);
-                let put_back = wakeups::put_back(&engine.app.pool, claim, nudge, wait, false);
-                put_back.await.context("put a suspect back")?;
+                let back = wakeups::PutBack { claim, nudge, wait, alone: false, in_doubt: false };
+                wakeups::put_back(&engine.app.pool, back).await.context("put a suspect back")?;
                 return Ok(None);
             }
             Err(_elapsed) => None,

@@ -139,7 +139,10 @@ async fn publish_batch(app: &App, by: Duration, limit: i64) -> Result<Published,
             let unsent: Vec<_> = unsent.map(|(no, _)| *no).collect();
             if !unsent.is_empty() {
                 failed = true;
-                not_published(&app.pool, lane, &unsent, UNSENT).await?;
+                // Else they are looked at later.
+                if let Err(error) = not_published(&app.pool, lane, &unsent, UNSENT).await {
+                    tracing::debug!(%error, "could not take back what was not sent");
+                }
             }
             tracing::debug!(%kind, count = messages.len(), unsent = unsent.len(), "published overdue wakeups");
         }

@@ -145,15 +145,29 @@ async fn note(pool: Pool, notes: Arc<Vec<Note>>) -> Result<Vec<bool>> {
     Ok(notes.iter().map(|note| written.contains(&note.hold)).collect())
 }
 
-/// Repeats a statement while Postgres is unavailable, for a while. Answers also whether it was repeated.
+/// Repeats a statement while Postgres is unavailable, for a while. Answers also whether it was repeated. A row that is locked
+/// is another matter, for it may be one of many: unless it is our own statement, the one of which there was no answer, that
+/// still holds it.
 pub(crate) async fn persist<T, F: Future<Output = Result<T>>>(statement: impl Fn() -> F) -> Result<(T, bool)> {
+    repeat(statement, |error, repeated| matches!(error, Error::Unavailable(_)) || repeated && error.is_passing()).await
+}
+
+/// The same for a statement about a single row, whoever has it locked.
+pub(crate) async fn persist_alone<T, F: Future<Output = Result<T>>>(statement: impl Fn() -> F) -> Result<T> {
+    repeat(statement, |error, _repeated| error.is_passing()).await.map(|(output, _repeated)| output)
+}
+
+async fn repeat<T, F: Future<Output = Result<T>>>(
+    statement: impl Fn() -> F,
+    passes: impl Fn(&Error, bool) -> bool,
+) -> Result<(T, bool)> {
     let started = Instant::now();
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
     let mut repeated = false;
     loop {
         match statement().await {
             Ok(output) => return Ok((output, repeated)),
-            Err(Error::Unavailable(_)) if started.elapsed() < PERSIST => {
+            Err(error) if passes(&error, repeated) && started.elapsed() < PERSIST => {
                 repeated = true;
                 backoff.wait().await;
             }

@@ -226,7 +226,8 @@ fn wished(delivery: &Delivery) -> Duration {
 /// Gives a claim back for which there is no slot.
 pub async fn put_back(engine: &Engine, claimed: &Claimed) -> anyhow::Result<()> {
     let wait = schedule::jittered(NO_SLOT, random());
-    wakeups::put_back(&engine.app.pool, claimed.claim(), claimed.nudge, wait, false).await.context("put a debt back")
+    let back = wakeups::PutBack { claim: claimed.claim(), nudge: claimed.nudge, wait, alone: false, in_doubt: false };
+    wakeups::put_back(&engine.app.pool, back).await.context("put a debt back")
 }
 
 /// No attempt was made.

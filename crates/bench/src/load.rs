@@ -132,10 +132,28 @@ impl Client {
         Ok(Self { sender, host: target.api.to_string(), authorization: format!("Bearer {}", target.api_key) })
     }
 
+    /// Paths of the mock: a request that does nothing, the third party's, the client's.
+    pub(crate) const NOTHING: &str = "/api/v1/transactions";
+    pub(crate) const CREATION: &str = "/transactions";
+    pub(crate) const CALLBACK: &str = "/sink";
+
     /// Its id begins with the time, so that the sink can say how long it took.
     pub(crate) async fn submit(&mut self, n: u64) -> anyhow::Result<()> {
+        let (status, body) = self.send("/api/v1/transactions", n).await?;
+        ensure!(status == StatusCode::ACCEPTED, "{status}: {}", String::from_utf8_lossy(&body));
+        Ok(())
+    }
+
+    /// To the mock.
+    pub(crate) async fn post(&mut self, path: &str) -> anyhow::Result<()> {
+        let (status, _body) = self.send(path, 0).await?;
+        ensure!(status.is_success(), "{path}: {status}");
+        Ok(())
+    }
+
+    async fn send(&mut self, path: &str, n: u64) -> anyhow::Result<(StatusCode, Bytes)> {
         let body = format!(r#"{{"transactionId":"b{}-{n}","amount":"1.00","currency":"EUR"}}"#, now_us());
-        let request = Request::post("/api/v1/transactions")
+        let request = Request::post(path)
             .header("host", &self.host)
             .header("authorization", &self.authorization)
             .header("content-type", "application/json")
@@ -145,7 +163,6 @@ impl Client {
         let response = self.sender.send_request(request).await.context("no answer")?;
         let status = response.status();
         let body = response.into_body().collect().await.context("no body")?.to_bytes();
-        ensure!(status == StatusCode::ACCEPTED, "{status}: {}", String::from_utf8_lossy(&body));
-        Ok(())
+        Ok((status, body))
     }
 }

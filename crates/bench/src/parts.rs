@@ -5,7 +5,8 @@ use crate::concert::{self, Score};
 use crate::cost::{cpu_ms, family_cpu_ms, postmaster};
 use crate::ledger::Ledger;
 use crate::load::{self, Amount, Client, Target};
-use crate::mock::histogram;
+use crate::mock::{Manners, histogram};
+use crate::scenarios::PATIENCE_NEEDED;
 use crate::stack::Stack;
 use anyhow::{Context as _, ensure};
 use aws_sdk_sqs::Client as SqsClient;
@@ -40,6 +41,8 @@ pub(crate) struct Parts {
     pub(crate) accepted_per_s: f64,
     pub(crate) carried_per_s: f64,
     pub(crate) completed_per_s: f64,
+    /// The same, where third party and client take their time.
+    pub(crate) patient_per_s: f64,
     /// A request that does nothing and then a statement of one row, 500 a second, with all else that these commands need.
     pub(crate) accept_p50_ms: f64,
     pub(crate) accept_p99_ms: f64,
@@ -74,9 +77,17 @@ impl Parts {
         parts.command_p50_ms = ms(&command, 0.5);
         let accept = concert::steady(&instruments, 500).await.context("measure an even load")?;
         (parts.accept_p50_ms, parts.accept_p99_ms) = (ms(&accept, 0.5), ms(&accept, 0.99));
-        parts.accepted_per_s = concert::per_second(&instruments, Score::Accept).await.context("accept in concert")?;
-        parts.carried_per_s = concert::per_second(&instruments, Score::Carry).await.context("carry in concert")?;
-        parts.completed_per_s = concert::per_second(&instruments, Score::Both).await.context("do both in concert")?;
+        for (figure, score) in [
+            (&mut parts.accepted_per_s, Score::ACCEPT),
+            (&mut parts.carried_per_s, Score::CARRY),
+            (&mut parts.completed_per_s, Score::BOTH),
+        ] {
+            *figure = concert::per_second(&instruments, score).await.context("play in concert")?;
+        }
+        stack.manners(PATIENCE_NEEDED).await?;
+        let patient = concert::per_second(&instruments, Score::PATIENT).await;
+        parts.patient_per_s = patient.context("play in concert, patiently")?;
+        stack.manners(Manners::default()).await?;
         Ok(parts)
     }
 
@@ -152,14 +163,14 @@ async fn in_a_row(instruments: &Instruments) -> anyhow::Result<Histogram<u64>> {
     let mut latencies = histogram();
     for n in 0..COUNT {
         let started = Instant::now();
-        client.submit(0).await?;
+        client.post(Client::NOTHING).await?;
         let accepted = instruments.ledger.accept("alone", n, 1).await?;
         instruments.send(1).await?;
         while instruments.receive().await? == 0 {}
         let claimed = instruments.ledger.begin(&accepted).await?;
-        client.submit(0).await?;
+        client.post(Client::NOTHING).await?;
         instruments.ledger.finish(&claimed).await?;
-        client.submit(0).await?;
+        client.post(Client::NOTHING).await?;
         latencies.saturating_record(started.elapsed().as_micros() as u64);
         pause(Duration::from_millis(10)).await;
     }

@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// Clients at once.
 const CONNECTIONS: usize = 64;
 
+/// Of the slow partner.
+pub(crate) const PATIENCE_NEEDED: Manners = Manners { create_ms: 50, sink_ms: 20, lost_percent: 0 };
+
 /// Before anything is measured: connections, caches, plans.
 const WARM_UP: u64 = 2_000;
 
@@ -79,9 +82,7 @@ pub(crate) async fn run(
         Scenario::Calm => at_rate(&mut stack, 200, Manners::default()).await,
         Scenario::LostRequests => at_rate(&mut stack, 200, Manners { lost_percent: 5, ..Manners::default() }).await,
         Scenario::EndToEnd => end_to_end(&mut stack, 30_000, Manners::default()).await,
-        Scenario::SlowPartner => {
-            end_to_end(&mut stack, 20_000, Manners { create_ms: 50, sink_ms: 20, ..Manners::default() }).await
-        }
+        Scenario::SlowPartner => end_to_end(&mut stack, 20_000, PATIENCE_NEEDED).await,
         Scenario::Drain => drain(&mut stack, 30_000).await,
         Scenario::DeepBacklog => drain(&mut stack, 100_000).await,
         Scenario::Soak => soak(&mut stack).await,

@@ -33,7 +33,7 @@ pub(crate) const TARGETS: &[Target] = &[
     target(Scenario::Idle, "callback p50 ms", "idle, accept to callback, p50 ms", Bound::AtMost(2.5))
         .if_possible(|parts| parts.command_p50_ms),
     target(Scenario::SlowPartner, "completed/s", "third party takes 50 + 20 ms, completed/s", Bound::AtLeast(4_000.0))
-        .if_possible(|parts| parts.completed_per_s),
+        .if_possible(|parts| parts.patient_per_s),
     target(Scenario::EndToEnd, "cpu ms", "CPU ms per command", Bound::AtMost(0.2)).if_possible(Parts::cpu_ms),
     target(Scenario::EndToEnd, "sqs calls", "SQS calls per command, saturated", Bound::AtMost(0.45)),
     target(Scenario::Calm, "sqs calls", "SQS calls per command, 200/s", Bound::AtMost(2.0)),

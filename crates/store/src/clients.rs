@@ -5,6 +5,9 @@ use chrono::{DateTime, Utc};
 use holdfast_domain::ClientNo;
 use std::time::Duration;
 
+/// More clients than are created between a backup and the accident.
+const GAP: i32 = 1_000;
+
 /// Who an API key belongs to.
 #[derive(Clone, Debug)]
 pub struct Owner {
@@ -65,6 +68,16 @@ pub async fn create(pool: &Pool, client: NewClient<'_>) -> Result<Option<ClientN
     );
     let row = pool.fetch_optional(query).await?;
     Ok(row.map(|row| ClientNo(row.client)))
+}
+
+/// After a restore: numbers of clients that were created since are not given to others. Returns the next one.
+pub async fn leave_gap(pool: &Pool) -> Result<i64> {
+    let query = sqlx::query!(
+        r#"select setval('clients_no_seq', greatest((select last_value from clients_no_seq),
+                                                    (select coalesce(max(no), 0) from clients) + $1)) + 1 as "next!""#,
+        GAP
+    );
+    Ok(pool.fetch_one(query).await?.next)
 }
 
 pub async fn list(pool: &Pool) -> Result<Vec<Listed>> {

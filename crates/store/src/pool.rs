@@ -26,6 +26,8 @@ pub struct Limits {
     pub connections: u32,
     pub acquire_timeout: Duration,
     pub statement_timeout: Duration,
+    /// For a row that somebody else has locked.
+    pub lock_timeout: Duration,
 }
 
 /// The way to Postgres of every statement here. Cheap to clone.
@@ -40,7 +42,7 @@ impl Pool {
     /// Builds the pool without connecting: a service must start, and say what is wrong, while Postgres is down.
     pub fn lazy(database_url: &str, application_name: &str, limits: Limits) -> std::result::Result<Self, sqlx::Error> {
         let statement_timeout_ms = limits.statement_timeout.as_millis().to_string();
-        let lock_timeout_ms = (limits.statement_timeout / 2).as_millis().to_string();
+        let lock_timeout_ms = limits.lock_timeout.as_millis().to_string();
         let options = PgConnectOptions::from_str(database_url)?
             .application_name(application_name)
             // Every statement here takes microseconds; compiling one would take milliseconds.

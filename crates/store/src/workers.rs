@@ -59,9 +59,9 @@ pub async fn reap(pool: &Pool, judge: WorkerId, silence: Duration) -> Result<(i6
                                and me.steady_since < holdfast_now() - make_interval(secs => $2))
              returning id
            ),
-           -- locked in the order of every multi-row write
+           -- Locked in the order of every multi-row write. What somebody else has locked is left to the end of its lease.
            l as materialized (
-             select no, lane from wakeups where worker in (select id from dead) order by lane, no for update
+             select no, lane from wakeups where worker in (select id from dead) order by lane, no for update skip locked
            ),
            freed as (
              update wakeups w

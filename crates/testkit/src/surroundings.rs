@@ -61,6 +61,7 @@ pub async fn database_alone() -> Pool {
         connections: 60,
         acquire_timeout: Duration::from_secs(30),
         statement_timeout: Duration::from_secs(30),
+        lock_timeout: Duration::from_secs(10),
     };
     let pool = Pool::lazy(&url, "holdfast-test", limits).expect("a URL");
     holdfast_store::schema::migrate(&pool).await.expect("migrate");

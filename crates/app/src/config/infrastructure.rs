@@ -14,11 +14,18 @@ pub struct Database {
     pub acquire_timeout_ms: Millis,
     /// Postgres itself ends a statement that takes longer.
     pub statement_timeout_ms: Millis,
+    /// How long a statement waits for a row that somebody else has locked.
+    pub lock_timeout_ms: Millis,
 }
 
 impl Default for Database {
     fn default() -> Self {
-        Self { connections: 10, acquire_timeout_ms: Millis(2_000), statement_timeout_ms: Millis(5_000) }
+        Self {
+            connections: 10,
+            acquire_timeout_ms: Millis(2_000),
+            statement_timeout_ms: Millis(5_000),
+            lock_timeout_ms: Millis(500),
+        }
     }
 }
 
@@ -28,6 +35,7 @@ impl Database {
             connections: self.connections,
             acquire_timeout: self.acquire_timeout_ms.get(),
             statement_timeout: self.statement_timeout_ms.get(),
+            lock_timeout: self.lock_timeout_ms.get(),
         }
     }
 }

@@ -116,21 +116,34 @@ fn read(
     let own = own.with_list_parse_key("refunds.partners");
     let builder = builder.add_source(own.source(Some(environment.into_iter().collect())));
     let mut config: Config = builder.build()?.try_deserialize()?;
-    if let (Some(user), password) = credentials {
-        config.database_url = with_credentials(&config.database_url, &user, password.as_deref());
-    }
+    let (user, password) = credentials;
+    config.database_url = with_credentials(&config.database_url, user.as_deref(), password.as_deref());
     config.validate()?;
     Ok(config)
 }
 
-/// A URL that names a user keeps it. One that has no host, as that of a socket has none, is left to the Postgres client.
-fn with_credentials(url: &SecretString, user: &str, password: Option<&str>) -> SecretString {
+/// What a URL names it keeps. One that has no host, as that of a socket has none, is left to the Postgres client.
+fn with_credentials(url: &SecretString, user: Option<&str>, password: Option<&str>) -> SecretString {
     let with = |url: &str| {
-        let mut url = Url::parse(url).ok().filter(|url| url.username().is_empty())?;
-        url.set_username(user).and_then(|()| url.set_password(password)).ok()?;
+        let mut url = Url::parse(url).ok()?;
+        if let Some(user) = user.filter(|_| url.username().is_empty()) {
+            url.set_username(&encoded(user)).ok()?;
+        }
+        if let Some(password) = password.filter(|_| url.password().is_none()) {
+            url.set_password(Some(&encoded(password))).ok()?;
+        }
         Some(url.to_string().into())
     };
     with(url.expose_secret()).unwrap_or_else(|| url.clone())
+}
+
+/// All that might mean something in a URL: `Url` itself leaves a percent sign as it is.
+fn encoded(text: &str) -> String {
+    let encode = |byte: u8| match byte.is_ascii_alphanumeric() {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    text.bytes().map(encode).collect()
 }
 
 impl Config {
@@ -183,5 +196,44 @@ impl Config {
             anyhow::ensure!(self.partners.contains_key(name), "{key}: there is no partners.{name}");
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::postgres::PgConnectOptions;
+
+    fn read(url: &str, user: Option<&str>, password: Option<&str>) -> String {
+        with_credentials(&url.into(), user, password).expose_secret().to_owned()
+    }
+
+    #[test]
+    fn credentials_are_taken_as_they_are() {
+        for word in ["plain", "a%4Fz@:/", "%FF", "ä?#&='\" $"] {
+            let url = read("postgres://host:5432/db?sslmode=disable", Some("role"), Some(word));
+            let options: PgConnectOptions = url.parse().expect("a URL");
+            assert_eq!(options.get_username(), "role");
+            let url = Url::parse(&url).expect("a URL");
+            assert_eq!(percent_decoded(url.password().expect("a password")), word);
+        }
+    }
+
+    #[test]
+    fn what_the_url_names_stays() {
+        assert_eq!(read("postgres://me:mine@host/db", Some("role"), Some("word")), "postgres://me:mine@host/db");
+        assert_eq!(read("postgres://me@host/db", Some("role"), Some("word")), "postgres://me:word@host/db");
+        assert_eq!(read("postgres:///db?host=/tmp", Some("role"), None), "postgres:///db?host=/tmp");
+        assert_eq!(read("postgres://host/db", None, None), "postgres://host/db");
+    }
+
+    fn percent_decoded(text: &str) -> String {
+        let mut bytes = Vec::new();
+        let mut rest = text.bytes();
+        while let Some(byte) = rest.next() {
+            let digits = |rest: &mut std::str::Bytes<'_>| String::from_utf8(rest.take(2).collect()).expect("digits");
+            bytes.push(if byte == b'%' { u8::from_str_radix(&digits(&mut rest), 16).expect("hex") } else { byte });
+        }
+        String::from_utf8(bytes).expect("text")
     }
 }

@@ -268,12 +268,25 @@ pub async fn go_alone(pool: &Pool, claim: Claim) -> Result<Option<i16>> {
     Ok(pool.fetch_optional(query).await?.map(|row| row.alone))
 }
 
-/// Gives back a claim with which nothing was done: what was in doubt before it is so after it. Whoever knocked since is
-/// (since `nudge` was seen) is heard at once. `alone`: it had been counted by [`go_alone`].
-pub async fn put_back(pool: &Pool, claim: Claim, nudge: i32, wait: Duration, alone: bool) -> Result<()> {
+/// A claim that is given back without any blame.
+#[derive(Clone, Copy, Debug)]
+pub struct PutBack {
+    pub claim: Claim,
+    /// Seen at the claim: whoever knocked since is heard at once.
+    pub nudge: i32,
+    pub wait: Duration,
+    /// It had been counted by [`go_alone`].
+    pub alone: bool,
+    /// Something was done with it of which nothing is written. Else what was in doubt before it is so after it, and no more.
+    pub in_doubt: bool,
+}
+
+pub async fn put_back(pool: &Pool, back: PutBack) -> Result<()> {
+    let PutBack { claim, nudge, wait, alone, in_doubt } = back;
     let query = sqlx::query!(
         "update wakeups
             set token = null, worker = null, lease_until = null, publishes = 0,
+                dirty = least(dirty + case when $7 then 1 else 0 end, 1000),
                 alone = case when $6 then greatest(alone - 1, 0) else alone end,
                 due_at = holdfast_now() + make_interval(secs => case when nudge = $5 then $4::float8 else 0 end),
                 run_at = holdfast_now() + make_interval(secs => case when nudge = $5 then $4::float8 else 0 end)
@@ -283,7 +296,8 @@ pub async fn put_back(pool: &Pool, claim: Claim, nudge: i32, wait: Duration, alo
         claim.token.0,
         wait.as_secs_f64(),
         nudge,
-        alone
+        alone,
+        in_doubt
     );
     pool.execute(query).await?;
     Ok(())
