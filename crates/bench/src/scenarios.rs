@@ -132,6 +132,10 @@ async fn at_rate(stack: &mut Stack, per_second: u32, manners: Manners) -> anyhow
 
 async fn end_to_end(stack: &mut Stack, count: u64, manners: Manners) -> anyhow::Result<Measured> {
     warm(stack, WARM_UP).await?;
+    carry_on(stack, count, manners).await
+}
+
+async fn carry_on(stack: &Stack, count: u64, manners: Manners) -> anyhow::Result<Measured> {
     stack.manners(manners).await?;
     let before = Meter::read(stack).await?;
     let started = now_us();
@@ -222,30 +226,44 @@ async fn big_table(postgres: &Postgres, home: &Path, no: usize, rows: u64) -> an
     const PAIRS: usize = 5;
     let full = format!("bench_full_{rows}");
     fill(postgres, home, &full, rows).await.context("fill a database")?;
-    let (mut cpu, mut wal) = (Vec::new(), Vec::new());
+    let (mut cpu, mut wal, mut at_first) = (Vec::new(), Vec::new(), Vec::new());
     let mut last = None;
     for pair in 0..PAIRS {
-        let empty = some(postgres, home, &format!("bench_empty_{no}_{pair}")).await?;
-        let full = some(postgres, home, &full).await?;
+        let (_, empty) = some(postgres, home, &format!("bench_empty_{no}_{pair}"), 0).await?;
+        let (first, full) = some(postgres, home, &full, rows / 20).await?;
         cpu.push(full.cpu_ms["postgres"] / empty.cpu_ms["postgres"]);
         wal.push(full.wal_bytes / empty.wal_bytes);
+        at_first.push(first.wal_bytes / empty.wal_bytes);
         last = Some(full);
     }
     let middle = |mut ratios: Vec<f64>| {
         ratios.sort_by(f64::total_cmp);
         ratios[PAIRS / 2]
     };
-    let figures = BTreeMap::from([("cpu ratio", middle(cpu)), ("wal ratio", middle(wal))]);
+    let figures =
+        [("cpu ratio", middle(cpu)), ("wal ratio", middle(wal)), ("wal ratio after a checkpoint", middle(at_first))];
+    let figures = BTreeMap::from(figures);
     Ok(Measured { figures, cost: last.context("there was a pair")? })
 }
 
-async fn some(postgres: &Postgres, home: &Path, name: &str) -> anyhow::Result<Cost> {
+/// What some commands cost right after a checkpoint, and what they cost when `between` others have come since. After a
+/// checkpoint the first change of each page is written with the whole page, and ids fall on any page of their index: that is
+/// over when each has been changed once, minutes before the next checkpoint.
+async fn some(postgres: &Postgres, home: &Path, name: &str, between: u64) -> anyhow::Result<(Cost, Cost)> {
     const COUNT: u64 = 10_000;
     let mut stack = Stack::start(postgres, home, name).await.context("start the stack")?;
     sqlx::query("checkpoint").execute(&stack.pool).await.context("begin after a checkpoint")?;
-    let cost = end_to_end(&mut stack, COUNT, Manners::default()).await.map(|measured| measured.cost);
+    let first = end_to_end(&mut stack, COUNT, Manners::default()).await.context("measure after a checkpoint")?.cost;
+    let others = format!(
+        "set statement_timeout = 0;
+         insert into commands (id, client, kind, key, fingerprint, body)
+         select gen_random_uuid(), 1, 1, 'between ' || n, decode(repeat('00', 32), 'hex'), '{{}}'
+           from generate_series(1, {between}) n"
+    );
+    sqlx::raw_sql(AssertSqlSafe(others)).execute(&stack.pool).await.context("have others come")?;
+    let later = carry_on(&stack, COUNT, Manners::default()).await.context("measure later")?.cost;
     stack.end().await?;
-    cost
+    Ok((first, later))
 }
 
 /// Commands that have ended, in a time before ours.

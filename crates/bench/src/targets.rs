@@ -42,7 +42,7 @@ pub(crate) const TARGETS: &[Target] = &[
     target(Scenario::DeepBacklog, "completed/s", "worker alone on 100,000, completed/s", Bound::AtLeast(9_000.0))
         .if_possible(|parts| parts.carried_per_s),
     target(Scenario::BigTable, "cpu ratio", "Postgres CPU beside millions, to empty", Bound::AtMost(1.25)),
-    target(Scenario::BigTable, "wal ratio", "WAL beside millions, to empty", Bound::AtMost(1.25)),
+    target(Scenario::BigTable, "wal ratio", "WAL beside millions, to empty, between checkpoints", Bound::AtMost(1.25)),
     target(Scenario::Soak, "api grown", "soak: RSS of the API, minute 10 to 2", Bound::AtMost(1.1)),
     target(Scenario::Soak, "worker grown", "soak: RSS of the worker, minute 10 to 2", Bound::AtMost(1.1)),
     target(Scenario::Soak, "wakeups grown", "soak: size of wakeups, minute 10 to 2", Bound::AtMost(1.5)),
