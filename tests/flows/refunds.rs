@@ -3,7 +3,7 @@
 use holdfast_devstack::settings::REFUND_PARTNERS;
 use holdfast_domain::Kind;
 use holdfast_testkit::{Options, Stack, Submission, eventually};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A stack with a completed transaction `t` of this amount.
 async fn with_transaction(amount: &str) -> Stack {
@@ -40,6 +40,21 @@ async fn every_partner_takes_part_in_order_and_is_to_be_seen() {
         assert_eq!((&book.body["amount"], &book.body["transactionId"]), (&"4.00".into(), &"t".into()));
     }
     assert_eq!(refunded(&stack).await, 400);
+}
+
+/// JSON members of the same name would be read in two ways by two readers.
+#[tokio::test]
+async fn the_client_s_own_reason_is_not_that_of_the_end() {
+    let stack = with_transaction("10.00").await;
+    let url = format!("{}/callbacks", stack.inbox_url);
+    let body = json!({ "refundId": "r", "transactionId": "nobody's", "reason": "broken", "callbackUrl": url });
+    let refund = stack.submit_body_as(Kind::Refund, &body).await;
+    let settled = stack.settled(&refund).await;
+    assert_eq!((end(&settled), &settled["refundReason"]), (("failed", "transaction_not_found"), &"broken".into()));
+    let told = &stack.told(&refund)[0].body;
+    assert_eq!((told.matches(r#""reason":"#).count(), told.matches(r#""refundReason":"#).count()), (1, 1), "{told}");
+    let answer = stack.request("GET", &refund.this).send().await.expect("an answer").text().await.expect("a body");
+    assert_eq!(answer.matches(r#""reason":"#).count(), 1, "{answer}");
 }
 
 #[tokio::test]

@@ -22,7 +22,8 @@ pub struct Refund {
     pub amount: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Of the client's. In answers `reason` says how the command ended.
+    #[serde(rename = "refundReason", skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     #[serde(flatten)]
     pub wishes: Wishes,

@@ -16,6 +16,9 @@ use serde::Serialize;
 const DEFAULT_LIMIT: i64 = 50;
 const MAX_LIMIT: i64 = 200;
 
+/// The year 10000 since 1970.
+const MAX_MICROS: i64 = 253_402_300_800_000_000;
+
 /// One page.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -97,6 +100,8 @@ fn cursor(place: Place) -> String {
 fn place(cursor: &str) -> Option<Place> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
     let (micros, no) = text.split_once('.')?;
-    let created_at = DateTime::from_timestamp_micros(micros.parse().ok()?)?;
+    // Of years that Postgres has too.
+    let micros = micros.parse().ok().filter(|micros| (0..MAX_MICROS).contains(micros))?;
+    let created_at = DateTime::from_timestamp_micros(micros)?;
     Some(Place { created_at, no: CommandNo(no.parse().ok()?) })
 }
