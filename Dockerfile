@@ -7,7 +7,8 @@
 # The final images are distroless "cc": glibc, libgcc, CA certificates, time zones, and nothing that could be run but our one
 # binary. The binaries need glibc and libgcc, so "static" is too little; debian:slim would add a shell, a package manager and
 # the reports about both. Debian 12 on both sides: a binary must not be linked with a newer glibc than it will find.
-ARG RUST_IMAGE=rust:1.95.0-slim-bookworm
+# Not the slim one: the allocator is built with make.
+ARG RUST_IMAGE=rust:1.95.0-bookworm
 ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 
 # ---- what builds
