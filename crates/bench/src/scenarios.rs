@@ -255,7 +255,7 @@ async fn some(postgres: &Postgres, home: &Path, name: &str, between: u64) -> any
     sqlx::query("checkpoint").execute(&stack.pool).await.context("begin after a checkpoint")?;
     let first = end_to_end(&mut stack, COUNT, Manners::default()).await.context("measure after a checkpoint")?.cost;
     let others = format!(
-        "set statement_timeout = 0;
+        "set statement_timeout = 0; set lock_timeout = 0;
          insert into commands (id, client, kind, key, fingerprint, body)
          select gen_random_uuid(), 1, 1, 'between ' || n, decode(repeat('00', 32), 'hex'), '{{}}'
            from generate_series(1, {between}) n"
@@ -288,7 +288,7 @@ async fn fill(postgres: &Postgres, home: &Path, name: &str, rows: u64) -> anyhow
                select no, 1, 1, '[{{"type": "callback_attempted"}}]' from commands"#
         );
         let mut connection = stack.pool.acquire().await?;
-        for statement in ["set statement_timeout = 0"].into_iter().chain(sql.split(';')) {
+        for statement in ["set statement_timeout = 0", "set lock_timeout = 0"].into_iter().chain(sql.split(';')) {
             sqlx::query(AssertSqlSafe(statement)).execute(&mut *connection).await?;
         }
         sqlx::query("vacuum analyze").execute(&mut *connection).await?;
