@@ -34,6 +34,9 @@ use url::Url;
 const OUTLAST: Duration = Duration::from_secs(12);
 const OUTLAST_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long a command rests whose news could not be written.
+const UNWRITTEN: Duration = Duration::from_secs(10);
+
 /// How long a client's callback endpoint is remembered.
 const ENDPOINTS_FRESH: Duration = Duration::from_secs(5);
 
@@ -204,7 +207,7 @@ impl Engine {
             }
         };
         let handled = handlers::handle(&mut run).await;
-        let owed = Owed { in_doubt: run.has_sent(), ..Owed::by(&run.claimed, &pass) };
+        let owed = Owed { in_doubt: run.is_sending(), ..Owed::by(&run.claimed, &pass) };
         let written = match handled {
             Ok(outcome) | Err(Stop::End(outcome)) => self.finish(run, outcome, pass).await,
             Err(Stop::Wait { after, why }) => self.wait(run, after, why).await,
@@ -249,7 +252,8 @@ impl Engine {
     /// It is nobody's fault: what is owed is still owed.
     async fn put_back_after_outage(&self, owed: Owed) {
         let Owed { claim, nudge, failures, alone, in_doubt } = owed;
-        let wait = poison::fault_wait(failures);
+        // Nothing else would slow down who finds it out again and again.
+        let wait = if in_doubt { UNWRITTEN } else { poison::fault_wait(failures) };
         let back = PutBack { claim, nudge, wait, alone, in_doubt };
         if let Err(error) = persist_alone(|| wakeups::put_back(&self.app.pool, back)).await {
             tracing::debug!(%error, "could not put a claim back after an outage, it will lapse");

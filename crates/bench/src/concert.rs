@@ -102,7 +102,7 @@ impl Player {
         let mut played = 0;
         while started.elapsed() < TIME {
             if self.score.accepts {
-                request(&mut self.clients, Client::NOTHING, BATCH).await?;
+                request(&mut self.clients, Client::SUBMISSION, BATCH).await?;
                 self.accepted.push_back(self.instruments.ledger.accept(&self.name, played, BATCH).await?);
                 send(&self.instruments, BATCH).await?;
             }
@@ -136,7 +136,7 @@ pub(crate) async fn steady(instruments: &Instruments, per_second: u32) -> anyhow
                 Some(client) => client,
                 None => Client::connect(&instruments.nobody).await?,
             };
-            client.post(Client::NOTHING).await?;
+            client.post(Client::SUBMISSION).await?;
             let row = instruments.ledger.accept("steady", n as usize, 1).await?;
             let took = at.elapsed();
             clients.lock().await.push(client);

@@ -132,14 +132,14 @@ impl Client {
         Ok(Self { sender, host: target.api.to_string(), authorization: format!("Bearer {}", target.api_key) })
     }
 
-    /// Paths of the mock: a request that does nothing, the third party's, the client's.
-    pub(crate) const NOTHING: &str = "/api/v1/transactions";
+    /// Of the API, with which the mock does nothing; of the third party, and of the client.
+    pub(crate) const SUBMISSION: &str = "/api/v1/transactions";
     pub(crate) const CREATION: &str = "/transactions";
     pub(crate) const CALLBACK: &str = "/sink";
 
     /// Its id begins with the time, so that the sink can say how long it took.
     pub(crate) async fn submit(&mut self, n: u64) -> anyhow::Result<()> {
-        let (status, body) = self.send("/api/v1/transactions", n).await?;
+        let (status, body) = self.send(Self::SUBMISSION, n).await?;
         ensure!(status == StatusCode::ACCEPTED, "{status}: {}", String::from_utf8_lossy(&body));
         Ok(())
     }

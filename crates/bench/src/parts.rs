@@ -163,14 +163,14 @@ async fn in_a_row(instruments: &Instruments) -> anyhow::Result<Histogram<u64>> {
     let mut latencies = histogram();
     for n in 0..COUNT {
         let started = Instant::now();
-        client.post(Client::NOTHING).await?;
+        client.post(Client::SUBMISSION).await?;
         let accepted = instruments.ledger.accept("alone", n, 1).await?;
         instruments.send(1).await?;
         while instruments.receive().await? == 0 {}
         let claimed = instruments.ledger.begin(&accepted).await?;
-        client.post(Client::NOTHING).await?;
+        client.post(Client::SUBMISSION).await?;
         instruments.ledger.finish(&claimed).await?;
-        client.post(Client::NOTHING).await?;
+        client.post(Client::SUBMISSION).await?;
         latencies.saturating_record(started.elapsed().as_micros() as u64);
         pause(Duration::from_millis(10)).await;
     }

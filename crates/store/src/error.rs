@@ -23,8 +23,8 @@ pub enum Error {
     Unreadable { what: &'static str },
 }
 
-/// After `lock_timeout`.
-const LOCK_NOT_AVAILABLE: &str = "55P03";
+/// SQLSTATE after `lock_timeout`.
+pub(crate) const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 impl Error {
     /// It would work at another time, and it is not known whether it has worked.

@@ -2,6 +2,7 @@
 //! only adds, until no binary is left that needs what a later one removes.
 
 use crate::Pool;
+use crate::error::LOCK_NOT_AVAILABLE;
 use sqlx::migrate::{Migrate as _, MigrateDatabase as _, MigrateError, Migrator};
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::time::Duration;
@@ -21,9 +22,8 @@ const LOCK_TRIES: u32 = 12;
 /// How often it is asked whether it is our turn.
 const TURN: Duration = Duration::from_millis(200);
 
-// SQLSTATE
+/// SQLSTATE
 const UNDEFINED_TABLE: &str = "42P01";
-const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {

@@ -2,8 +2,7 @@
 //!
 //! Every key can be set as `HOLDFAST__SECTION__KEY`. Names that are standard elsewhere work too: `DATABASE_URL`,
 //! `PGUSER` and `PGPASSWORD` for a URL without them, `AWS_REGION`, `AWS_ENDPOINT_URL_SQS`, `RUST_LOG`; AWS credentials come
-//! from the SDK's own chain. An unknown key is an
-//! error, because a misspelt timeout is an outage later.
+//! from the SDK's own chain. An unknown key is an error, because a misspelt timeout is an outage later.
 
 mod infrastructure;
 mod kinds;
