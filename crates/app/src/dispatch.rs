@@ -20,7 +20,7 @@ impl Handler for Dispatch {
     async fn handle(&self, message: Message, slot: Slot) -> Verdict {
         let dispatched = match serde_json::from_str::<message::Message>(&message.body) {
             Ok(event) => self.dispatch(event, slot).await,
-            Err(error) => self.bury(&message, &error.to_string()).await,
+            Err(error) => Box::pin(self.bury(&message, &error.to_string())).await,
         };
         dispatched.unwrap_or_else(|error| {
             tracing::warn!(message.id, error = format!("{error:#}"), "message left to the queue");

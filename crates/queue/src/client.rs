@@ -107,7 +107,8 @@ impl Queue {
 
     pub(crate) async fn url(&self) -> Result<&str, Error> {
         let ask = || async {
-            let answer = self.clients.send.get_queue_url().queue_name(&*self.name).send().await;
+            // Boxed: asked once, and whoever may have to ask would carry the room for it.
+            let answer = Box::pin(self.clients.send.get_queue_url().queue_name(&*self.name).send()).await;
             let answer = answer.map_err(|error| Error::new("GetQueueUrl", error))?;
             Ok(answer.queue_url.unwrap_or_default())
         };

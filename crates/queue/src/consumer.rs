@@ -6,6 +6,7 @@ use crate::{Backoff, Error, Queue, Slot, Slots, TRACEPARENT, backoff};
 use aws_sdk_sqs::types::MessageSystemAttributeName;
 use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -146,7 +147,7 @@ impl<H: Handler> Consumer<H> {
         max: usize,
         stop: &CancellationToken,
     ) -> Option<Result<Vec<(Message, String)>, Error>> {
-        let mut receiving = std::pin::pin!(self.receive(max));
+        let mut receiving = pin!(self.receive(max));
         tokio::select! {
             received = &mut receiving => Some(received),
             () = stop.cancelled() => tokio::time::timeout(LAST_MOMENT, receiving).await.ok(),
@@ -218,9 +219,9 @@ struct Desk<H> {
 impl<H: Handler> Desk<H> {
     async fn work(self: Arc<Self>, message: Message, receipt: String, slot: Slot) {
         let id = message.id.clone();
-        let handling = AssertUnwindSafe(self.handler.handle(message, slot)).catch_unwind();
+        let mut handling = pin!(AssertUnwindSafe(self.handler.handle(message, slot)).catch_unwind());
         let verdict = match self.renew_visibility {
-            Some(visibility) => self.renewing(handling, &receipt, visibility).await,
+            Some(visibility) => self.renewing(handling.as_mut(), &receipt, visibility).await,
             None => handling.await,
         };
         match verdict {
@@ -232,12 +233,15 @@ impl<H: Handler> Desk<H> {
         }
     }
 
-    async fn renewing<T>(&self, handling: impl Future<Output = T>, receipt: &str, visibility: Duration) -> T {
-        let mut handling = std::pin::pin!(handling);
+    async fn renewing<F>(&self, mut handling: Pin<&mut F>, receipt: &str, visibility: Duration) -> F::Output
+    where
+        F: Future,
+    {
         loop {
-            match tokio::time::timeout(visibility / 2, &mut handling).await {
+            match tokio::time::timeout(visibility / 2, handling.as_mut()).await {
                 Ok(done) => return done,
-                Err(_elapsed) => self.renew(receipt, visibility).await,
+                // Boxed: few messages take so long, and each would carry the room for it.
+                Err(_elapsed) => Box::pin(self.renew(receipt, visibility)).await,
             }
         }
     }
