@@ -23,6 +23,9 @@ pub(crate) const BATCH: usize = 50;
 /// Messages of a call.
 pub(crate) const TEN: usize = 10;
 
+/// Requests that do nothing, 64 connections, per second, on the machine that the targets were set for.
+const TARGETS_HTTP_PER_S: f64 = 148_000.0;
+
 /// CPU time in µs, latencies in ms.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -89,6 +92,11 @@ impl Parts {
         parts.patient_per_s = patient.context("play in concert, patiently")?;
         stack.manners(Manners::default()).await?;
         Ok(parts)
+    }
+
+    /// This machine's, where that of the targets' machine is 1.
+    pub(crate) fn pace(&self) -> f64 {
+        self.http_per_s / TARGETS_HTTP_PER_S
     }
 
     async fn http(&mut self, stack: &Stack, instruments: &Instruments) -> anyhow::Result<()> {

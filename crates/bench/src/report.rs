@@ -27,15 +27,38 @@ struct Row {
     target: f64,
     median: f64,
     runs: Vec<f64>,
-    met: bool,
+    verdict: Verdict,
     /// What the parts alone allow, where that says something.
     #[serde(skip_serializing_if = "Option::is_none")]
     possible: Option<f64>,
-    /// They allow the target.
-    is_possible: bool,
+    /// The median, were this machine as fast as that of the targets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_pace: Option<f64>,
     /// Of the median to that of the baseline.
     #[serde(skip_serializing_if = "Option::is_none")]
     ratio: Option<f64>,
+}
+
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Verdict {
+    Met,
+    /// The parts alone do not reach the target.
+    Impossible,
+    /// It would be met at the pace of the targets' machine.
+    MetAtPace,
+    NotMet,
+}
+
+impl Verdict {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Met => "met",
+            Self::Impossible => "impossible",
+            Self::MetAtPace => "met at pace",
+            Self::NotMet => "not met",
+        }
+    }
 }
 
 impl Report {
@@ -44,18 +67,25 @@ impl Report {
     }
 
     fn rows(&self, baseline: &Value) -> Vec<Row> {
+        let pace = median(&self.parts.iter().map(Parts::pace).collect::<Vec<_>>());
         let row = |target: &Target| {
             let runs = self.runs.get(&target.scenario)?;
             let runs: Vec<f64> = runs.iter().filter_map(|run| run.figures.get(target.figure)).copied().collect();
             let median = median(&runs)?;
             let (Bound::AtLeast(bound) | Bound::AtMost(bound)) = target.bound;
-            let met = target.bound.is_met_by(median);
+            let is_met_by = |value| target.bound.is_met_by(value);
             let possible = target.possible.map(|possible| self.parts.iter().map(possible).collect::<Vec<_>>());
             let possible = possible.and_then(|rounds| self::median(&rounds));
-            let is_possible = possible.is_none_or(|possible| target.bound.is_met_by(possible));
+            let at_pace = possible.and(pace).map(|pace| target.bound.at_pace(median, pace));
+            let verdict = match () {
+                () if is_met_by(median) => Verdict::Met,
+                () if possible.is_some_and(|possible| !is_met_by(possible)) => Verdict::Impossible,
+                () if at_pace.is_some_and(is_met_by) => Verdict::MetAtPace,
+                () => Verdict::NotMet,
+            };
             let known = baseline["rows"].as_array().into_iter().flatten().find(|row| row["what"] == target.what);
             let ratio = known.and_then(|row| row["median"].as_f64()).map(|known| median / known);
-            Some(Row { what: target.what, target: bound, median, runs, met, possible, is_possible, ratio })
+            Some(Row { what: target.what, target: bound, median, runs, verdict, possible, at_pace, ratio })
         };
         TARGETS.iter().filter_map(row).collect()
     }
@@ -74,22 +104,30 @@ impl Report {
 
     #[expect(clippy::print_stdout, reason = "a command line tool prints its result")]
     pub(crate) fn print(&self, baseline: &Value) {
-        println!("{:<44}{:>10}{:>12}{:>11}{:>10}{:>10}  runs", "", "target", "median", "", "parts", "baseline");
-        for Row { what, target, median, runs, met, possible, is_possible, ratio } in self.rows(baseline) {
+        println!(
+            "{:<44}{:>10}{:>12}{:>14}{:>10}{:>10}{:>10}  runs",
+            "", "target", "median", "", "parts", "at pace", "baseline"
+        );
+        for row in self.rows(baseline) {
+            let Row { what, target, median, runs, verdict, possible, at_pace, ratio } = row;
             let runs: Vec<_> = runs.iter().map(|run| format!("{run:.2}")).collect();
             let ratio = ratio.map(|ratio| format!("x {ratio:.2}")).unwrap_or_default();
             let possible = possible.map(|possible| format!("{possible:.2}")).unwrap_or_default();
-            let met = match (met, is_possible) {
-                (true, _) => "met",
-                (false, true) => "not met",
-                (false, false) => "impossible",
-            };
-            println!("{what:<44}{target:>10.2}{median:>12.2}{met:>11}{possible:>10}{ratio:>10}  {}", runs.join(" "));
+            let at_pace = at_pace.map(|at_pace| format!("{at_pace:.2}")).unwrap_or_default();
+            let verdict = verdict.name();
+            println!(
+                "{what:<44}{target:>10.2}{median:>12.2}{verdict:>14}{possible:>10}{at_pace:>10}{ratio:>10}  {}",
+                runs.join(" ")
+            );
         }
         println!(
             "\nparts: what this machine reaches with the same requests, statements and calls, and no program between them;"
         );
-        println!("impossible: not even that reaches the target. The parts before each round:");
+        println!("impossible: not even that reaches the target;");
+        println!(
+            "at pace: if everything here were as fast, against a request that does nothing, as on the targets' machine."
+        );
+        println!("The parts before each round:");
         for parts in &self.parts {
             println!("    {}", serde_json::to_string(parts).unwrap_or_default().replace(['{', '}', '"'], ""));
         }

@@ -61,6 +61,14 @@ impl Target {
 }
 
 impl Bound {
+    /// The figure as it would be at full pace, measured where everything takes its time divided by `pace`.
+    pub(crate) fn at_pace(self, value: f64, pace: f64) -> f64 {
+        match self {
+            Self::AtLeast(_) => value / pace,
+            Self::AtMost(_) => value * pace,
+        }
+    }
+
     pub(crate) const fn is_met_by(self, value: f64) -> bool {
         match self {
             Self::AtLeast(bound) => value >= bound,
