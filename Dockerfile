@@ -90,8 +90,8 @@ FROM runtime AS api
 LABEL org.opencontainers.image.title="holdfast-api" \
       org.opencontainers.image.description="Accepts commands over HTTP and answers 202."
 COPY --from=build /out/holdfast-api /usr/local/bin/holdfast-api
-ENV HOLDFAST__API__LISTEN=0.0.0.0:8080
-EXPOSE 8080
+ENV HOLDFAST__API__LISTEN=0.0.0.0:8080 HOLDFAST__API__METRICS_LISTEN=0.0.0.0:9464
+EXPOSE 8080 9464
 HEALTHCHECK --interval=5s --timeout=3s --start-period=15s --retries=3 CMD ["/usr/local/bin/holdfast-api", "healthcheck"]
 ENTRYPOINT ["/usr/local/bin/holdfast-api"]
 
@@ -99,6 +99,8 @@ FROM runtime AS worker
 LABEL org.opencontainers.image.title="holdfast-worker" \
       org.opencontainers.image.description="Carries accepted commands to their end."
 COPY --from=build /out/holdfast-worker /usr/local/bin/holdfast-worker
+ENV HOLDFAST__WORKER__METRICS_LISTEN=0.0.0.0:9465
+EXPOSE 9465
 HEALTHCHECK --interval=5s --timeout=3s --start-period=15s --retries=3 CMD ["/usr/local/bin/holdfast-worker", "healthcheck"]
 ENTRYPOINT ["/usr/local/bin/holdfast-worker"]
 

@@ -4,7 +4,7 @@ export SQLX_OFFLINE := true
 # Tools of the checks, built once, beside the build.
 TOOLS := $(CURDIR)/target/tools
 
-.PHONY: up test chaos bench check fmt sqlx lint-infra terraform terraform-apply-local clean
+.PHONY: up test chaos bench check fmt sqlx openapi lint-infra terraform terraform-apply-local clean
 
 # Runs the whole stack in the foreground until Ctrl-C, and shows one command of each kind going all the way.
 up:
@@ -14,7 +14,7 @@ up:
 
 # Everything that must hold in every commit.
 test:
-	scripts/install postgres sqlx-cli cargo-deny linters
+	scripts/install postgres sqlx-cli cargo-deny linters schemathesis promtool
 	scripts/test
 
 # Tries to lose a command: COMMANDS=20000 SEED=1 SECONDS=600; ZOMBIES=true freezes processes past their lease too.
@@ -42,6 +42,10 @@ sqlx:
 	scripts/install postgres sqlx-cli
 	cargo build --bin holdfast --bin holdfast-devstack
 	target/debug/holdfast-devstack --home .devstack/test run scripts/sqlx prepare
+
+# After changing the HTTP interface: renews the committed description of it.
+openapi:
+	cargo run --quiet --package holdfast-api -- openapi >crates/api/openapi.json
 
 # Dockerfile, compose, workflows, shell scripts. Installs its linters.
 lint-infra:

@@ -13,6 +13,8 @@ mod handlers;
 mod kills;
 mod lambda;
 mod lists;
+mod metrics;
+mod openapi;
 mod orders;
 mod outages;
 mod poison;

@@ -85,6 +85,25 @@ impl Problem {
         }
     }
 
+    pub(crate) const fn status(&self) -> StatusCode {
+        self.describe().0
+    }
+
+    pub(crate) const fn slug(&self) -> &'static str {
+        self.describe().1
+    }
+
+    pub(crate) const fn title(&self) -> &'static str {
+        self.describe().2
+    }
+
+    /// What a client reads.
+    pub(crate) fn body(&self) -> impl Serialize + '_ {
+        let (status, slug, title) = self.describe();
+        let errors = if let Self::InvalidContent(violations) = self { violations.as_slice() } else { &[] };
+        Body { kind: format!("/problems/{slug}"), title, status: status.as_u16(), detail: self.detail(), errors }
+    }
+
     fn detail(&self) -> Option<String> {
         let text = match self {
             Self::Unparseable(detail)
@@ -112,12 +131,8 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (status, slug, title) = self.describe();
-        let errors = if let Self::InvalidContent(violations) = &self { violations.as_slice() } else { &[] };
-        let kind = format!("/problems/{slug}");
-        let body = Body { kind, title, status: status.as_u16(), detail: self.detail(), errors };
-        let body = serde_json::to_vec(&body).expect("a problem always serialises");
-        let mut response = (status, body).into_response();
+        let body = serde_json::to_vec(&self.body()).expect("a problem always serialises");
+        let mut response = (self.status(), body).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self {

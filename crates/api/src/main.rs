@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use holdfast_api::{Server, State};
 use holdfast_app::{App, config, shutdown, telemetry};
+use std::io::Write as _;
 use std::path::PathBuf;
 
 #[global_allocator]
@@ -24,11 +25,17 @@ struct Arguments {
 enum Command {
     /// Exits with 0 if the API of this configuration lives, for containers.
     Healthcheck,
+    /// Prints what this API takes and answers, as an OpenAPI document.
+    Openapi,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    if let Some(Command::Openapi) = arguments.command {
+        let document = holdfast_api::openapi::json();
+        return std::io::stdout().write_all(document.as_bytes()).context("print the document");
+    }
     let config = config::load(&arguments.config)?;
     if let Some(Command::Healthcheck) = arguments.command {
         return holdfast_api::healthcheck(config.api.listen).await;

@@ -1,6 +1,7 @@
 //! Listening, and ending without a failed request.
 
 use crate::error::Problem;
+use crate::measure::Measure;
 use crate::routes;
 use crate::state::State;
 use anyhow::Context as _;
@@ -8,10 +9,11 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use axum::serve::ListenerExt as _;
-use holdfast_app::SchemaError;
+use holdfast_app::{SchemaError, introspection};
 use holdfast_domain::Kind;
 use holdfast_queue::Backoff;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +39,8 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/webhooks/{partner}", post(routes::webhooks::receive))
         .route("/livez", get(routes::health::livez))
         .route("/readyz", get(routes::health::readyz))
+        .merge(crate::openapi::router())
+        .route_layer(Measure(Arc::clone(&state.app.metrics)))
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -60,6 +64,7 @@ impl Server {
         let Self { listener, state } = self;
         tracing::info!(address = %listener.local_addr()?, "listening");
         let tasks = state.tasks.clone();
+        tokio::spawn(introspection::serve(state.app.clone(), state.app.config.api.metrics_listen, stop.clone()));
         let (drain, grace) = (state.app.config.api.drain_ms.get(), state.app.config.api.grace_ms.get());
         let schema = tokio::spawn(check_schema(state.clone(), stop.clone()));
         let listener = listener.tap_io(|stream| {

@@ -9,10 +9,11 @@ use holdfast_app::accept::Acceptor;
 use holdfast_app::endpoint::{self, Deliverer, HttpClient};
 use holdfast_app::journal::Journal;
 use holdfast_app::keys::Keys;
+use holdfast_app::metrics::one;
 use holdfast_app::outage::Outage;
 use holdfast_app::watch::Watch;
 use holdfast_app::webhook::Webhooks;
-use holdfast_app::{App, relay};
+use holdfast_app::{App, relay, survey};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,6 +52,17 @@ impl State {
     /// Starts what works behind the requests. Must be called within the runtime.
     pub fn start(app: App, stop: CancellationToken) -> anyhow::Result<Self> {
         let (tasks, outage, journal) = (TaskTracker::new(), Outage::default(), Journal::start(&app));
+        app.metrics.sample({
+            let outage = outage.clone();
+            move || {
+                let on = f64::from(u8::from(outage.is_on()));
+                vec![one(
+                    "holdfast_outage",
+                    "1: Postgres does not answer, commands are accepted by the journal queue",
+                    on,
+                )]
+            }
+        });
         // Not stopped with the rest: requests are still answered while the process drains.
         watch(&app, outage.clone())?;
         Ok(Self(Arc::new(Inner {
@@ -76,6 +88,7 @@ impl State {
     pub fn schema_is_checked(&self) {
         self.schema_checked.store(true, Ordering::Release);
         self.tasks.spawn(relay::publish_overdue(self.app.clone(), self.stop.clone()));
+        self.tasks.spawn(survey::run(self.app.clone(), self.stop.clone()));
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::batch::{Batcher, Shared};
 use crate::journal::{Journal, NotTaken};
+use crate::metrics::Metrics;
 use crate::outage::Outage;
 use crate::publish::{First, Publisher};
 use crate::{App, clock, failpoint};
@@ -72,6 +73,7 @@ pub struct Acceptor {
     journal: Journal,
     outage: Outage,
     timeout: Duration,
+    metrics: Arc<Metrics>,
 }
 
 impl Acceptor {
@@ -81,13 +83,29 @@ impl Acceptor {
         let (timeout, publish_within) = (config.accept_timeout_ms.get(), config.publish_within_ms.get());
         let pool = app.pool.within(timeout);
         let origin = Origin::Request { publish_within };
-        let batcher = Batcher::prompt(move |commands| store(pool.clone(), commands, origin));
-        Self { batcher, publisher: Publisher::start(app, tasks), journal, outage, timeout }
+        let batcher = Batcher::prompt(app.metrics.statements.meter("accept"), move |commands| {
+            store(pool.clone(), commands, origin)
+        });
+        Self {
+            batcher,
+            publisher: Publisher::start(app, tasks),
+            journal,
+            outage,
+            timeout,
+            metrics: Arc::clone(&app.metrics),
+        }
     }
 
     /// By Postgres if it answers in time, else by the journal. Then the row may be there all the same: whoever reads the
     /// journal finds it.
     pub async fn accept(&self, command: Command) -> Result<Receipt, Error> {
+        let kind = command.kind;
+        let accepted = self.by_anybody(command).await;
+        self.metrics.accepting.submitted(kind, &accepted);
+        accepted
+    }
+
+    async fn by_anybody(&self, command: Command) -> Result<Receipt, Error> {
         let command = Arc::new(command);
         if !self.outage.is_on() {
             match tokio::time::timeout(self.timeout, self.batcher.call(Arc::clone(&command))).await {

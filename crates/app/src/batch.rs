@@ -3,11 +3,12 @@
 //! at a moderate load each would else carry one row, which costs ten times as much as a row of fifty.
 
 use crate::line::Line;
+use crate::metrics::Meter;
 use futures::FutureExt as _;
 use holdfast_store::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 /// Statements of a kind in flight …
@@ -59,25 +60,25 @@ where
     O: Send + 'static,
 {
     /// At once, for what a client waits for.
-    pub fn prompt<F, S>(statement: S) -> Self
+    pub fn prompt<F, S>(meter: Meter, statement: S) -> Self
     where
         S: Fn(Arc<Vec<I>>) -> F + Send + Sync + Clone + 'static,
         F: Future<Output = Result<Vec<O>, Error>> + Send + 'static,
     {
-        Self::start(Shape { in_flight: IN_FLIGHT, max: MAX_BATCH, pace: Duration::ZERO }, statement)
+        Self::start(Shape { in_flight: IN_FLIGHT, max: MAX_BATCH, pace: Duration::ZERO }, meter, statement)
     }
 
     /// Unless the last one has just begun.
-    pub fn paced<F, S>(statement: S) -> Self
+    pub fn paced<F, S>(meter: Meter, statement: S) -> Self
     where
         S: Fn(Arc<Vec<I>>) -> F + Send + Sync + Clone + 'static,
         F: Future<Output = Result<Vec<O>, Error>> + Send + 'static,
     {
-        Self::start(Shape { in_flight: IN_FLIGHT, max: MAX_BATCH, pace: PACE }, statement)
+        Self::start(Shape { in_flight: IN_FLIGHT, max: MAX_BATCH, pace: PACE }, meter, statement)
     }
 
     /// `statement` answers every item, in order. It ends when the last clone of the batcher is dropped.
-    pub fn start<F, S>(shape: Shape, statement: S) -> Self
+    pub fn start<F, S>(shape: Shape, meter: Meter, statement: S) -> Self
     where
         S: Fn(Arc<Vec<I>>) -> F + Send + Sync + Clone + 'static,
         F: Future<Output = Result<Vec<O>, Error>> + Send + 'static,
@@ -85,7 +86,7 @@ where
         let (sender, jobs) = mpsc::channel(BACKLOG);
         let line = Arc::new(Mutex::new(Line::new(jobs)));
         for _ in 0..shape.in_flight {
-            tokio::spawn(run(Arc::clone(&line), shape, statement.clone()));
+            tokio::spawn(run(Arc::clone(&line), shape, meter.clone(), statement.clone()));
         }
         Self(sender)
     }
@@ -105,7 +106,7 @@ fn ended() -> Shared {
     Arc::new(Error::Unavailable(holdfast_store::error::worker_crashed()))
 }
 
-async fn run<I, O, F, S>(line: Arc<Mutex<Line<Job<I, O>>>>, shape: Shape, statement: S)
+async fn run<I, O, F, S>(line: Arc<Mutex<Line<Job<I, O>>>>, shape: Shape, meter: Meter, statement: S)
 where
     S: Fn(Arc<Vec<I>>) -> F,
     F: Future<Output = Result<Vec<O>, Error>>,
@@ -117,7 +118,7 @@ where
             return;
         }
         let (items, replies): (Vec<_>, Vec<_>) = jobs.into_iter().map(|job| (job.item, job.reply)).unzip();
-        let items = Arc::new(items);
+        let (items, started) = (Arc::new(items), Instant::now());
         // A panic would end this loop, and with the last of them the batcher.
         let mut running = std::pin::pin!(AssertUnwindSafe(statement(Arc::clone(&items))).catch_unwind());
         let soon = tokio::time::timeout(ALONE, &mut running).await;
@@ -126,6 +127,7 @@ where
             Ok(ran) => ran,
             Err(_slow) => running.await,
         };
+        meter.ran(items.len(), started.elapsed());
         match ran.unwrap_or_else(|_panic| Err(Error::Unavailable(holdfast_store::error::worker_crashed()))) {
             // One row that Postgres refuses, or that somebody has locked, must not take its neighbours with it.
             Err(Error::Refused(_) | Error::Locked(_)) if items.len() > 1 => {
@@ -185,7 +187,7 @@ mod tests {
 
     #[tokio::test]
     async fn everybody_gets_the_own_answer() {
-        let batcher = Batcher::prompt(|items: Arc<Vec<u32>>| async move {
+        let batcher = Batcher::prompt(Meter::unread(), |items: Arc<Vec<u32>>| async move {
             tokio::task::yield_now().await;
             Ok(items.iter().map(|item| item * 2).collect())
         });
@@ -201,7 +203,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refused_item_fails_alone() {
-        let batcher = Batcher::prompt(|items: Arc<Vec<u32>>| async move {
+        let batcher = Batcher::prompt(Meter::unread(), |items: Arc<Vec<u32>>| async move {
             tokio::task::yield_now().await;
             match items.contains(&7) {
                 true => Err(Error::Refused(worker_crashed())),

@@ -73,6 +73,11 @@ impl Circuit {
         self.requests.enter().await
     }
 
+    /// Whether nobody but a probe may ask.
+    pub fn is_open(&self) -> bool {
+        matches!(*self.state(), State::Open { .. })
+    }
+
     /// What came of a request. `random` spreads the probes of several processes.
     pub fn report(&self, answered: bool, now: Instant, random: u32) {
         let mut state = self.state();

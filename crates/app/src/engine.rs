@@ -4,6 +4,7 @@ use crate::batch::Shared;
 use crate::heartbeat::Life;
 use crate::intake::Intake;
 use crate::materialise::Materialiser;
+use crate::metrics::{Value, gauge, one};
 use crate::partnership::{self, Partnership, Partnerships};
 use crate::poison::{self, Company, Pass};
 use crate::records::Records;
@@ -94,9 +95,9 @@ impl Engine {
         let partnerships = partnership::build(config, &client)?;
         config.validate_partners()?;
         let (life, intake) = (Arc::new(Life::new().context("draw a worker id")?), Intake::default());
-        Ok(Arc::new(Self {
-            statements: Statements::start(&app.pool, &life, config.worker.lease_ms.get()),
-            records: Records::start(&app.pool),
+        let engine = Arc::new(Self {
+            statements: Statements::start(&app, &life, config.worker.lease_ms.get()),
+            records: Records::start(&app),
             materialiser: Materialiser::start(&app),
             deliverer: endpoint::deliverer(&app, client),
             run_slots: Slots::new(config.worker.run_slots),
@@ -111,7 +112,29 @@ impl Engine {
             intake,
             life,
             app,
-        }))
+        });
+        engine.sample();
+        Ok(engine)
+    }
+
+    fn sample(&self) {
+        let slots = [("run", &self.run_slots), ("tell", &self.tell_slots), ("tell_again", &self.tell_again_slots)];
+        let slots = slots.map(|(lane, slots)| (lane, slots.clone()));
+        let circuits =
+            self.partnerships.values().map(|partnership| (partnership.name.clone(), partnership.circuit.clone()));
+        let circuits: Vec<_> = circuits.collect();
+        let open = self.intake.opening();
+        let value = |name, label: &str, value| Value { labels: vec![(name, label.to_owned())], value };
+        self.app.metrics.sample(move || {
+            let free = slots.iter().map(|(lane, slots)| value("lane", lane, slots.free() as f64));
+            let breakers =
+                circuits.iter().map(|(name, circuit)| value("partner", name, f64::from(u8::from(circuit.is_open()))));
+            vec![
+                gauge("holdfast_slots_free", "Slots for commands and callbacks that nobody has taken", free),
+                gauge("holdfast_partner_breaker_open", "1: the partner is down, and only probes ask it", breakers),
+                one("holdfast_intake_open", "1: this worker takes commands on", f64::from(u8::from(*open.borrow()))),
+            ]
+        });
     }
 
     pub fn lease(&self) -> Duration {
@@ -199,6 +222,7 @@ impl Engine {
 
     async fn run(self: &Arc<Self>, held: Held, slot: Slot) -> anyhow::Result<()> {
         let Held { claimed, started, pass } = held;
+        self.app.metrics.carrying.began(&claimed);
         let mut run = match Run::new(self, claimed.clone(), slot, started) {
             Ok(run) => run,
             Err(error) => {
@@ -214,7 +238,10 @@ impl Engine {
             Err(Stop::Full { after, why }) if run.has_news() => self.wait(run, after, why).await,
             // It may come back often: nothing of that is worth a row.
             Err(Stop::Full { after, .. }) => self.release(Note { trail: Vec::new(), ..run.take_note(after) }).await,
-            Err(Stop::Lost) => Ok(()),
+            Err(Stop::Lost) => {
+                self.app.metrics.carrying.lost();
+                Ok(())
+            }
             Err(Stop::Fault(error)) => return self.fail(run, error, &pass).await,
         };
         // What could not be written is found out again, and nobody is to blame.
@@ -293,6 +320,7 @@ impl Engine {
             let _did_not_finish = trail.pop();
             return self.release(Note { trail, ..run.take_note(Duration::ZERO) }).await;
         }
+        self.app.metrics.carrying.ended(run.claimed.kind, &finish.outcome);
         let Some(slot) = room else { return Ok(()) };
         // The lane's row is fresh: it was inserted with our token.
         let claim = Claim { lane: Lane::Tell, ..run.claimed.claim() };

@@ -90,12 +90,13 @@ async fn beat(engine: &Engine, pool: &Pool, name: &str, registered: bool) -> Res
     }
     let heartbeat = config.heartbeat_ms.get();
     if !workers::beat(pool, life.worker(), heartbeat * STEADY_INTERVALS).await? {
+        engine.app.metrics.carrying.died();
         tracing::warn!(worker.id = life.worker().0, "was declared dead, going on under another id");
         renew(life);
         return Ok(false);
     }
     // Whether the dead can be reaped says nothing about our own life.
-    if let Err(error) = reap(pool, life.worker(), config.silence_ms.get()).await {
+    if let Err(error) = reap(engine, pool, config.silence_ms.get()).await {
         tracing::warn!(error = &error as &dyn std::error::Error, "could not look for dead workers");
     }
     Ok(true)
@@ -107,8 +108,9 @@ fn renew(life: &Life) {
     }
 }
 
-async fn reap(pool: &Pool, judge: WorkerId, silence: Duration) -> Result<(), Error> {
-    let (workers, claims) = workers::reap(pool, judge, silence).await?;
+async fn reap(engine: &Engine, pool: &Pool, silence: Duration) -> Result<(), Error> {
+    let (workers, claims) = workers::reap(pool, engine.life.worker(), silence).await?;
+    engine.app.metrics.carrying.reaped(claims.unsigned_abs());
     if workers > 0 {
         tracing::warn!(workers, claims, "declared silent workers dead, their claims are due");
     }

@@ -2,10 +2,11 @@
 
 use crate::App;
 use crate::batch::{Batcher, Shape};
+use crate::metrics::Meter;
 use holdfast_domain::journal::Entry;
 use holdfast_queue::{Outgoing, Sent};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Eight sends under way at once: a client waits for each.
 const SHAPE: Shape = Shape { in_flight: 8, max: 10, pace: Duration::ZERO };
@@ -28,12 +29,18 @@ pub struct Journal {
 impl Journal {
     pub fn start(app: &App) -> Self {
         let queue = app.queues.journal().clone();
+        let metrics = Arc::clone(&app.metrics);
         let send = move |entries: Arc<Vec<Outgoing>>| {
-            let queue = queue.clone();
-            async move { Ok(queue.send(&entries).await) }
+            let (queue, metrics) = (queue.clone(), Arc::clone(&metrics));
+            async move {
+                let started = Instant::now();
+                let sent = queue.send(&entries).await;
+                metrics.statements.published(&queue, "journal", &sent, started.elapsed());
+                Ok(sent)
+            }
         };
         let timeout = app.config.api.journal_timeout_ms.get();
-        Self { batcher: Batcher::start(SHAPE, send), timeout }
+        Self { batcher: Batcher::start(SHAPE, Meter::unread(), send), timeout }
     }
 
     /// Returns when SQS has it. `outage` says for how long Postgres has been down.

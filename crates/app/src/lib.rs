@@ -21,10 +21,12 @@ pub mod graveyard;
 pub mod handlers;
 pub mod heartbeat;
 pub mod intake;
+pub mod introspection;
 pub mod journal;
 pub mod keys;
 mod line;
 pub mod materialise;
+pub mod metrics;
 pub mod outage;
 pub mod partnership;
 pub mod poison;
@@ -37,6 +39,7 @@ pub mod run;
 pub mod shutdown;
 pub mod statements;
 pub mod steps;
+pub mod survey;
 pub mod telemetry;
 pub mod tell;
 pub mod throttle;
@@ -53,6 +56,7 @@ use config::Config;
 use holdfast_domain::{Kind, ServerKey};
 use holdfast_queue::{Clients, Endpoint, Queue};
 use holdfast_store::{Pool, pool, schema};
+use metrics::{Metrics, Value, gauge, one};
 use secrecy::ExposeSecret as _;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -64,6 +68,7 @@ pub struct App {
     pub pool: Pool,
     pub server_key: ServerKey,
     pub queues: Arc<Queues>,
+    pub metrics: Arc<Metrics>,
 }
 
 impl App {
@@ -83,7 +88,10 @@ impl App {
                 .collect(),
             journal: clients.queue(&config.queues.journal),
         };
-        Ok(Self { config: Arc::new(config), pool, server_key, queues: Arc::new(queues) })
+        let app =
+            Self { config: Arc::new(config), pool, server_key, queues: Arc::new(queues), metrics: Metrics::new() };
+        app.sample_pool();
+        Ok(app)
     }
 
     /// Refuses a schema that is older than this binary. Waits for nothing: Postgres being down is another error.
@@ -95,6 +103,25 @@ impl App {
     pub fn pool_of_its_own(&self, name: &str) -> anyhow::Result<Pool> {
         let limits = pool::Limits { connections: 1, ..self.config.database.limits() };
         Ok(Pool::lazy(self.config.database_url.expose_secret(), name, limits)?)
+    }
+
+    fn sample_pool(&self) {
+        let pool = self.pool.clone();
+        self.metrics.sample(move || {
+            let usage = pool.usage();
+            let state = |state: &str, count: usize| Value {
+                labels: vec![("db_client_connection_state", state.to_owned())],
+                value: count as f64,
+            };
+            vec![
+                gauge(
+                    "db_client_connection_count",
+                    "Connections to Postgres",
+                    [state("used", usage.used), state("idle", usage.idle)],
+                ),
+                one("db_client_connection_max", "As many connections there may be", usage.max as f64),
+            ]
+        });
     }
 
     /// One round trip to Postgres.
@@ -122,5 +149,9 @@ impl Queues {
 
     pub const fn journal(&self) -> &Queue {
         &self.journal
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Queue> {
+        self.kinds.values().chain(self.dead_letters.values()).chain([&self.journal])
     }
 }

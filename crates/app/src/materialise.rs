@@ -20,12 +20,13 @@ impl Materialiser {
     pub fn start(app: &App) -> Self {
         let pool = app.pool.clone();
         // Due at once: nobody publishes it.
-        let batcher = Batcher::prompt(move |commands: Arc<Vec<Arc<Command>>>| {
-            let pool = pool.clone();
-            // SQS would hand a message that was left to it out again only after its visibility timeout.
-            let store = move || accept::store(pool.clone(), Arc::clone(&commands), Origin::Message);
-            async move { persist(store).await.map(|(stored, _repeated)| stored) }
-        });
+        let batcher =
+            Batcher::prompt(app.metrics.statements.meter("materialise"), move |commands: Arc<Vec<Arc<Command>>>| {
+                let pool = pool.clone();
+                // SQS would hand a message that was left to it out again only after its visibility timeout.
+                let store = move || accept::store(pool.clone(), Arc::clone(&commands), Origin::Message);
+                async move { persist(store).await.map(|(stored, _repeated)| stored) }
+            });
         Self { pool: app.pool.clone(), server_key: app.server_key.clone(), batcher }
     }
 

@@ -4,7 +4,7 @@
 use crate::App;
 use crate::line::Line;
 use holdfast_domain::{Command, CommandNo, Kind, message};
-use holdfast_queue::{Outgoing, Queue, Sent, backoff};
+use holdfast_queue::{Outgoing, Sent, backoff};
 use holdfast_store::wakeups::{Marked, mark_published};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -49,7 +49,7 @@ impl Publisher {
             let (sender, receiver) = mpsc::channel(BACKLOG);
             let line = Arc::new(Mutex::new(Line::new(receiver)));
             for _ in 0..IN_FLIGHT {
-                tasks.spawn(send(app.queues.of(kind).clone(), Arc::clone(&line), marks.clone()));
+                tasks.spawn(send(app.clone(), kind, Arc::clone(&line), marks.clone()));
             }
             (kind, sender)
         };
@@ -66,14 +66,17 @@ impl Publisher {
 
 type Marks = mpsc::UnboundedSender<(Instant, Marked)>;
 
-async fn send(queue: Queue, line: Arc<Mutex<Line<First>>>, marks: Marks) {
+async fn send(app: App, kind: Kind, line: Arc<Mutex<Line<First>>>, marks: Marks) {
     loop {
         let batch = line.lock().await.gather(BATCH, PACE).await;
         if batch.is_empty() {
             return;
         }
         let (messages, marked): (Vec<_>, Vec<_>) = batch.into_iter().map(outgoing).unzip();
-        for (sent, marked) in queue.send(&messages).await.into_iter().zip(marked) {
+        let (queue, started) = (app.queues.of(kind), Instant::now());
+        let sent = queue.send(&messages).await;
+        app.metrics.statements.published(queue, "accept", &sent, started.elapsed());
+        for (sent, marked) in sent.into_iter().zip(marked) {
             if sent == Sent::Stored {
                 marks.send((Instant::now(), marked)).ok();
             }

@@ -1,5 +1,6 @@
 //! The step `record` of each kind: its business row, batched like every write of the worker.
 
+use crate::App;
 use crate::batch::{Batcher, Shared};
 use crate::statements::{persist, refs};
 use holdfast_store::orders::{self, NewOrder};
@@ -23,12 +24,12 @@ pub struct Records {
 pub struct Record<I, O>(Batcher<I, Option<O>>);
 
 impl<I: Send + Sync + 'static, O: Send + 'static> Record<I, O> {
-    fn start<F>(pool: &Pool, statement: fn(Pool, Arc<Vec<I>>) -> F, hold: fn(&I) -> Hold) -> Self
+    fn start<F>(app: &App, statement: fn(Pool, Arc<Vec<I>>) -> F, hold: fn(&I) -> Hold) -> Self
     where
         F: Future<Output = Result<Vec<(Hold, O)>>> + Send + 'static,
     {
-        let pool = pool.clone();
-        Self(Batcher::paced(move |rows: Arc<Vec<I>>| {
+        let (pool, meter) = (app.pool.clone(), app.metrics.statements.meter("record"));
+        Self(Batcher::paced(meter, move |rows: Arc<Vec<I>>| {
             let pool = pool.clone();
             async move {
                 let (recorded, repeated) = persist(|| statement(pool.clone(), Arc::clone(&rows))).await?;
@@ -49,11 +50,11 @@ impl<I: Send + Sync + 'static, O: Send + 'static> Record<I, O> {
 }
 
 impl Records {
-    pub fn start(pool: &Pool) -> Self {
+    pub fn start(app: &App) -> Self {
         Self {
-            transactions: Record::start(pool, record_transactions, |row| row.hold),
-            refunds: Record::start(pool, record_refunds, |row| row.hold),
-            orders: Record::start(pool, record_orders, |row| row.hold),
+            transactions: Record::start(app, record_transactions, |row| row.hold),
+            refunds: Record::start(app, record_refunds, |row| row.hold),
+            orders: Record::start(app, record_orders, |row| row.hold),
         }
     }
 }

@@ -134,7 +134,9 @@ async fn publish_batch(app: &App, by: Duration, limit: i64) -> Result<Published,
         }
         // Before the next are taken: what is taken counts as published.
         for (kind, (nos, messages)) in by_kind {
-            let sent = app.queues.of(kind).send(&messages).await;
+            let (queue, started) = (app.queues.of(kind), Instant::now());
+            let sent = queue.send(&messages).await;
+            app.metrics.statements.published(queue, "relay", &sent, started.elapsed());
             let unsent = nos.iter().zip(sent).filter(|(_, sent)| *sent == Sent::Failed);
             let unsent: Vec<_> = unsent.map(|(no, _)| *no).collect();
             if !unsent.is_empty() {

@@ -126,7 +126,14 @@ impl<'a> Run<'a> {
     }
 
     pub fn happened(&mut self, what: Happening) {
+        self.engine.app.metrics.carrying.happened(&what);
         self.trail.push(Entry { at: self.now(), what });
+    }
+
+    /// The step in hand was taken, or was not.
+    pub fn stepped<T>(&self, partner: &str, taken: &Result<T, Stop>, started: Instant) {
+        let metrics = &self.engine.app.metrics.carrying;
+        metrics.stepped(self.claimed.kind, self.step, partner, taken, started.elapsed());
     }
 
     pub fn partner(&mut self, name: &str) -> &mut PartnerProgress {

@@ -3,8 +3,10 @@
 //! A write whose answer is lost is repeated: all of them are guarded by the claim's token, or by the sequence of the audit
 //! trail, so that the second of two equal writes finds nothing to do. What it then means is asked by token.
 
+use crate::App;
 use crate::batch::{Batcher, Shared};
 use crate::heartbeat::Life;
+use crate::metrics::{Meter, Metrics};
 use holdfast_domain::Lane;
 use holdfast_queue::Backoff;
 use holdfast_store::wakeups::{self, Claim, Claimed, Finish, Finished, Hold, Note, Told};
@@ -23,6 +25,7 @@ pub struct Statements {
     finish: Batcher<Finish, Ending>,
     told: Batcher<Told, bool>,
     tell_again: Batcher<Told, bool>,
+    metrics: Arc<Metrics>,
 }
 
 /// What the statement that ends a run found.
@@ -36,59 +39,84 @@ pub enum Ending {
 }
 
 impl Statements {
-    pub fn start(pool: &Pool, life: &Arc<Life>, lease: Duration) -> Self {
+    pub fn start(app: &App, life: &Arc<Life>, lease: Duration) -> Self {
+        let (pool, meter) = (&app.pool, |name| app.metrics.statements.meter(name));
         let (claiming, finishing) = ((pool.clone(), Arc::clone(life)), (pool.clone(), Arc::clone(life)));
         Self {
-            claim: Batcher::paced(move |claims| claim(claiming.0.clone(), Arc::clone(&claiming.1), lease, claims)),
+            claim: Batcher::paced(meter("claim"), move |claims| {
+                claim(claiming.0.clone(), Arc::clone(&claiming.1), lease, claims)
+            }),
             note: {
                 let pool = pool.clone();
-                Batcher::paced(move |notes| note(pool.clone(), notes))
+                Batcher::paced(meter("note"), move |notes| note(pool.clone(), notes))
             },
-            wait: fenced(pool, |pool, notes| async move { wakeups::wait(&pool, &refs(&notes)).await }, |n| n.hold),
-            finish: Batcher::paced(move |ends| finish(finishing.0.clone(), Arc::clone(&finishing.1), lease, ends)),
-            told: fenced(pool, |pool, told| async move { wakeups::told(&pool, &refs(&told)).await }, |t| t.hold),
+            wait: fenced(
+                pool,
+                meter("wait"),
+                |pool, notes| async move { wakeups::wait(&pool, &refs(&notes)).await },
+                |n| n.hold,
+            ),
+            finish: Batcher::paced(meter("finish"), move |ends| {
+                finish(finishing.0.clone(), Arc::clone(&finishing.1), lease, ends)
+            }),
+            told: fenced(
+                pool,
+                meter("told"),
+                |pool, told| async move { wakeups::told(&pool, &refs(&told)).await },
+                |t| t.hold,
+            ),
             tell_again: fenced(
                 pool,
+                meter("tell_again"),
                 |pool, told| async move { wakeups::tell_again(&pool, &refs(&told)).await },
                 |t| t.hold,
             ),
+            metrics: Arc::clone(&app.metrics),
         }
     }
 
     pub async fn claim(&self, claim: Claim) -> std::result::Result<Option<Claimed>, Shared> {
-        self.claim.call(claim).await
+        let claimed = self.claim.call(claim).await?;
+        self.metrics.carrying.asked(claim.lane, claimed.is_some());
+        Ok(claimed)
     }
 
     pub async fn note(&self, note: Note) -> std::result::Result<bool, Shared> {
-        self.note.call(note).await
+        self.note.call(note).await.inspect(|written| self.fenced("note", *written))
     }
 
     pub async fn wait(&self, note: Note) -> std::result::Result<bool, Shared> {
-        self.wait.call(note).await
+        self.wait.call(note).await.inspect(|written| self.fenced("wait", *written))
     }
 
     pub async fn finish(&self, finish: Finish) -> std::result::Result<Ending, Shared> {
-        self.finish.call(finish).await
+        self.finish.call(finish).await.inspect(|ending| self.fenced("finish", !matches!(ending, Ending::Lost)))
     }
 
     pub async fn told(&self, told: Told) -> std::result::Result<bool, Shared> {
-        self.told.call(told).await
+        self.told.call(told).await.inspect(|written| self.fenced("told", *written))
     }
 
     pub async fn tell_again(&self, told: Told) -> std::result::Result<bool, Shared> {
-        self.tell_again.call(told).await
+        self.tell_again.call(told).await.inspect(|written| self.fenced("tell_again", *written))
+    }
+
+    fn fenced(&self, statement: &'static str, written: bool) {
+        if !written {
+            self.metrics.statements.refused(statement);
+        }
     }
 }
 
 /// A batcher for a statement that returns the claims under which it wrote. Answers whether each of them did.
-fn fenced<I, F, S>(pool: &Pool, statement: S, hold: fn(&I) -> Hold) -> Batcher<I, bool>
+fn fenced<I, F, S>(pool: &Pool, meter: Meter, statement: S, hold: fn(&I) -> Hold) -> Batcher<I, bool>
 where
     I: Send + Sync + 'static,
     F: Future<Output = Result<Vec<Hold>>> + Send,
     S: Fn(Pool, Arc<Vec<I>>) -> F + Send + Sync + Clone + 'static,
 {
     let pool = pool.clone();
-    Batcher::paced(move |items: Arc<Vec<I>>| {
+    Batcher::paced(meter, move |items: Arc<Vec<I>>| {
         let (pool, statement) = (pool.clone(), statement.clone());
         async move {
             let written = persist(|| statement(pool.clone(), Arc::clone(&items))).await?.0;

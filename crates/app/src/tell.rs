@@ -193,7 +193,9 @@ async fn conclude(
 ) -> anyhow::Result<()> {
     let status = news.resource.status;
     let (callback_id, attempt, answer) = (id.clone(), news.attempt() as u16, describe(&exchange));
-    let mut trail = vec![news.entry(Happening::CallbackAttempted { callback_id, attempt, status, answer, excerpt })];
+    let attempted = Happening::CallbackAttempted { callback_id, attempt, status, answer, excerpt };
+    engine.app.metrics.carrying.happened(&attempted);
+    let mut trail = vec![news.entry(attempted)];
     let config = &engine.app.config.callbacks;
     let given_up = match exchange.outcome {
         Delivery::Delivered => {
@@ -211,7 +213,9 @@ async fn conclude(
         }
     };
     tracing::warn!(command.id = %news.resource.id, %status, given_up, "gave up telling a client");
-    trail.push(news.entry(Happening::CallbackGivenUp { callback_id: id, why: given_up.to_owned() }));
+    let over = Happening::CallbackGivenUp { callback_id: id, why: given_up.to_owned() };
+    engine.app.metrics.carrying.happened(&over);
+    trail.push(news.entry(over));
     give_up(engine, news.told(trail, Duration::ZERO)).await
 }
 

@@ -68,6 +68,21 @@ impl Webhooks {
 
     /// Stores what an authentic webhook says, once. Answers the run that should hear of it.
     pub async fn receive(&self, partner: &str, headers: &HeaderMap, body: &[u8]) -> Result<Option<Nudged>, Error> {
+        let received = self.take(partner, headers, body).await;
+        let outcome = match &received {
+            Ok(_) => "stored",
+            // Anybody can make a name up.
+            Err(Error::UnknownPartner) => return received,
+            Err(Error::NotAuthentic) => "not_authentic",
+            Err(Error::Unreadable(_)) => "unreadable",
+            Err(Error::NotTaken(_)) => "unavailable",
+            Err(Error::Store(_)) => "failed",
+        };
+        self.app.metrics.accepting.heard(partner, outcome);
+        received
+    }
+
+    async fn take(&self, partner: &str, headers: &HeaderMap, body: &[u8]) -> Result<Option<Nudged>, Error> {
         let sender = self.senders.get(partner).ok_or(Error::UnknownPartner)?;
         let envelope = sender.verifier.verify(headers, body).ok_or(Error::NotAuthentic)?;
         let update = webhook::read(body).map_err(Error::Unreadable)?;

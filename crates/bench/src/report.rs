@@ -22,6 +22,7 @@ pub(crate) struct Report {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Row {
     what: &'static str,
     target: f64,

@@ -40,6 +40,9 @@ pub fn environment(surroundings: &Surroundings<'_>) -> BTreeMap<String, String> 
         ("AWS_SECRET_ACCESS_KEY", "test"),
         ("HOLDFAST__SERVER_KEY", SERVER_KEY),
         ("HOLDFAST__API__LISTEN", &listen),
+        // Several of them run beside one another.
+        ("HOLDFAST__API__METRICS_LISTEN", "127.0.0.1:0"),
+        ("HOLDFAST__WORKER__METRICS_LISTEN", "127.0.0.1:0"),
         // Nobody spreads requests here.
         ("HOLDFAST__API__DRAIN_MS", "0"),
         ("HOLDFAST__PARTNERS__PROCESSOR__BASE_URL", *sandbox_url),

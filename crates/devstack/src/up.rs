@@ -21,6 +21,9 @@ const POSTGRES_PORT: u16 = 54329;
 const TEST_POSTGRES_PORT: u16 = 54339;
 const SQS_PORT: u16 = 9324;
 const SANDBOX_PORT: u16 = 8081;
+
+/// Of `/metrics`, where they are free too.
+const METRICS_PORTS: [(&str, u16); 2] = [("API", 9464), ("WORKER", 9465)];
 const INBOX_PORT: u16 = 8082;
 
 /// What is kept between runs, besides the database.
@@ -194,13 +197,17 @@ impl Around {
         let sandbox = server::serve(server::bind(SANDBOX_PORT).await?, sandbox.router(), stop.clone())?;
         let inbox = server::serve(server::bind(INBOX_PORT).await?, Inbox::default().router(), stop.clone())?;
         let sandbox_url = format!("http://{sandbox}");
-        let environment = settings::environment(&Surroundings {
+        let mut environment = settings::environment(&Surroundings {
             database_url: &services.database_url,
             sqs_url: &services.sqs_url,
             sandbox_url: &sandbox_url,
             api_port,
             queues: &queues,
         });
+        for (name, usual) in METRICS_PORTS {
+            let port = server::free_port(usual).await?;
+            environment.insert(format!("HOLDFAST__{name}__METRICS_LISTEN"), format!("127.0.0.1:{port}"));
+        }
         Ok(Self { environment, api_url, sandbox_url, inbox_url: format!("http://{inbox}") })
     }
 }

@@ -72,6 +72,13 @@ impl Lane {
         }
     }
 
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Tell => "tell",
+        }
+    }
+
     pub fn from_code(code: i16) -> Option<Self> {
         [Self::Run, Self::Tell].into_iter().find(|lane| lane.code() == code)
     }

@@ -6,7 +6,7 @@ use crate::money::{Currency, Money};
 use chrono::{DateTime, FixedOffset};
 use url::Url;
 
-const MAX_CALLBACK_URL_LEN: usize = 2048;
+pub const MAX_CALLBACK_URL_LEN: usize = 2048;
 
 /// Takes fields out of an object one by one and remembers what was wrong. What is left at the end is unknown.
 pub(crate) struct Fields {
@@ -115,7 +115,12 @@ pub(crate) fn amount_text(node: Node) -> Result<String, String> {
 
 pub(crate) fn callback_url(text: String) -> Result<String, String> {
     let url = Url::parse(&text).map_err(|_| "must be an absolute URL")?;
+    // The parser would drop blanks and line ends, and take `http:host` too: others who read the text might not.
+    let is_plain = !text.contains(|c: char| c.is_whitespace() || c.is_control());
+    let has_authority = text.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case(url.scheme()));
     let well_formed = matches!(url.scheme(), "http" | "https")
+        && is_plain
+        && has_authority
         && url.has_host()
         && url.username().is_empty()
         && url.password().is_none()

@@ -7,6 +7,9 @@ use std::fmt;
 /// The largest amount in minor units. Far above any sale, far below `i64::MAX`, so that sums cannot overflow.
 pub const MAX_MINOR: i64 = 999_999_999_999_999;
 
+/// Characters of an amount's text.
+pub const MAX_AMOUNT_LEN: usize = 64;
+
 /// A currency that money can be moved in: it has minor units (possibly zero of them).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Currency {
@@ -19,6 +22,14 @@ impl Currency {
     pub fn parse(code: &str) -> Option<Self> {
         let iso = Iso::from_code(code)?;
         Some(Self { iso, decimals: iso.exponent()? })
+    }
+
+    /// Every currency that money can be moved in, in the order of their codes.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let letters = || 'A'..='Z';
+        let pairs = move || letters().flat_map(move |a| letters().map(move |b| (a, b)));
+        let codes = pairs().flat_map(move |(a, b)| letters().map(move |c| String::from_iter([a, b, c])));
+        codes.filter_map(|code| Self::parse(&code))
     }
 
     pub fn code(self) -> &'static str {
@@ -117,7 +128,7 @@ struct Decimal {
 
 impl Decimal {
     fn parse(text: &str) -> Result<Self, AmountError> {
-        if text.len() > 64 {
+        if text.len() > MAX_AMOUNT_LEN {
             return Err(AmountError::Malformed);
         }
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));

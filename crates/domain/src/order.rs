@@ -7,10 +7,10 @@ use crate::wishes::Wishes;
 use chrono::{DateTime, FixedOffset};
 use serde::Serialize;
 
-const MAX_NAME_CHARS: usize = 500;
-const MAX_USER_ID_CHARS: usize = 255;
-const MAX_QUANTITY: i64 = 1_000_000_000;
-const MAX_ITEMS: usize = 500;
+pub const MAX_NAME_CHARS: usize = 500;
+pub const MAX_USER_ID_CHARS: usize = 255;
+pub const MAX_QUANTITY: i64 = 1_000_000_000;
+pub const MAX_ITEMS: usize = 500;
 
 /// A valid order. Serialises as the fields that answers echo, the price normalised.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -6,8 +6,8 @@ use crate::money::{self, Money};
 use crate::wishes::Wishes;
 use serde::Serialize;
 
-const MAX_REASON_CHARS: usize = 500;
-const MAX_REFERENCE_CHARS: usize = 255;
+pub const MAX_REASON_CHARS: usize = 500;
+pub const MAX_REFERENCE_CHARS: usize = 255;
 
 /// A valid refund: of a transaction of ours, or of a sale that somebody else knows.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -19,7 +19,7 @@ pub enum Status {
 }
 
 impl Status {
-    const ALL: [Self; 7] = [
+    pub const ALL: [Self; 7] = [
         Self::Accepted,
         Self::Processing,
         Self::Pending,

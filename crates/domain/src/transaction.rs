@@ -6,7 +6,7 @@ use crate::money::Money;
 use crate::wishes::Wishes;
 use serde::Serialize;
 
-const MAX_DESCRIPTION_CHARS: usize = 500;
+pub const MAX_DESCRIPTION_CHARS: usize = 500;
 
 /// A valid transaction. Serialises as the fields that answers echo, the amount normalised.
 #[derive(Clone, Debug, PartialEq, Serialize)]

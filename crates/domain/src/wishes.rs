@@ -5,6 +5,8 @@ use crate::json::Node;
 use chrono::{DateTime, FixedOffset};
 use serde::Serialize;
 
+pub use crate::fields::MAX_CALLBACK_URL_LEN;
+
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Wishes {

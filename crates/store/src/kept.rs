@@ -1,7 +1,7 @@
 //! Connections that are kept between statements. The pool asks each one on its return whether it still lives: a round trip
 //! more for every statement.
 
-use crate::pool::Limits;
+use crate::pool::{Limits, Usage};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +18,7 @@ const IDLE_FOR: Duration = Duration::from_secs(30);
 pub(crate) struct Kept {
     /// As many as there may be connections: whoever has one finds or opens a connection.
     permits: Arc<Semaphore>,
+    max: usize,
     acquire_timeout: Duration,
     idle: Mutex<Vec<Idle>>,
 }
@@ -48,8 +49,9 @@ impl Drop for Connection {
 
 impl Kept {
     pub(crate) fn new(limits: Limits) -> Self {
-        let permits = Arc::new(Semaphore::new(limits.connections as usize));
-        Self { permits, acquire_timeout: limits.acquire_timeout, idle: Mutex::default() }
+        let max = limits.connections as usize;
+        let permits = Arc::new(Semaphore::new(max));
+        Self { permits, max, acquire_timeout: limits.acquire_timeout, idle: Mutex::default() }
     }
 
     pub(crate) async fn take(&self, pool: &PgPool) -> Result<Connection, sqlx::Error> {
@@ -65,6 +67,10 @@ impl Kept {
             }
         };
         Ok(Connection { idle: Some(idle), _permit: permit })
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        Usage { used: self.max - self.permits.available_permits(), idle: self.idle().len(), max: self.max }
     }
 
     /// After a statement that was answered.

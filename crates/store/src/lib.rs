@@ -18,6 +18,7 @@ pub mod partner_updates;
 pub mod pool;
 pub mod refunds;
 pub mod schema;
+pub mod survey;
 pub mod transactions;
 pub mod wakeups;
 pub mod workers;

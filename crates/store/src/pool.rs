@@ -30,6 +30,14 @@ pub struct Limits {
     pub lock_timeout: Duration,
 }
 
+/// How many connections there are and may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    pub used: usize,
+    pub idle: usize,
+    pub max: usize,
+}
+
 /// The way to Postgres of every statement here. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Pool {
@@ -75,6 +83,10 @@ impl Pool {
     /// The same connections with another bound on each wait, for one as much as for an answer.
     pub fn within(&self, deadline: Duration) -> Self {
         Self { deadline, ..self.clone() }
+    }
+
+    pub fn usage(&self) -> Usage {
+        self.kept.usage()
     }
 
     /// The connections themselves, for migrations and for tests that look behind the scenes.

@@ -16,7 +16,7 @@ pub use requests::{Submission, at_partners};
 pub use runtime_api::RuntimeApi;
 pub use secrets_manager::SecretsManager;
 pub use stack::{Options, Stack};
-pub use surroundings::{admin, database_alone};
+pub use surroundings::{admin, database_alone, free_port};
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
 //! One test's stack.
 
-use crate::surroundings::{app, database, logs, port, redirected, service, unique_name};
+use crate::surroundings::{app, database, free_port, logs, redirected, service, unique_name};
 use crate::{RuntimeApi, clock, eventually};
 use aws_sdk_sqs::Client as SqsClient;
 use holdfast_app::App;
@@ -82,7 +82,7 @@ impl Stack {
         let direct = service("AWS_ENDPOINT_URL_SQS");
         let sqs = queues::client(&direct, REGION).await;
         let queues = queues::create(&sqs, &format!("{name}-")).await.expect("create the queues");
-        let api_port = port().await;
+        let api_port = free_port().await;
         let api_url = format!("http://127.0.0.1:{api_port}");
         let webhooks_url = format!("{api_url}/api/v1/webhooks");
         sandbox.send_webhooks(&webhooks_url, WEBHOOK_SECRET);

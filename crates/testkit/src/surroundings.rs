@@ -25,7 +25,7 @@ pub(crate) fn unique_name() -> String {
 
 /// A port for a binary that is yet to bind it. Below those that the system gives out by itself: one of these could be
 /// taken by a connection in between.
-pub(crate) async fn port() -> u16 {
+pub async fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         let offset = (std::process::id() * 97 + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;

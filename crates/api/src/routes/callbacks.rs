@@ -3,9 +3,10 @@
 use super::commands::command_id;
 use crate::error::Problem;
 use crate::headers::Caller;
+use crate::path::Named;
 use crate::state::State;
 use axum::Json;
-use axum::extract::{self, Path};
+use axum::extract;
 use axum::response::{IntoResponse, Response};
 use holdfast_app::callbacks::{self, Callback, Resent};
 use holdfast_domain::Kind;
@@ -17,7 +18,7 @@ pub(crate) async fn list(
     kind: Kind,
     extract::State(state): extract::State<State>,
     Caller(client): Caller,
-    Path(id): Path<String>,
+    Named(id): Named<String>,
 ) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct Told {
@@ -32,7 +33,7 @@ pub(crate) async fn resend(
     kind: Kind,
     extract::State(state): extract::State<State>,
     Caller(client): Caller,
-    Path((id, callback)): Path<(String, String)>,
+    Named((id, callback)): Named<(String, String)>,
 ) -> Result<(StatusCode, Json<Callback>), Problem> {
     match callbacks::resend(&state.app, client, kind, command_id(&id)?, &callback).await? {
         Resent::Owed(callback) => Ok((StatusCode::ACCEPTED, Json(*callback))),

@@ -3,9 +3,10 @@
 use crate::body::{self, JsonBytes};
 use crate::error::Problem;
 use crate::headers::{self, Caller};
+use crate::path::Named;
 use crate::routes::{callbacks, lists};
 use crate::state::{State, needs_postgres};
-use axum::extract::{self, Path};
+use axum::extract;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
@@ -113,7 +114,7 @@ async fn show(
     kind: Kind,
     extract::State(state): Shared,
     Caller(client): Caller,
-    Path(id): Path<String>,
+    Named(id): Named<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = command_id(&id)?;
@@ -180,7 +181,7 @@ async fn cancel(
     kind: Kind,
     extract::State(state): Shared,
     Caller(client): Caller,
-    Path(id): Path<String>,
+    Named(id): Named<String>,
 ) -> Result<Response, Problem> {
     match cancel::cancel(&state.app, client, kind, command_id(&id)?).await? {
         Cancelled::Done(view) => {
@@ -197,7 +198,7 @@ async fn events(
     kind: Kind,
     extract::State(state): Shared,
     Caller(client): Caller,
-    Path(id): Path<String>,
+    Named(id): Named<String>,
 ) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct Trail {

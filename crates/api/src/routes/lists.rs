@@ -13,8 +13,8 @@ use holdfast_domain::resource::Resource;
 use holdfast_domain::{ClientNo, CommandId, CommandNo, Kind, Status};
 use serde::Serialize;
 
-const DEFAULT_LIMIT: i64 = 50;
-const MAX_LIMIT: i64 = 200;
+pub(crate) const DEFAULT_LIMIT: i64 = 50;
+pub(crate) const MAX_LIMIT: i64 = 200;
 
 /// The year 10000 since 1970.
 const MAX_MICROS: i64 = 253_402_300_800_000_000;
@@ -89,8 +89,8 @@ fn read(client: ClientNo, kind: Kind, parameters: Vec<(String, String)>) -> Resu
 
 fn time(text: &str) -> Option<DateTime<Utc>> {
     let time = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
-    // Postgres has no years before this, and nobody a command from them.
-    (time > DateTime::UNIX_EPOCH).then_some(time)
+    // Nobody has a command from before, and Postgres does not have all the years.
+    Some(time.max(DateTime::UNIX_EPOCH))
 }
 
 fn cursor(place: Place) -> String {

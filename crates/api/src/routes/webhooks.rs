@@ -2,14 +2,15 @@
 
 use crate::body::Raw;
 use crate::error::Problem;
+use crate::path::Named;
 use crate::state::State;
-use axum::extract::{self, Path};
+use axum::extract;
 use http::HeaderMap;
 
 /// 200 once it is stored: the partner need not repeat it.
 pub(crate) async fn receive(
     extract::State(state): extract::State<State>,
-    Path(partner): Path<String>,
+    Named(partner): Named<String>,
     headers: HeaderMap,
     Raw(body): Raw,
 ) -> Result<&'static str, Problem> {

@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 pub struct Api {
     /// Address to listen on.
     pub listen: SocketAddr,
+    /// Address of `/metrics`, which clients must not reach.
+    pub metrics_listen: SocketAddr,
     /// How long a request waits for Postgres before it is accepted by the journal queue …
     pub accept_timeout_ms: Millis,
     /// … and for that, before it is a 503.
@@ -29,6 +31,7 @@ impl Default for Api {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            metrics_listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
             accept_timeout_ms: Millis(1_000),
             journal_timeout_ms: Millis(3_000),
             probe_ms: Millis(250),
@@ -43,6 +46,8 @@ impl Default for Api {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Worker {
+    /// Address of `/metrics`.
+    pub metrics_listen: SocketAddr,
     /// Commands in hand at once. Those that wait for a partner's answer do not count.
     pub run_slots: usize,
     /// First attempts of callbacks at once …
@@ -70,6 +75,7 @@ pub struct Worker {
 impl Default for Worker {
     fn default() -> Self {
         Self {
+            metrics_listen: SocketAddr::from(([127, 0, 0, 1], 9465)),
             run_slots: 256,
             tell_slots: 512,
             tell_again_slots: 64,

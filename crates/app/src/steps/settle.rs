@@ -11,12 +11,24 @@ use holdfast_domain::progress::PartnerState;
 use holdfast_domain::status::{Outcome, Reason, Step};
 use holdfast_domain::trail::Happening;
 use holdfast_partners::generic::LookedUp;
+use std::time::Instant;
 
 /// Polls after this many mean: the first wait has passed without a status, and the client sees `pending`.
 const POLLS_UNTIL_PENDING: u16 = 2;
 
 /// Returns the outcome, once the partner has one. The creation's own answer may have been final.
 pub async fn settle<F: Sync>(
+    run: &mut Run<'_>,
+    partnership: &Partnership,
+    request: &Request<'_, F>,
+) -> Result<Outcome, Stop> {
+    let started = Instant::now();
+    let settled = outcome(run, partnership, request).await;
+    run.stepped(&partnership.name, &settled, started);
+    settled
+}
+
+async fn outcome<F: Sync>(
     run: &mut Run<'_>,
     partnership: &Partnership,
     request: &Request<'_, F>,

@@ -20,6 +20,17 @@ pub async fn submit<F: Serialize + Sync>(
     partnership: &Partnership,
     request: &Request<'_, F>,
 ) -> Result<(), Stop> {
+    let started = Instant::now();
+    let submitted = bring(run, partnership, request).await;
+    run.stepped(&partnership.name, &submitted, started);
+    submitted
+}
+
+async fn bring<F: Serialize + Sync>(
+    run: &mut Run<'_>,
+    partnership: &Partnership,
+    request: &Request<'_, F>,
+) -> Result<(), Stop> {
     run.step = Step::Submit;
     hear(run, &partnership.name).await?;
     look_before_the_first(run, partnership);

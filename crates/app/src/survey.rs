@@ -1,0 +1,235 @@
+//! What is owed by all of us together, as metrics: read from Postgres and SQS by one process at a time. And the proof that
+//! nothing is lost: every accepted command is held against its end and its wakeup, again and again.
+
+use crate::App;
+use crate::metrics::{Gauge, Value, gauge, one};
+use anyhow::Context as _;
+use holdfast_domain::{CommandNo, Kind, Lane};
+use holdfast_queue::{Counts, Queue, backoff};
+use holdfast_store::survey::{self, Lost};
+use holdfast_store::{Error, Pool};
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// Between two surveys.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// A surveyor that has said nothing for this long is replaced.
+const TERM: Duration = Duration::from_secs(25);
+
+/// A worker that has not beaten for this long is not counted.
+const ALIVE: Duration = Duration::from_secs(10);
+
+/// Clients whose backlog of callbacks is told: those with the most. No label may grow with the number of clients.
+const BACKLOGS: i64 = 10;
+
+/// What is younger is still on its way from one table to another, for all we know.
+const SETTLED: Duration = Duration::from_secs(60);
+
+/// Commands that are looked at in each survey: of the newest, which are those that something happens to …
+const NEWEST: i64 = 20_000;
+
+/// … and of all, from the first to the last and again.
+const OF_ALL: i64 = 10_000;
+
+/// What partners may take on top of the longest time for settling, until a command is overdue.
+const ALLOWANCE: Duration = Duration::from_secs(86_400);
+
+/// What this process has seen, while it is the surveyor.
+type Seen = Arc<RwLock<Vec<Gauge>>>;
+
+/// Surveys until `stop`, whenever it is this process's turn. The others look after that, and tell nothing.
+pub async fn run(app: App, stop: CancellationToken) {
+    let (seen, pool) = (Seen::default(), app.pool_of_its_own("holdfast-survey"));
+    let Ok(pool) = pool.inspect_err(|error| tracing::error!(error = format!("{error:#}"), "cannot survey")) else {
+        return;
+    };
+    app.metrics.sample({
+        let seen = Arc::clone(&seen);
+        move || seen.read().unwrap_or_else(PoisonError::into_inner).clone()
+    });
+    let process = i64::from(getrandom::u32().unwrap_or_default()) << 32 | i64::from(std::process::id());
+    let mut reconciliation = None;
+    while !stop.is_cancelled() {
+        let found = look(&app, &pool, process, &mut reconciliation).await.unwrap_or_else(|error| {
+            tracing::debug!(error = format!("{error:#}"), "could not survey");
+            Vec::new()
+        });
+        *seen.write().unwrap_or_else(PoisonError::into_inner) = found;
+        stop.run_until_cancelled(backoff::sleep(INTERVAL)).await;
+    }
+}
+
+/// Nothing, if it is somebody else's turn.
+async fn look(
+    app: &App,
+    pool: &Pool,
+    process: i64,
+    reconciliation: &mut Option<Reconciliation>,
+) -> anyhow::Result<Vec<Gauge>> {
+    if !survey::lead(pool, process, TERM).await.context("ask whose turn it is")? {
+        *reconciliation = None;
+        return Ok(Vec::new());
+    }
+    let started = Instant::now();
+    let mut found = owed(pool).await.context("read what is owed")?;
+    found.extend(needs_somebody(pool).await.context("read what needs somebody")?);
+    found.extend(queues(app).await);
+    let reconciliation = match reconciliation {
+        Some(reconciliation) => reconciliation,
+        none => none.insert(Reconciliation::begin(pool).await.context("find the newest commands")?),
+    };
+    found.extend(reconciliation.go_on(app, pool).await.context("reconcile")?);
+    found.push(one("holdfast_survey_seconds", "How long the last survey took", started.elapsed().as_secs_f64()));
+    Ok(found)
+}
+
+fn value<const N: usize>(labels: [(&'static str, &str); N], value: f64) -> Value {
+    Value { labels: labels.map(|(name, label)| (name, label.to_owned())).to_vec(), value }
+}
+
+async fn owed(pool: &Pool) -> Result<Vec<Gauge>, Error> {
+    let rows = survey::owed(pool).await?;
+    let (mut wakeups, mut oldest, mut suspects) = (Vec::new(), Vec::new(), Vec::new());
+    for kind in Kind::ALL {
+        for lane in [Lane::Run, Lane::Tell] {
+            let row = rows.iter().find(|row| (row.kind, row.lane) == (kind.code(), lane.code()));
+            let of = [("kind", kind.name()), ("lane", lane.name())];
+            let count = |count: fn(&survey::Owed) -> i64| row.map_or(0.0, |row| count(row) as f64);
+            let state = |state, count| value([of[0], of[1], ("state", state)], count);
+            wakeups.push(state("waiting", count(|row| row.waiting)));
+            wakeups.push(state("due", count(|row| row.due)));
+            wakeups.push(state("claimed", count(|row| row.claimed)));
+            oldest.push(value(of, row.map_or(0.0, |row| row.oldest_due_s)));
+            suspects.push(value(of, count(|row| row.suspect)));
+        }
+    }
+    let backlog = survey::callback_backlog(pool, BACKLOGS).await?;
+    let backlog = backlog.iter().map(|backlog| value([("client", &*backlog.client)], backlog.owed as f64));
+    Ok(vec![
+        gauge(
+            "holdfast_wakeups",
+            "What is still owed, by kind, lane (run, the command itself; tell, its callback) and state",
+            wakeups,
+        ),
+        gauge(
+            "holdfast_wakeups_oldest_due_seconds",
+            "For how long the oldest wakeup has been runnable without anybody claiming it",
+            oldest,
+        ),
+        gauge(
+            "holdfast_wakeups_suspect",
+            "Commands whose runs have failed at least twice without any progress",
+            suspects,
+        ),
+        gauge("holdfast_callback_backlog", "Callbacks that are due, of the ten clients with the most", backlog),
+    ])
+}
+
+async fn needs_somebody(pool: &Pool) -> Result<Vec<Gauge>, Error> {
+    let parked = survey::parked(pool).await?;
+    let parked = parked.iter().filter_map(|parked| {
+        let kind = Kind::from_code(parked.kind)?;
+        Some(value([("kind", kind.name()), ("reason", &*parked.reason)], parked.count as f64))
+    });
+    let connections = survey::connections(pool).await?;
+    let connections = connections
+        .iter()
+        .map(|row| value([("application", &*row.application), ("state", &*row.state)], row.count as f64));
+    let totals = survey::totals(pool, ALIVE).await?;
+    Ok(vec![
+        gauge("holdfast_parked", "Commands that need a person, by reason", parked),
+        gauge("holdfast_postgres_connections", "Connections by program and state", connections),
+        one("holdfast_attention_items", "Open items about commands that have ended", totals.attention_items as f64),
+        one("holdfast_dead_letters", "Dead letters that nobody has settled", totals.dead_letters as f64),
+        one(
+            "holdfast_dead_letters_oldest_seconds",
+            "Age of the oldest of them; 0 without any",
+            totals.oldest_dead_letter_s,
+        ),
+        one("holdfast_workers", "Workers that have proved within 10 s that they are alive", totals.workers as f64),
+        one(
+            "holdfast_postgres_longest_transaction_seconds",
+            "Age of the oldest transaction; a long one keeps vacuum from wakeups",
+            totals.longest_transaction_s,
+        ),
+        one("holdfast_postgres_size_bytes", "Size of the database", totals.size_bytes as f64),
+        one(
+            "holdfast_wakeups_dead_rows",
+            "Row versions that vacuum has yet to remove from wakeups",
+            totals.dead_wakeups as f64,
+        ),
+    ])
+}
+
+/// What SQS does not answer for is left out.
+async fn queues(app: &App) -> Vec<Gauge> {
+    let ask = |queue: &Queue| {
+        let queue = queue.clone();
+        async move {
+            let counts = queue.counts().await;
+            counts.ok().map(|counts| (queue.name().to_owned(), counts))
+        }
+    };
+    let answers = futures::future::join_all(app.queues.all().map(ask)).await;
+    let count = |(name, counts): (String, Counts)| {
+        let state = move |state, count: u64| value([("queue", &*name), ("state", state)], count as f64);
+        [state("visible", counts.waiting), state("in_flight", counts.in_flight), state("delayed", counts.delayed)]
+    };
+    let values = answers.into_iter().flatten().flat_map(count);
+    vec![gauge("holdfast_queue_messages", "Messages by state, roughly, as SQS counts them", values)]
+}
+
+/// How far the walks along all accepted commands have come, and what they have found.
+struct Reconciliation {
+    newest: CommandNo,
+    of_all: CommandNo,
+    rounds: u64,
+    lost: BTreeSet<i64>,
+}
+
+impl Reconciliation {
+    async fn begin(pool: &Pool) -> Result<Self, Error> {
+        let newest = survey::newest(pool, NEWEST).await?;
+        Ok(Self { newest, of_all: CommandNo(0), rounds: 0, lost: BTreeSet::new() })
+    }
+
+    async fn go_on(&mut self, app: &App, pool: &Pool) -> Result<Vec<Gauge>, Error> {
+        let newest = survey::reconcile(pool, self.newest, NEWEST, SETTLED).await?;
+        self.newest = newest.last.unwrap_or(self.newest);
+        let of_all = survey::reconcile(pool, self.of_all, OF_ALL, SETTLED).await?;
+        match of_all.last {
+            Some(last) => self.of_all = last,
+            None => (self.of_all, self.rounds) = (CommandNo(0), self.rounds + 1),
+        }
+        let known: BTreeSet<i64> = self.lost.iter().copied().collect();
+        self.lost.extend(newest.lost.iter().chain(&of_all.lost));
+        let lost = survey::still_lost(pool, &self.lost.iter().copied().collect::<Vec<_>>()).await?;
+        self.lost = lost.iter().map(|lost| lost.no.0).collect();
+        for Lost { no, id, created_at } in lost.iter().filter(|lost| !known.contains(&lost.no.0)) {
+            tracing::error!(command.id = %id, command.no = no.0, %created_at, "accepted, but neither ended nor owed");
+        }
+        let overdue = survey::overdue(pool, overdue_after(app)).await?;
+        let unreconciled = [value([("why", "lost")], lost.len() as f64), value([("why", "overdue")], overdue as f64)];
+        Ok(vec![
+            gauge(
+                "holdfast_unreconciled",
+                "Accepted commands without an end: neither ended nor owed (lost), or owed for longer than any may take",
+                unreconciled,
+            ),
+            one(
+                "holdfast_reconciliation_rounds",
+                "How often this process has held all accepted commands against their ends",
+                self.rounds as f64,
+            ),
+        ])
+    }
+}
+
+/// No command takes longer than its partners may, unless nobody works on it.
+fn overdue_after(app: &App) -> Duration {
+    let longest = app.config.partners.values().map(|partner| partner.settle_within_ms.get()).max();
+    longest.unwrap_or_default() + ALLOWANCE
+}
