@@ -58,6 +58,8 @@ pub struct Run<'a> {
     next_try: Option<Instant>,
     /// When the claim was asked for, and its lease began at the earliest.
     started: Instant,
+    /// When the claim was ours, and `claimed.claimed_at` had passed.
+    claimed_from: Instant,
     /// When `claimed.first_sent_ago` was true.
     first_sent_from: Instant,
     settle_until: Option<Instant>,
@@ -82,6 +84,7 @@ impl<'a> Run<'a> {
             sequence: claimed.sequence,
             next_try: claimed.next_try_in.map(|wait| Instant::now() + wait),
             started,
+            claimed_from: Instant::now(),
             first_sent_from: started,
             settle_until: claimed.settle_within.map(|within| Instant::now() + within),
             settle_within: None,
@@ -119,9 +122,10 @@ impl<'a> Run<'a> {
         Hold { no: self.claimed.no, token: self.claimed.token }
     }
 
-    /// Postgres' time now, as far as we can know without asking.
+    /// Postgres' time now, as far as we can know without asking: never later than it is, so that the trail has the order in
+    /// which it was written.
     fn now(&self) -> DateTime<Utc> {
-        let now = self.claimed.claimed_at + TimeDelta::from_std(self.started.elapsed()).unwrap_or_default();
+        let now = self.claimed.claimed_at + TimeDelta::from_std(self.claimed_from.elapsed()).unwrap_or_default();
         now.trunc_subsecs(6)
     }
 

@@ -52,9 +52,11 @@ pub struct News {
     /// The client's standing endpoint, where the command names none.
     default_url: Option<String>,
     traceparent: Option<String>,
-    /// Postgres' time at `started`.
-    claimed_at: DateTime<Utc>,
+    /// When the claim was asked for.
     started: Instant,
+    /// Postgres' time of it, which had passed then.
+    claimed_at: DateTime<Utc>,
+    claimed_from: Instant,
 }
 
 impl Debt {
@@ -82,8 +84,9 @@ impl Debt {
             sequence: finished.sequence,
             default_url: claimed.client_callback_url.clone(),
             traceparent: claimed.traceparent.clone(),
-            claimed_at: finished.finished_at,
             started,
+            claimed_at: finished.finished_at,
+            claimed_from: Instant::now(),
         }))
     }
 }
@@ -105,6 +108,7 @@ pub async fn settle(engine: &Engine, debt: Debt, slot: Slot) -> anyhow::Result<(
 /// The state of now. `None`: the client need not be told of it, the debt is void.
 async fn read(engine: &Engine, held: Held) -> anyhow::Result<Option<News>> {
     let Held { claimed, started, pass } = held;
+    let claimed_from = Instant::now();
     let hold = Hold { no: claimed.no, token: claimed.token };
     let current = commands::current(&engine.app.pool, claimed.client, claimed.kind, claimed.id).await;
     let current = current.context("read the state")?.context("the command of a wakeup exists")?;
@@ -139,8 +143,9 @@ async fn read(engine: &Engine, held: Held) -> anyhow::Result<Option<News>> {
         sequence,
         default_url: claimed.client_callback_url,
         traceparent: claimed.traceparent,
-        claimed_at: claimed.claimed_at,
         started,
+        claimed_at: claimed.claimed_at,
+        claimed_from,
     }))
 }
 
@@ -268,7 +273,7 @@ async fn endpoint(engine: &Engine, client: ClientNo) -> anyhow::Result<Option<Ar
 
 impl News {
     fn now(&self) -> DateTime<Utc> {
-        let now = self.claimed_at + TimeDelta::from_std(self.started.elapsed()).unwrap_or_default();
+        let now = self.claimed_at + TimeDelta::from_std(self.claimed_from.elapsed()).unwrap_or_default();
         now.trunc_subsecs(6)
     }
 

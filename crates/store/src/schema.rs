@@ -29,7 +29,9 @@ const UNDEFINED_TABLE: &str = "42P01";
 pub enum SchemaError {
     #[error("the database has no Holdfast schema: run `holdfast migrate`")]
     Missing,
-    #[error("the database schema is older than this binary (at {found}, needs {needed}): run `holdfast migrate`")]
+    #[error(
+        "the database schema is older than this binary (lacks migration {needed}, newest is {found}): run `holdfast migrate`"
+    )]
     Older { found: i64, needed: i64 },
     #[error("the last migration ({0}) did not finish: see `holdfast migrate`")]
     Unfinished(i64),
@@ -98,26 +100,26 @@ fn is_lock_timeout(error: &MigrateError) -> bool {
 
 /// Compares the applied migrations with those that this binary was built with.
 pub async fn check(pool: &Pool) -> Result<(), SchemaError> {
-    let known = migrations().iter().map(|migration| migration.version).max().unwrap_or_default();
-    let query = sqlx::query!("select version, success from _sqlx_migrations order by version desc limit 1");
-    let applied = match pool.fetch_optional(query).await {
+    let query = sqlx::query!("select version, success from _sqlx_migrations order by version");
+    let applied = match pool.fetch_all(query).await {
         Err(crate::Error::Failed(sqlx::Error::Database(error))) if error.code().as_deref() == Some(UNDEFINED_TABLE) => {
             return Err(SchemaError::Missing);
         }
-        Err(error) => return Err(error.into()),
-        Ok(None) => return Err(SchemaError::Missing),
-        Ok(Some(applied)) => applied,
+        applied => applied?,
     };
-    match applied.version {
-        version if !applied.success => Err(SchemaError::Unfinished(version)),
-        version if version < known => Err(SchemaError::Older { found: version, needed: known }),
-        version => {
-            if version > known {
-                tracing::warn!(found = version, known, "the database schema is newer than this binary");
-            }
-            Ok(())
-        }
+    let newest = applied.last().ok_or(SchemaError::Missing)?.version;
+    if let Some(unfinished) = applied.iter().find(|migration| !migration.success) {
+        return Err(SchemaError::Unfinished(unfinished.version));
     }
+    let migrations = migrations();
+    let known = migrations.iter().map(|migration| migration.version);
+    if let Some(needed) = known.clone().find(|known| applied.iter().all(|applied| applied.version != *known)) {
+        return Err(SchemaError::Older { found: newest, needed });
+    }
+    if let Some(known) = known.max().filter(|known| newest > *known) {
+        tracing::warn!(found = newest, known, "the database schema is newer than this binary");
+    }
+    Ok(())
 }
 
 /// Creates the database that the URL names, if it is not there. For development and tests: where databases are
