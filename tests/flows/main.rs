@@ -22,5 +22,6 @@ mod restore;
 mod schema;
 mod store;
 mod telling;
+mod traces;
 mod webhooks;
 mod worker;

@@ -1,8 +1,8 @@
 //! The use cases: what the binaries do, without how they are reached.
 //!
 //! `accept`, `callbacks`, `cancel`, `endpoint`, `query`, `watch`, `webhook` and `keys` serve the API; `engine`, `dispatch`,
-//! `handlers` and `tell` are the worker, `statements` its batched writes; `relay` and `publish` serve both. Only this crate
-//! joins the store, the queue and the partners.
+//! `handlers` and `tell` are the worker, `statements` its batched writes; `relay`, `publish` and `trace` serve
+//! both. Only this crate joins the store, the queue and the partners.
 
 pub mod accept;
 pub mod attention;
@@ -24,6 +24,7 @@ pub mod intake;
 pub mod journal;
 pub mod keys;
 mod line;
+mod log_format;
 pub mod materialise;
 pub mod outage;
 pub mod partnership;
@@ -40,6 +41,7 @@ pub mod steps;
 pub mod telemetry;
 pub mod tell;
 pub mod throttle;
+pub mod trace;
 pub mod turnstile;
 pub mod watch;
 pub mod webhook;
@@ -56,6 +58,7 @@ use holdfast_store::{Pool, pool, schema};
 use secrecy::ExposeSecret as _;
 use std::collections::HashMap;
 use std::sync::Arc;
+use trace::Tracer;
 
 /// What every binary has: configuration, Postgres, SQS. Cheap to clone, connects to nothing until it is used.
 #[derive(Clone)]
@@ -64,6 +67,8 @@ pub struct App {
     pub pool: Pool,
     pub server_key: ServerKey,
     pub queues: Arc<Queues>,
+    /// Begins no spans, unless a binary puts another here.
+    pub tracer: Tracer,
 }
 
 impl App {
@@ -83,7 +88,8 @@ impl App {
                 .collect(),
             journal: clients.queue(&config.queues.journal),
         };
-        Ok(Self { config: Arc::new(config), pool, server_key, queues: Arc::new(queues) })
+        let (config, queues, tracer) = (Arc::new(config), Arc::new(queues), Tracer::default());
+        Ok(Self { config, pool, server_key, queues, tracer })
     }
 
     /// Refuses a schema that is older than this binary. Waits for nothing: Postgres being down is another error.

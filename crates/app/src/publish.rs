@@ -3,9 +3,11 @@
 
 use crate::App;
 use crate::line::Line;
+use crate::trace::{Span, Tracer, spans};
 use holdfast_domain::{Command, CommandNo, Kind, message};
 use holdfast_queue::{Outgoing, Queue, Sent, backoff};
 use holdfast_store::wakeups::{Marked, mark_published};
+use opentelemetry::trace::SpanKind;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,7 +51,8 @@ impl Publisher {
             let (sender, receiver) = mpsc::channel(BACKLOG);
             let line = Arc::new(Mutex::new(Line::new(receiver)));
             for _ in 0..IN_FLIGHT {
-                tasks.spawn(send(app.queues.of(kind).clone(), Arc::clone(&line), marks.clone()));
+                let (queue, tracer) = (app.queues.of(kind).clone(), app.tracer.clone());
+                tasks.spawn(send(queue, tracer, Arc::clone(&line), marks.clone()));
             }
             (kind, sender)
         };
@@ -66,27 +69,32 @@ impl Publisher {
 
 type Marks = mpsc::UnboundedSender<(Instant, Marked)>;
 
-async fn send(queue: Queue, line: Arc<Mutex<Line<First>>>, marks: Marks) {
+async fn send(queue: Queue, tracer: Tracer, line: Arc<Mutex<Line<First>>>, marks: Marks) {
     loop {
         let batch = line.lock().await.gather(BATCH, PACE).await;
         if batch.is_empty() {
             return;
         }
-        let (messages, marked): (Vec<_>, Vec<_>) = batch.into_iter().map(outgoing).unzip();
-        for (sent, marked) in queue.send(&messages).await.into_iter().zip(marked) {
-            if sent == Sent::Stored {
-                marks.send((Instant::now(), marked)).ok();
+        let outgoing = batch.into_iter().map(|first| outgoing(&queue, &tracer, first));
+        let (messages, sending): (Vec<_>, Vec<_>) = outgoing.unzip();
+        for (sent, (marked, mut span)) in queue.send(&messages).await.into_iter().zip(sending) {
+            match sent {
+                Sent::Stored => drop(marks.send((Instant::now(), marked))),
+                Sent::Failed => span.fail("not_sent"),
             }
         }
     }
 }
 
-fn outgoing(first: First) -> (Outgoing, Marked) {
+/// The message, and what is needed when it is sent.
+fn outgoing(queue: &Queue, tracer: &Tracer, first: First) -> (Outgoing, (Marked, Span)) {
     let no: CommandNo = first.marked.no;
-    let traceparent = first.command.traceparent.clone();
+    let (id, parent) = (first.command.id, first.command.traceparent.as_deref());
+    let span = tracer.part(parent, SpanKind::Producer, || spans::send(queue.name(), id));
+    let traceparent = span.traceparent().or_else(|| first.command.traceparent.clone());
     let message = message::first(no, first.command);
     let body = serde_json::to_string(&message).expect("a message always serialises");
-    (Outgoing { body, traceparent }, first.marked)
+    (Outgoing { body, traceparent }, (first.marked, span))
 }
 
 /// A mark that is lost costs one superfluous message.

@@ -21,6 +21,17 @@ pub async fn settle<F: Sync>(
     partnership: &Partnership,
     request: &Request<'_, F>,
 ) -> Result<Outcome, Stop> {
+    let step = run.begin("settle", Some(&partnership.name));
+    let settled = await_outcome(run, partnership, request).await;
+    run.end(step, settled.as_ref().err().map(Stop::name));
+    settled
+}
+
+async fn await_outcome<F: Sync>(
+    run: &mut Run<'_>,
+    partnership: &Partnership,
+    request: &Request<'_, F>,
+) -> Result<Outcome, Stop> {
     let Partnership { name, terms, .. } = partnership;
     run.step = Step::Settle;
     hear(run, name).await?;
