@@ -225,6 +225,9 @@ impl Engine {
             Err(Stop::Lost) => Ok(()),
             Err(Stop::Fault(error)) => return self.fail(run, error, &pass).await,
         };
+        if written.is_err() {
+            span.fail("not_written");
+        }
         // What could not be written is found out again, and nobody is to blame.
         if written.as_ref().is_err_and(is_outage) {
             self.put_back_after_outage(owed).await;

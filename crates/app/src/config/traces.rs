@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Traces {
     /// Whether what a client does not sample is not sampled here either.
     pub parent_based: bool,
+    /// What we are called.
+    pub service_name: Option<String>,
 }
 
 impl Traces {
@@ -19,7 +21,7 @@ impl Traces {
         // What the SDK does not know it takes for `parentbased_always_on`.
         let on_its_own = ["always_on", "always_off", "traceidratio"];
         let parent_based = set("OTEL_TRACES_SAMPLER").is_none_or(|sampler| !on_its_own.contains(&sampler));
-        Some(Self { parent_based })
+        Some(Self { parent_based, service_name: set("OTEL_SERVICE_NAME").map(str::to_owned) })
     }
 }
 
@@ -35,7 +37,9 @@ mod tests {
     fn without_an_endpoint_there_are_no_traces() {
         assert_eq!(read(&[("OTEL_TRACES_SAMPLER", "always_on"), ("OTEL_EXPORTER_OTLP_ENDPOINT", " ")]), None);
         let endpoint = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://localhost:4318/v1/traces");
-        assert_eq!(read(&[endpoint]), Some(Traces { parent_based: true }));
+        assert_eq!(read(&[endpoint]), Some(Traces { parent_based: true, service_name: None }));
+        let named = read(&[endpoint, ("OTEL_SERVICE_NAME", "us")]).expect("there is an endpoint");
+        assert_eq!(named.service_name.as_deref(), Some("us"));
         assert_eq!(read(&[endpoint, ("OTEL_SDK_DISABLED", "true")]), None);
         assert_eq!(read(&[endpoint, ("OTEL_TRACES_EXPORTER", "none")]), None);
     }

@@ -11,6 +11,7 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_http::{Bytes, HttpError, Request, Response};
 use opentelemetry_otlp::{SpanExporter, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::resource::{EnvResourceDetector, ResourceDetector, TelemetryResourceDetector};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,21 +29,25 @@ pub fn start(service: &'static str) -> anyhow::Result<Tracer> {
     let Some(traces) = config::traces() else { return Ok(Tracer::default()) };
     let client = HttpClient::build().context("build the client for traces")?;
     let transport = Transport { client, runtime: Handle::current() };
-    // Endpoint, headers and timeouts it reads from the environment, as the provider does resource, sampler and limits.
+    // Endpoint and headers it reads from the environment, as the provider does sampler and limits.
     let exporter = SpanExporter::builder().with_http().with_http_client(transport).build();
     let exporter = exporter.context("build the exporter of traces")?;
-    let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource(service)).build();
+    let resource = resource(service, traces.service_name);
+    let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
     let tracer = provider.tracer(SCOPE);
     Ok(Tracer(Some(Arc::new(Exporting { provider, tracer, parent_based: traces.parent_based }))))
 }
 
-fn resource(service: &'static str) -> Resource {
-    let resource = Resource::builder().build();
-    let named = resource.get(&"service.name".into()).is_some_and(|name| !name.as_str().starts_with("unknown_service"));
-    let service = (!named).then(|| KeyValue::new("service.name", service));
-    let version = resource.get(&"service.version".into()).is_none();
-    let version = version.then(|| KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
-    Resource::builder().with_attributes(service.into_iter().chain(version)).build()
+/// Who we are: what the environment says goes before what we say, and the name that it has a variable for before all.
+fn resource(service: &'static str, named: Option<String>) -> Resource {
+    let ours = [("service.name", service), ("service.version", env!("CARGO_PKG_VERSION"))];
+    let detectors: [Box<dyn ResourceDetector>; 2] =
+        [Box::new(TelemetryResourceDetector), Box::new(EnvResourceDetector::new())];
+    Resource::builder_empty()
+        .with_attributes(ours.map(|(name, value)| KeyValue::new(name, value)))
+        .with_detectors(&detectors)
+        .with_attributes(named.map(|name| KeyValue::new("service.name", name)))
+        .build()
 }
 
 /// The client that partners are called with. It needs our runtime, and the exporter runs in a thread outside of it.
