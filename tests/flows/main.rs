@@ -24,5 +24,6 @@ mod restore;
 mod schema;
 mod store;
 mod telling;
+mod traces;
 mod webhooks;
 mod worker;

@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use holdfast_api::{Server, State};
+use holdfast_app::trace::{self, LAST_SPANS};
 use holdfast_app::{App, config, shutdown, telemetry};
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -41,9 +42,12 @@ async fn main() -> anyhow::Result<()> {
         return holdfast_api::healthcheck(config.api.listen).await;
     }
     telemetry::init("info");
-    let app = App::new(config, "holdfast-api").await?;
+    let tracer = trace::start("holdfast-api")?;
+    let app = App { tracer: tracer.clone(), ..App::new(config, "holdfast-api").await? };
     let stop = shutdown::on_signal()?;
     let state = State::start(app, stop.clone())?;
     let server = Server::bind(state).await.context("listen")?;
-    server.run(stop).await
+    let ended = server.run(stop).await;
+    tracer.end(LAST_SPANS).await;
+    ended
 }

@@ -19,7 +19,7 @@ pub struct Dispatch {
 impl Handler for Dispatch {
     async fn handle(&self, message: Message, slot: Slot) -> Verdict {
         let dispatched = match serde_json::from_str::<message::Message>(&message.body) {
-            Ok(event) => self.dispatch(event, slot).await,
+            Ok(event) => self.dispatch(&message, event, slot).await,
             Err(error) => Box::pin(self.bury(&message, &error.to_string())).await,
         };
         dispatched.unwrap_or_else(|error| {
@@ -30,7 +30,7 @@ impl Handler for Dispatch {
 }
 
 impl Dispatch {
-    async fn dispatch(&self, event: message::Message, slot: Slot) -> anyhow::Result<Verdict> {
+    async fn dispatch(&self, message: &Message, event: message::Message, slot: Slot) -> anyhow::Result<Verdict> {
         let message::Wakeup { no, lane, command } = event.data;
         let mut slot = match lane {
             Lane::Run => slot,
@@ -54,6 +54,7 @@ impl Dispatch {
             }
             _ => slot,
         };
+        let held = held.map(|held| held.received(&self.engine.app.tracer, message));
         // Boxed: most of the memory of a message is this, and it is not needed while the claim is waited for.
         match (held, command) {
             (Some(held), None) => Ok(Box::pin(self.engine.carry(held, slot)).await),

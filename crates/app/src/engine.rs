@@ -12,6 +12,7 @@ use crate::run::{Run, Stop};
 use crate::statements::{Ending, Statements, persist_alone};
 use crate::tell::{self, Debt};
 use crate::throttle::Throttle;
+use crate::trace::{Span, spans};
 use crate::{App, endpoint, failpoint, handlers, pause};
 use anyhow::Context as _;
 use holdfast_domain::status::Outcome;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 use url::Url;
 
 /// How long a message that was received is kept through an outage: with the last attempt to claim it, below its visibility
@@ -66,6 +68,8 @@ pub struct Held {
     pub claimed: Claimed,
     pub started: Instant,
     pub pass: Arc<Pass>,
+    /// What is done under it, in its trace.
+    pub span: Span,
 }
 
 /// What is still owed if a claim comes to nothing.
@@ -165,7 +169,7 @@ impl Engine {
             match self.statements.claim(Claim { no, lane, token }).await {
                 Ok(claimed) => {
                     failpoint::hit("claimed");
-                    return Ok(claimed.map(|claimed| Held { claimed, started, pass }));
+                    return Ok(claimed.map(|claimed| Held { claimed, started, pass, span: Span::default() }));
                 }
                 Err(error) if matches!(*error, Error::Unavailable(_)) => {
                     drop(pass);
@@ -202,14 +206,17 @@ impl Engine {
 
     /// Carries a claim as far as it goes now. The verdict is for the message that led here, if one did.
     pub async fn carry(self: &Arc<Self>, held: Held, slot: Slot) -> Verdict {
-        let id = held.claimed.id;
-        match self.carry_admitted(held, slot).await {
-            Ok(()) => Verdict::Delete,
-            Err(error) => {
-                tracing::error!(command.id = %id, error = format!("{error:#}"), "could not carry a command further");
-                Verdict::Leave
+        let (id, log) = (held.claimed.id, held.span.log());
+        let carrying = async {
+            match self.carry_admitted(held, slot).await {
+                Ok(()) => Verdict::Delete,
+                Err(error) => {
+                    tracing::error!(command.id = %id, error = format!("{error:#}"), "could not carry a command further");
+                    Verdict::Leave
+                }
             }
-        }
+        };
+        carrying.instrument(log).await
     }
 
     async fn carry_admitted(self: &Arc<Self>, held: Held, slot: Slot) -> anyhow::Result<()> {
@@ -221,7 +228,7 @@ impl Engine {
     }
 
     async fn run(self: &Arc<Self>, held: Held, slot: Slot) -> anyhow::Result<()> {
-        let Held { claimed, started, pass } = held;
+        let Held { claimed, started, pass, mut span } = held;
         self.app.metrics.carrying.began(&claimed);
         let mut run = match Run::new(self, claimed.clone(), slot, started) {
             Ok(run) => run,
@@ -231,9 +238,10 @@ impl Engine {
             }
         };
         let handled = handlers::handle(&mut run).await;
+        span.came_to(handled.as_ref().map_or_else(Stop::name, |outcome| outcome.status().name()));
         let owed = Owed { in_doubt: run.is_sending(), ..Owed::by(&run.claimed, &pass) };
         let written = match handled {
-            Ok(outcome) | Err(Stop::End(outcome)) => self.finish(run, outcome, pass).await,
+            Ok(outcome) | Err(Stop::End(outcome)) => self.finish(run, outcome, pass, span.log()).await,
             Err(Stop::Wait { after, why }) => self.wait(run, after, why).await,
             Err(Stop::Full { after, why }) if run.has_news() => self.wait(run, after, why).await,
             // It may come back often: nothing of that is worth a row.
@@ -244,6 +252,9 @@ impl Engine {
             }
             Err(Stop::Fault(error)) => return self.fail(run, error, &pass).await,
         };
+        if written.is_err() {
+            span.fail("not_written");
+        }
         // What could not be written is found out again, and nobody is to blame.
         if written.as_ref().is_err_and(is_outage) {
             self.put_back_after_outage(owed).await;
@@ -296,7 +307,13 @@ impl Engine {
     }
 
     /// Ends the run, and tells the client if there is room; else the relay finds what is owed.
-    async fn finish(self: &Arc<Self>, mut run: Run<'_>, outcome: Outcome, pass: Arc<Pass>) -> anyhow::Result<()> {
+    async fn finish(
+        self: &Arc<Self>,
+        mut run: Run<'_>,
+        outcome: Outcome,
+        pass: Arc<Pass>,
+        log: tracing::Span,
+    ) -> anyhow::Result<()> {
         let url = run.content.callback_url().or(run.claimed.client_callback_url.as_deref());
         let tell = url.is_some();
         let room = url.and_then(|url| self.room_to_tell(run.claimed.client, url));
@@ -312,7 +329,10 @@ impl Engine {
             claim_tell: room.is_some(),
         };
         let started = Instant::now();
-        let ending = self.statements.finish(finish.clone()).await.context("write the end")?;
+        let step = run.begin("finish", None);
+        let ending = self.statements.finish(finish.clone()).await;
+        run.end(step, ending.as_ref().err().map(|_| spans::FAULT));
+        let ending = ending.context("write the end")?;
         failpoint::hit("finished");
         if let Ending::Lost = ending {
             // Unless the claim is lost, somebody knocked in the last moment: look at that before it ends.
@@ -330,15 +350,16 @@ impl Engine {
             Ending::Written(_) | Ending::Lost => return Ok(()),
             Ending::WrittenBefore => {
                 let claimed = Claimed { lane: Lane::Tell, nudge: 0, tries: 0, ..run.claimed };
-                Debt::Claimed(Box::new(Held { claimed, started, pass }))
+                Debt::Claimed(Box::new(Held { claimed, started, pass, span: Span::default() }))
             }
         };
         let engine = Arc::clone(self);
-        self.tasks.spawn(async move {
+        let telling = async move {
             if let Err(error) = engine.settle(owed, debt, slot).await {
                 tracing::error!(error = format!("{error:#}"), "could not tell a client");
             }
-        });
+        };
+        self.tasks.spawn(telling.instrument(log));
         Ok(())
     }
 
@@ -348,7 +369,8 @@ impl Engine {
         if self.throttle.has_room(client, &url) { self.tell_slots.take_up_to(1).pop() } else { None }
     }
 
-    async fn tell(self: &Arc<Self>, held: Held, slot: Slot) -> anyhow::Result<()> {
+    async fn tell(self: &Arc<Self>, mut held: Held, slot: Slot) -> anyhow::Result<()> {
+        let _until_it_is_told: Span = std::mem::take(&mut held.span);
         self.settle(Owed::by(&held.claimed, &held.pass), Debt::Claimed(Box::new(held)), slot).await
     }
 

@@ -3,8 +3,10 @@
 use crate::App;
 use crate::batch::{Batcher, Shape};
 use crate::metrics::Meter;
+use crate::trace::{Tracer, spans};
 use holdfast_domain::journal::Entry;
-use holdfast_queue::{Outgoing, Sent};
+use holdfast_queue::{Outgoing, Queue, Sent};
+use opentelemetry::trace::SpanKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,24 +25,26 @@ pub struct NotTaken;
 #[derive(Clone)]
 pub struct Journal {
     batcher: Batcher<Outgoing, Sent>,
+    queue: Queue,
+    tracer: Tracer,
     timeout: Duration,
 }
 
 impl Journal {
     pub fn start(app: &App) -> Self {
-        let queue = app.queues.journal().clone();
-        let metrics = Arc::clone(&app.metrics);
+        let (queue, tracer, metrics) = (app.queues.journal().clone(), app.tracer.clone(), Arc::clone(&app.metrics));
+        let sender = queue.clone();
         let send = move |entries: Arc<Vec<Outgoing>>| {
-            let (queue, metrics) = (queue.clone(), Arc::clone(&metrics));
+            let (sender, metrics) = (sender.clone(), Arc::clone(&metrics));
             async move {
                 let started = Instant::now();
-                let sent = queue.send(&entries).await;
-                metrics.statements.published(&queue, "journal", &sent, started.elapsed());
+                let sent = sender.send(&entries).await;
+                metrics.statements.published(&sender, "journal", &sent, started.elapsed());
                 Ok(sent)
             }
         };
         let timeout = app.config.api.journal_timeout_ms.get();
-        Self { batcher: Batcher::start(SHAPE, Meter::unread(), send), timeout }
+        Self { batcher: Batcher::start(SHAPE, Meter::unread(), send), queue, tracer, timeout }
     }
 
     /// Returns when SQS has it. `outage` says for how long Postgres has been down.
@@ -48,15 +52,20 @@ impl Journal {
         if outage > LONGEST_OUTAGE {
             return Err(NotTaken);
         }
-        let traceparent = match &entry {
-            Entry::Command { command } => command.traceparent.clone(),
-            Entry::Update { .. } => None,
+        let (id, parent) = match &entry {
+            Entry::Command { command } => (command.id, command.traceparent.clone()),
+            Entry::Update { update } => (update.command, None),
         };
+        let mut span = self.tracer.part(parent.as_deref(), SpanKind::Producer, || spans::send(self.queue.name(), id));
+        let traceparent = span.traceparent().or(parent);
         let body = serde_json::to_string(&entry.into_message()).expect("an entry always serialises");
         let sent = tokio::time::timeout(self.timeout, self.batcher.call(Outgoing { body, traceparent })).await;
         match sent {
             Ok(Ok(Sent::Stored)) => Ok(()),
-            Ok(Ok(Sent::Failed) | Err(_)) | Err(_) => Err(NotTaken),
+            Ok(Ok(Sent::Failed) | Err(_)) | Err(_) => {
+                span.fail("not_sent");
+                Err(NotTaken)
+            }
         }
     }
 }

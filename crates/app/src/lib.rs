@@ -1,8 +1,8 @@
 //! The use cases: what the binaries do, without how they are reached.
 //!
 //! `accept`, `callbacks`, `cancel`, `endpoint`, `query`, `watch`, `webhook` and `keys` serve the API; `engine`, `dispatch`,
-//! `handlers` and `tell` are the worker, `statements` its batched writes; `relay` and `publish` serve both. Only this crate
-//! joins the store, the queue and the partners.
+//! `handlers` and `tell` are the worker, `statements` its batched writes; `relay`, `publish` and `trace` serve
+//! both. Only this crate joins the store, the queue and the partners.
 
 pub mod accept;
 pub mod attention;
@@ -25,6 +25,7 @@ pub mod introspection;
 pub mod journal;
 pub mod keys;
 mod line;
+mod log_format;
 pub mod materialise;
 pub mod metrics;
 pub mod outage;
@@ -43,6 +44,7 @@ pub mod survey;
 pub mod telemetry;
 pub mod tell;
 pub mod throttle;
+pub mod trace;
 pub mod turnstile;
 pub mod watch;
 pub mod webhook;
@@ -60,6 +62,7 @@ use metrics::{Metrics, Value, gauge, one};
 use secrecy::ExposeSecret as _;
 use std::collections::HashMap;
 use std::sync::Arc;
+use trace::Tracer;
 
 /// What every binary has: configuration, Postgres, SQS. Cheap to clone, connects to nothing until it is used.
 #[derive(Clone)]
@@ -68,6 +71,8 @@ pub struct App {
     pub pool: Pool,
     pub server_key: ServerKey,
     pub queues: Arc<Queues>,
+    /// Begins no spans, unless a binary puts another here.
+    pub tracer: Tracer,
     pub metrics: Arc<Metrics>,
 }
 
@@ -88,8 +93,8 @@ impl App {
                 .collect(),
             journal: clients.queue(&config.queues.journal),
         };
-        let app =
-            Self { config: Arc::new(config), pool, server_key, queues: Arc::new(queues), metrics: Metrics::new() };
+        let (config, queues, tracer) = (Arc::new(config), Arc::new(queues), Tracer::default());
+        let app = Self { config, pool, server_key, queues, metrics: Metrics::new(), tracer };
         app.sample_pool();
         Ok(app)
     }

@@ -9,6 +9,7 @@ use crate::engine::{Engine, Held};
 use crate::intake::{Closed, Intake};
 use crate::run::random;
 use crate::tell;
+use crate::trace::Span;
 use anyhow::Context as _;
 use chrono::DateTime;
 use holdfast_domain::Lane;
@@ -105,9 +106,10 @@ pub async fn admit(engine: &Engine, held: Held, slot: Slot) -> anyhow::Result<Op
         return Ok(Some((held, slot)));
     }
     // Suspects are counted by themselves. Whoever is alone must not wait for a slot of those who wait for it.
-    let Held { claimed, pass, .. } = held;
+    let Held { claimed, pass, span, .. } = held;
     drop((pass, slot));
     let Some(held) = with_room(engine, claimed).await? else { return Ok(None) };
+    let held = held.within(span);
     if !held.pass.is_alone() {
         return Ok(Some((held, Slot::uncounted())));
     }
@@ -145,7 +147,7 @@ async fn with_room(engine: &Engine, mut claimed: Claimed) -> anyhow::Result<Opti
         let Some(renewed) = renewed else { return Ok(None) };
         claimed = renewed;
         if let Some(pass) = pass {
-            return Ok(Some(Held { claimed, started, pass: Arc::new(pass) }));
+            return Ok(Some(Held { claimed, started, pass: Arc::new(pass), span: Span::default() }));
         }
     }
 }

@@ -3,9 +3,11 @@
 
 use crate::App;
 use crate::line::Line;
+use crate::trace::{Span, Tracer, spans};
 use holdfast_domain::{Command, CommandNo, Kind, message};
-use holdfast_queue::{Outgoing, Sent, backoff};
+use holdfast_queue::{Outgoing, Queue, Sent, backoff};
 use holdfast_store::wakeups::{Marked, mark_published};
+use opentelemetry::trace::SpanKind;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -72,24 +74,30 @@ async fn send(app: App, kind: Kind, line: Arc<Mutex<Line<First>>>, marks: Marks)
         if batch.is_empty() {
             return;
         }
-        let (messages, marked): (Vec<_>, Vec<_>) = batch.into_iter().map(outgoing).unzip();
-        let (queue, started) = (app.queues.of(kind), Instant::now());
+        let queue = app.queues.of(kind);
+        let outgoing = batch.into_iter().map(|first| outgoing(queue, &app.tracer, first));
+        let (messages, sending): (Vec<_>, Vec<_>) = outgoing.unzip();
+        let started = Instant::now();
         let sent = queue.send(&messages).await;
         app.metrics.statements.published(queue, "accept", &sent, started.elapsed());
-        for (sent, marked) in sent.into_iter().zip(marked) {
-            if sent == Sent::Stored {
-                marks.send((Instant::now(), marked)).ok();
+        for (sent, (marked, mut span)) in sent.into_iter().zip(sending) {
+            match sent {
+                Sent::Stored => drop(marks.send((Instant::now(), marked))),
+                Sent::Failed => span.fail("not_sent"),
             }
         }
     }
 }
 
-fn outgoing(first: First) -> (Outgoing, Marked) {
+/// The message, and what is needed when it is sent.
+fn outgoing(queue: &Queue, tracer: &Tracer, first: First) -> (Outgoing, (Marked, Span)) {
     let no: CommandNo = first.marked.no;
-    let traceparent = first.command.traceparent.clone();
+    let (id, parent) = (first.command.id, first.command.traceparent.as_deref());
+    let span = tracer.part(parent, SpanKind::Producer, || spans::send(queue.name(), id));
+    let traceparent = span.traceparent().or_else(|| first.command.traceparent.clone());
     let message = message::first(no, first.command);
     let body = serde_json::to_string(&message).expect("a message always serialises");
-    (Outgoing { body, traceparent }, first.marked)
+    (Outgoing { body, traceparent }, (first.marked, span))
 }
 
 /// A mark that is lost costs one superfluous message.

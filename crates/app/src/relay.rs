@@ -2,6 +2,7 @@
 
 use crate::App;
 use crate::engine::{Engine, Held};
+use crate::trace::Span;
 use holdfast_domain::{CommandNo, Kind, Lane, message};
 use holdfast_queue::{Backoff, Outgoing, Sent, backoff};
 use holdfast_store::Error;
@@ -69,7 +70,8 @@ async fn claim_batch(engine: &Arc<Engine>, due: Due, kinds: &[Kind]) -> Result<b
     };
     let full = claimed.len() == CLAIM_BATCH;
     for (claimed, slot) in claimed.into_iter().zip(slots) {
-        engine.spawn_carry(Held { claimed, started, pass: Arc::clone(&pass) }, slot);
+        let held = Held { claimed, started, pass: Arc::clone(&pass), span: Span::default() };
+        engine.spawn_carry(held.due(&engine.app.tracer), slot);
     }
     Ok(full)
 }

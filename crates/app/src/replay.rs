@@ -2,6 +2,7 @@
 
 use crate::engine::Engine;
 use crate::statements::persist;
+use crate::trace::spans::FAULT;
 use crate::webhook::store;
 use anyhow::Context as _;
 use holdfast_domain::journal::{self, Entry};
@@ -10,14 +11,16 @@ use holdfast_queue::{Handler, Message, Slot, Verdict};
 use holdfast_store::Error;
 use holdfast_store::dead_letters::{self, DeadLetter};
 use std::sync::Arc;
+use tracing::Instrument as _;
 
 /// The consumer's handler. The journal has no redrive policy: what cannot be written now comes back until it can.
 pub struct Replay(pub Arc<Engine>);
 
 impl Handler for Replay {
     async fn handle(&self, message: Message, _slot: Slot) -> Verdict {
+        let mut span = self.0.app.tracer.received(&message);
         let written = match serde_json::from_str::<journal::Message>(&message.body) {
-            Ok(event) => self.write(&message, event.data).await,
+            Ok(event) => self.write(&message, event.data).instrument(span.log()).await,
             // Perhaps a later version wrote it: then one of its workers can read it. The queue keeps it for 14 days, and
             // a person should see it before those are over.
             Err(error) => {
@@ -28,6 +31,7 @@ impl Handler for Replay {
         match written {
             Ok(()) => Verdict::Delete,
             Err(error) => {
+                span.fail(FAULT);
                 let error = format!("{error:#}");
                 tracing::error!(message.id, message.receive_count, error, "journal entry left to the queue");
                 Verdict::Leave

@@ -3,6 +3,7 @@
 use crate::engine::Engine;
 use crate::partnership::Partnership;
 use crate::query;
+use crate::trace::spans;
 use crate::turnstile::Turn;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use holdfast_domain::Status;
@@ -37,6 +38,19 @@ pub enum Stop {
     /// Unexpected: the claim is put back or released if nothing was sent under it, else left to lapse; the message is left
     /// to SQS.
     Fault(anyhow::Error),
+}
+
+impl Stop {
+    /// In a word, for traces.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Wait { .. } => "wait",
+            Self::Full { .. } => "full",
+            Self::End(outcome) => outcome.status().name(),
+            Self::Lost => "lost",
+            Self::Fault(_) => spans::FAULT,
+        }
+    }
 }
 
 /// What every handler gets.
@@ -132,12 +146,6 @@ impl<'a> Run<'a> {
     pub fn happened(&mut self, what: Happening) {
         self.engine.app.metrics.carrying.happened(&what);
         self.trail.push(Entry { at: self.now(), what });
-    }
-
-    /// The step in hand was taken, or was not.
-    pub fn stepped<T>(&self, partner: &str, taken: &Result<T, Stop>, started: Instant) {
-        let metrics = &self.engine.app.metrics.carrying;
-        metrics.stepped(self.claimed.kind, self.step, partner, taken, started.elapsed());
     }
 
     pub fn partner(&mut self, name: &str) -> &mut PartnerProgress {

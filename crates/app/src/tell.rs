@@ -7,6 +7,7 @@ use crate::failpoint;
 use crate::poison::Pass;
 use crate::query::{self, Standing};
 use crate::run::{MARGIN, Run, random};
+use crate::trace::spans;
 use anyhow::Context as _;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use holdfast_domain::cloud_event::{CloudEvent, callback_id};
@@ -19,6 +20,7 @@ use holdfast_queue::Slot;
 use holdfast_store::clients::{self, CallbackEndpoint};
 use holdfast_store::wakeups::{self, Claimed, Finish, Finished, Hold, Told};
 use holdfast_store::{commands, events};
+use opentelemetry::trace::SpanKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use url::Url;
@@ -107,7 +109,7 @@ pub async fn settle(engine: &Engine, debt: Debt, slot: Slot) -> anyhow::Result<(
 
 /// The state of now. `None`: the client need not be told of it, the debt is void.
 async fn read(engine: &Engine, held: Held) -> anyhow::Result<Option<News>> {
-    let Held { claimed, started, pass } = held;
+    let Held { claimed, started, pass, .. } = held;
     let claimed_from = Instant::now();
     let hold = Hold { no: claimed.no, token: claimed.token };
     let current = commands::current(&engine.app.pool, claimed.client, claimed.kind, claimed.id).await;
@@ -167,13 +169,17 @@ async fn attempt(engine: &Engine, news: &News) -> anyhow::Result<()> {
     let id = callback_id(news.resource.id, news.resource.status, news.sequence);
     let body = body(news, &id).context("write the callback")?;
     let timestamp = news.now().timestamp();
-    let traceparent = news.traceparent.as_deref();
+    let parent = news.traceparent.as_deref();
+    let span = engine.app.tracer.part(parent, SpanKind::Client, || spans::callback(&url, news.attempt()));
+    let own = span.traceparent();
+    let traceparent = own.as_deref().or(parent);
     failpoint::hit("before_callback");
     let secrets = [Some(&endpoint.secret), endpoint.previous_secret.as_ref()].into_iter().flatten();
     let secrets = secrets.map(Vec::as_slice).collect();
     let callback = Callback { url: &url, secrets, id: &id, timestamp, body, traceparent };
     let (exchange, excerpt) = engine.deliverer.deliver(callback).await;
     entry.leave(exchange.took);
+    span.called(exchange.http_status);
     failpoint::hit("after_callback");
     conclude(engine, news, id, exchange, excerpt).await
 }

@@ -14,6 +14,9 @@ use serde::Deserialize;
 use std::time::{Duration, SystemTime};
 use tokio::sync::OnceCell;
 
+/// For spans, of the time that [`batch::work`] leaves: what is not sent by then is sent when the process thaws.
+const LAST_MOMENT: Duration = Duration::from_millis(300);
+
 /// What a function is invoked with.
 #[derive(Deserialize)]
 struct Event {
@@ -41,10 +44,12 @@ async fn invoke(
 ) -> anyhow::Result<SqsBatchResponse> {
     let (event, context) = event.into_parts();
     schema_checked.get_or_try_init(|| app.check_schema()).await.context("cannot work with this database")?;
-    match event.messages {
+    let answer = match event.messages {
         Some(messages) => Box::pin(batch::work(app, messages, time_left(&context))).await,
         None => tick(app).await.map(|()| SqsBatchResponse::default()),
-    }
+    };
+    app.tracer.flush(LAST_MOMENT).await;
+    answer
 }
 
 /// With no process that runs all the time, a schedule must publish what is overdue.

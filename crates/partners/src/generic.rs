@@ -124,6 +124,11 @@ impl Partner {
         Ok(Self { client, base_url, auth, create_timeout, lookup_timeout })
     }
 
+    /// Where it is.
+    pub const fn base_url(&self) -> &Url {
+        &self.base_url
+    }
+
     /// The longest that [`Self::create`] can take.
     pub const fn create_timeout(&self) -> Duration {
         self.create_timeout

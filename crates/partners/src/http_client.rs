@@ -1,5 +1,6 @@
 //! The one way to call somebody else over HTTP.
 
+use crate::exchange::{self, Answer, NoAnswer};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use http::request::Builder;
@@ -46,6 +47,11 @@ type Connector = BoxCloneSyncService<Uri, Stream, BoxError>;
 #[error("http client cannot be built")]
 pub struct Unbuilt(#[source] BoxError);
 
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unanswered(String);
+
 impl HttpClient {
     pub fn build() -> Result<Self, Unbuilt> {
         let mut tcp = HttpConnector::new();
@@ -74,6 +80,19 @@ impl HttpClient {
         let Ok(request) = request(Method::GET, url).body(Full::default()) else { return false };
         let answer = tokio::time::timeout(patience, self.send(request)).await;
         answer.is_ok_and(|answer| answer.is_ok_and(|answer| answer.status().is_success()))
+    }
+
+    /// One request under a total deadline, and its answer, of which no more than a start is read. For services of our own,
+    /// which do not speak the contract of partners.
+    pub async fn exchange(&self, request: Request<Bytes>, patience: Duration) -> Result<Response<Bytes>, Unanswered> {
+        match exchange::send(self, Ok(request.map(Full::new)), patience).await.outcome {
+            Ok(Answer { status, body }) => {
+                let mut response = Response::new(body.into());
+                *response.status_mut() = status;
+                Ok(response)
+            }
+            Err(NoAnswer::NotSent(cause) | NoAnswer::Lost(cause)) => Err(Unanswered(cause)),
+        }
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Error> {

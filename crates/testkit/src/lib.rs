@@ -3,6 +3,7 @@
 
 pub mod backup;
 pub mod clock;
+pub mod collector;
 pub mod partner;
 mod requests;
 pub mod runtime_api;
@@ -10,6 +11,7 @@ pub mod secrets_manager;
 pub mod stack;
 mod surroundings;
 
+pub use collector::{Collector, Span};
 pub use holdfast_devstack::gate::Gate;
 pub use partner::{Line, Loss, Script, losing};
 pub use requests::{Submission, at_partners};

@@ -83,7 +83,7 @@ impl Stack {
         Self::submission(self.post_as(kind, body).await).await
     }
 
-    async fn submission(response: reqwest::Response) -> Submission {
+    pub async fn submission(response: reqwest::Response) -> Submission {
         assert_eq!(response.status(), StatusCode::ACCEPTED);
         let body: Value = response.json().await.expect("a body");
         let text = |value: &Value| value.as_str().expect("text").to_owned();

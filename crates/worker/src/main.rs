@@ -1,6 +1,7 @@
 //! The binary: configuration, which queues, run loop.
 
 use clap::{Parser, Subcommand};
+use holdfast_app::trace::{self, LAST_SPANS};
 use holdfast_app::{App, config, shutdown, telemetry};
 use holdfast_worker::Source;
 use std::path::PathBuf;
@@ -42,5 +43,9 @@ async fn main() -> anyhow::Result<()> {
         return holdfast_worker::healthcheck(&app).await;
     }
     let sources = if arguments.queues.is_empty() { Source::ALL.to_vec() } else { arguments.queues };
-    holdfast_worker::run(app, sources, shutdown::on_signal()?).await
+    let tracer = trace::start("holdfast-worker")?;
+    let app = App { tracer: tracer.clone(), ..app };
+    let ended = holdfast_worker::run(app, sources, shutdown::on_signal()?).await;
+    tracer.end(LAST_SPANS).await;
+    ended
 }

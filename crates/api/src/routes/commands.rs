@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use holdfast_app::accept::Receipt;
 use holdfast_app::cancel::{self, Cancelled};
 use holdfast_app::query::{self, Found, View};
+use holdfast_app::trace::{Span, spans};
 use holdfast_app::{StoreError, pause};
 use holdfast_domain::content::{self, Content};
 use holdfast_domain::resource::{Links, milliseconds};
@@ -23,6 +24,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use std::time::Duration;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 /// How soon a wait looks again after it could not.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -60,17 +62,45 @@ async fn submit(
     Caller(client): Caller,
     headers: HeaderMap,
     JsonBytes(body): JsonBytes,
+) -> Response {
+    // Not before the caller is known: nobody else may have us export anything.
+    let mut span = state.app.tracer.serve(headers::traceparent(&headers), || spans::submission(kind));
+    let log = span.log();
+    let answering = async {
+        // What went wrong is logged on the way.
+        accept(kind, &state, client, (&headers, &body), &mut span).await.into_response()
+    };
+    let response = answering.instrument(log).await;
+    span.answered(response.status().as_u16());
+    response
+}
+
+async fn accept(
+    kind: Kind,
+    state: &State,
+    client: ClientNo,
+    (headers, body): (&HeaderMap, &[u8]),
+    span: &mut Span,
 ) -> Result<Response, Problem> {
     if !state.is_ready() {
         return Err(Problem::Unavailable);
     }
-    let command = read(kind, &state, client, &headers, &body)?;
+    // Whoever carries it on does so as a part of this request, if that is a part of anything.
+    let traceparent = span.traceparent().or_else(|| headers::traceparent(headers).map(str::to_owned));
+    let command = read(kind, state, client, (headers, body), traceparent)?;
+    span.set(|| spans::command_id(command.id));
     let receipt = state.acceptor.accept(command).await?;
     Ok(accepted(kind, receipt))
 }
 
 /// Turns a request into a command, or says everything that is wrong with it.
-fn read(kind: Kind, state: &State, client: ClientNo, headers: &HeaderMap, body: &[u8]) -> Result<Command, Problem> {
+fn read(
+    kind: Kind,
+    state: &State,
+    client: ClientNo,
+    (headers, body): (&HeaderMap, &[u8]),
+    traceparent: Option<String>,
+) -> Result<Command, Problem> {
     let mut document = body::parse(body)?;
     let fingerprint = document.root.fingerprint();
     let body = match content::fill_in(kind, &mut document.root, state.app.config.orders.default_currency()) {
@@ -92,7 +122,7 @@ fn read(kind: Kind, state: &State, client: ClientNo, headers: &HeaderMap, body: 
         header_key,
         fingerprint,
         body,
-        traceparent: headers::traceparent(headers),
+        traceparent,
         accepted_at: None,
     })
 }

@@ -1,18 +1,20 @@
 //! The one typed configuration of all binaries: `holdfast.toml`, overridden by the environment.
 //!
 //! Every key can be set as `HOLDFAST__SECTION__KEY`. Names that are standard elsewhere work too: `DATABASE_URL`,
-//! `PGUSER` and `PGPASSWORD` for a URL without them, `AWS_REGION`, `AWS_ENDPOINT_URL_SQS`, `RUST_LOG`; AWS credentials come
-//! from the SDK's own chain. An unknown key is an error, because a misspelt timeout is an outage later.
+//! `PGUSER` and `PGPASSWORD` for a URL without them, `AWS_REGION`, `AWS_ENDPOINT_URL_SQS`, `RUST_LOG`, `OTEL_…`; AWS
+//! credentials come from the SDK's own chain. An unknown key is an error, because a misspelt timeout is an outage later.
 
 mod infrastructure;
 mod kinds;
 mod partner;
 mod process;
+mod traces;
 
 pub use infrastructure::{Database, QueueNames, Sqs};
 pub use kinds::{Orders, Refunds, Transactions};
 pub use partner::Partner;
 pub use process::{Api, Callbacks, Worker};
+pub use traces::Traces;
 
 use anyhow::Context as _;
 use holdfast_domain::Kind;
@@ -84,6 +86,11 @@ pub fn load_with(file: &Path, more: BTreeMap<String, String>) -> anyhow::Result<
 pub fn secret_references() -> anyhow::Result<BTreeMap<String, String>> {
     let references = environment().remove("HOLDFAST_SECRETS").unwrap_or_else(|| "{}".to_owned());
     serde_json::from_str(&references).context("HOLDFAST_SECRETS must be a JSON object of texts")
+}
+
+/// Whether the environment wants traces to be exported.
+pub fn traces() -> Option<Traces> {
+    Traces::read(&environment())
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the home of reading the environment")]

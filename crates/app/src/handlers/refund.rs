@@ -8,6 +8,7 @@ use crate::failpoint;
 use crate::run::{Run, Stop};
 use crate::statements::persist;
 use crate::steps::{Request, settle, submit};
+use crate::trace::spans::FAULT;
 use holdfast_domain::json::Node;
 use holdfast_domain::money::{Currency, Money};
 use holdfast_domain::progress::{PartnerProgress, PartnerState, Progress};
@@ -106,7 +107,9 @@ async fn record(run: &mut Run<'_>, refund: &Refund) -> Result<(Money, Vec<String
         currency: original.currency,
         partners: run.engine.app.config.refunds.partners.clone(),
     };
+    let step = run.begin("record", None);
     let recorded = run.engine.records.refunds.call(row).await;
+    run.end(step, recorded.as_ref().err().map(|_| FAULT));
     let reserved = recorded.map_err(not_recorded)?.ok_or(Stop::Lost)?;
     let Some(Reserved { amount, partners }) = reserved else {
         return Err(failed("refund_exceeds_transaction", "less than this is left of the transaction"));

@@ -4,6 +4,7 @@ use super::not_recorded;
 use crate::failpoint;
 use crate::run::{Run, Stop};
 use crate::steps::{Request, settle, submit};
+use crate::trace::spans::FAULT;
 use holdfast_domain::json::Node;
 use holdfast_domain::money::Money;
 use holdfast_domain::status::Outcome;
@@ -54,7 +55,9 @@ async fn record(run: &mut Run<'_>, transaction: &Transaction) -> Result<String, 
         amount: transaction.amount,
         partner: run.engine.app.config.transactions.partner.clone(),
     };
+    let step = run.begin("record", None);
     let recorded = run.engine.records.transactions.call(row).await;
+    run.end(step, recorded.as_ref().err().map(|_| FAULT));
     let processor = recorded.map_err(not_recorded)?.ok_or(Stop::Lost)?;
     run.happened(Happening::Recorded);
     failpoint::hit("recorded");

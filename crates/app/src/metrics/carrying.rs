@@ -1,8 +1,7 @@
 //! What workers do: claims, steps, requests to partners, ends, callbacks.
 
 use super::{Timings, register, timings};
-use crate::run::Stop;
-use holdfast_domain::status::{Outcome, Step};
+use holdfast_domain::status::Outcome;
 use holdfast_domain::trail::{Answer, Happening};
 use holdfast_domain::{Kind, Lane};
 use holdfast_store::wakeups::Claimed;
@@ -79,7 +78,7 @@ impl Carrying {
         let lag = register(registry, "holdfast_claim_lag_seconds", help, timings());
         let help = "Claims of what somebody else had in hand and did not release";
         let taken_over = register(registry, "holdfast_takeovers", help, Family::default());
-        let help = "Steps within one claim: done, wait, full (of requests to the partner), ended, lost, fault";
+        let help = "Steps within one claim: done, wait, full (of requests to the partner), lost, fault, or the end that it led to";
         let steps = register(registry, "holdfast_step_duration_seconds", help, timings());
         let help = "Requests to partners (create, look_up, poll) by what came of them; unknown and failed are in doubt";
         let partners = register(registry, "holdfast_partner_request_duration_seconds", help, timings());
@@ -119,16 +118,16 @@ impl Carrying {
         }
     }
 
-    pub fn stepped<T>(&self, kind: Kind, step: Step, partner: &str, taken: &Result<T, Stop>, took: Duration) {
-        let outcome = match taken {
-            Ok(_) => "done",
-            Err(Stop::Wait { .. }) => "wait",
-            Err(Stop::Full { .. }) => "full",
-            Err(Stop::End(_)) => "ended",
-            Err(Stop::Lost) => "lost",
-            Err(Stop::Fault(_)) => "fault",
-        };
-        let step = StepTaken { kind: kind.name(), step: step.name(), partner: partner.to_owned(), outcome };
+    /// `stopped` says why it went no further.
+    pub fn stepped(
+        &self,
+        kind: Kind,
+        step: &'static str,
+        partner: String,
+        stopped: Option<&'static str>,
+        took: Duration,
+    ) {
+        let step = StepTaken { kind: kind.name(), step, partner, outcome: stopped.unwrap_or("done") };
         self.steps.get_or_create(&step).observe(took.as_secs_f64());
     }
 

@@ -48,11 +48,14 @@ pub(super) async fn look_up<F>(
 pub(super) async fn ask(run: &mut Run<'_>, partnership: &Partnership) -> Result<Exchange<LookedUp>, Stop> {
     let turn = run.admit(partnership).await?;
     run.must_have(partnership.partner.lookup_timeout())?;
-    let (kind, id, traceparent) = (run.claimed.kind, run.claimed.id, run.claimed.traceparent.clone());
+    let (kind, id) = (run.claimed.kind, run.claimed.id);
+    let span = run.request(partnership, "GET", "/{id}");
+    let traceparent = span.traceparent().or_else(|| run.claimed.traceparent.clone());
     let asking = async {
         let exchange = partnership.partner.lookup(kind, id, traceparent.as_deref()).await;
         // Before it waits for a slot: those who have one may wait for this turn.
         turn.leave(exchange.took);
+        span.called(exchange.http_status);
         exchange
     };
     let exchange = run.away(asking).await;

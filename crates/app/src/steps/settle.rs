@@ -11,7 +11,6 @@ use holdfast_domain::progress::PartnerState;
 use holdfast_domain::status::{Outcome, Reason, Step};
 use holdfast_domain::trail::Happening;
 use holdfast_partners::generic::LookedUp;
-use std::time::Instant;
 
 /// Polls after this many mean: the first wait has passed without a status, and the client sees `pending`.
 const POLLS_UNTIL_PENDING: u16 = 2;
@@ -22,13 +21,13 @@ pub async fn settle<F: Sync>(
     partnership: &Partnership,
     request: &Request<'_, F>,
 ) -> Result<Outcome, Stop> {
-    let started = Instant::now();
-    let settled = outcome(run, partnership, request).await;
-    run.stepped(&partnership.name, &settled, started);
+    let step = run.begin("settle", Some(&partnership.name));
+    let settled = await_outcome(run, partnership, request).await;
+    run.end(step, settled.as_ref().err().map(Stop::name));
     settled
 }
 
-async fn outcome<F: Sync>(
+async fn await_outcome<F: Sync>(
     run: &mut Run<'_>,
     partnership: &Partnership,
     request: &Request<'_, F>,

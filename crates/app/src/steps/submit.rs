@@ -20,9 +20,9 @@ pub async fn submit<F: Serialize + Sync>(
     partnership: &Partnership,
     request: &Request<'_, F>,
 ) -> Result<(), Stop> {
-    let started = Instant::now();
+    let step = run.begin("submit", Some(&partnership.name));
     let submitted = bring(run, partnership, request).await;
-    run.stepped(&partnership.name, &submitted, started);
+    run.end(step, submitted.as_ref().err().map(Stop::name));
     submitted
 }
 
@@ -95,11 +95,13 @@ async fn create<F: Serialize + Sync>(
     run.sending();
     let (kind, id) = (run.claimed.kind, run.claimed.id);
     let creation = Creation { id, reference: request.reference, fields: &request.fields };
-    let traceparent = run.claimed.traceparent.clone();
+    let span = run.request(partnership, "POST", "");
+    let traceparent = span.traceparent().or_else(|| run.claimed.traceparent.clone());
     let creating = async {
         let exchange = partner.create(kind, &creation, traceparent.as_deref()).await;
         // Before it waits for a slot: those who have one may wait for this turn.
         turn.leave(exchange.took);
+        span.called(exchange.http_status);
         exchange
     };
     let exchange = run.away(creating).await;
