@@ -96,8 +96,24 @@ fn is_lock_timeout(error: &MigrateError) -> bool {
     error.as_database_error().is_some_and(|error| error.code().as_deref() == Some(LOCK_NOT_AVAILABLE))
 }
 
+/// Which version stands, and which one this binary was built with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applied {
+    pub found: i64,
+    pub known: i64,
+}
+
 /// Compares the applied migrations with those that this binary was built with.
 pub async fn check(pool: &Pool) -> Result<(), SchemaError> {
+    let Applied { found, known } = applied(pool).await?;
+    if found > known {
+        tracing::warn!(found, known, "the database schema is newer than this binary");
+    }
+    Ok(())
+}
+
+/// The same, and says what was found where it serves.
+pub async fn applied(pool: &Pool) -> Result<Applied, SchemaError> {
     let known = migrations().iter().map(|migration| migration.version).max().unwrap_or_default();
     let query = sqlx::query!("select version, success from _sqlx_migrations order by version desc limit 1");
     let applied = match pool.fetch_optional(query).await {
@@ -111,12 +127,7 @@ pub async fn check(pool: &Pool) -> Result<(), SchemaError> {
     match applied.version {
         version if !applied.success => Err(SchemaError::Unfinished(version)),
         version if version < known => Err(SchemaError::Older { found: version, needed: known }),
-        version => {
-            if version > known {
-                tracing::warn!(found = version, known, "the database schema is newer than this binary");
-            }
-            Ok(())
-        }
+        found => Ok(Applied { found, known }),
     }
 }
 
