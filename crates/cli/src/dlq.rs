@@ -238,7 +238,7 @@ async fn redrive(app: &App, format: Format, letters: Vec<Kept>, by: &By, rate: u
             Ok(marked) => {
                 count += marked;
                 if format.is_json() {
-                    did(format, &letter, "redriven", "");
+                    bar.suspend(|| did(format, &letter, "redriven", ""));
                 }
             }
             Err(error) if is_locked(&error) => {

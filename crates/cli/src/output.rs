@@ -84,7 +84,10 @@ fn lay_out(rows: &[Vec<String>]) -> Vec<String> {
     let cell = |row: &Vec<String>, column: usize| tame(row.get(column).map(String::as_str).unwrap_or_default());
     let width = |column| rows.iter().map(|row| cell(row, column).chars().count()).max().unwrap_or_default();
     let widths: Vec<usize> = (0..columns).map(width).collect();
-    let numbers = |column| rows.len() > 1 && rows[1..].iter().all(|row| is_number(&cell(row, column)));
+    let numbers = |column| {
+        let below: Vec<String> = rows.iter().skip(1).map(|row| cell(row, column)).collect();
+        below.iter().all(|cell| is_number(cell)) && below.iter().any(|cell| cell.contains(|c: char| c.is_ascii_digit()))
+    };
     let numeric: Vec<bool> = (0..columns).map(numbers).collect();
     let line = |row: &Vec<String>| {
         let cells = (0..columns).map(|column| match numeric[column] {
@@ -97,7 +100,7 @@ fn lay_out(rows: &[Vec<String>]) -> Vec<String> {
 }
 
 fn is_number(cell: &str) -> bool {
-    cell == "-" || cell.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '+' | '-')) && !cell.is_empty()
+    !cell.is_empty() && cell.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '+' | '-'))
 }
 
 /// Somebody else's text must not move the cursor, nor break the table.
@@ -160,12 +163,13 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_and_numbers_end_together() {
-        let mut table = Table::new(&["queue", "visible", "note"]);
-        table.push(["orders".to_owned(), "7".to_owned(), "a\nb\u{1b}[2J".to_owned()], Value::Null);
-        table.push(["transactions".to_owned(), "1200".to_owned(), String::new()], Value::Null);
+        let mut table = Table::new(&["queue", "visible", "rate", "note"]);
+        let none = || "-".to_owned();
+        table.push(["orders".to_owned(), "7".to_owned(), none(), "a\nb\u{1b}[2J".to_owned()], Value::Null);
+        table.push(["transactions".to_owned(), "1200".to_owned(), none(), String::new()], Value::Null);
         assert_eq!(
             table.lines(),
-            ["queue         visible  note", "orders              7  a b [2J", "transactions     1200"]
+            ["queue         visible  rate  note", "orders              7  -     a b [2J", "transactions     1200  -"]
         );
     }
 

@@ -61,7 +61,7 @@ impl Finding {
     }
 
     fn line(&self) -> String {
-        let line = tame(&format!("{:<4}  {:<28}  {}", self.level.name(), self.about, self.found));
+        let line = tame(&format!("{:<4}  {:<32}  {}", self.level.name(), self.about, self.found));
         match &self.so {
             Some(so) => format!("{line}\n{:>6}→ {}", "", tame(so)),
             None => line,

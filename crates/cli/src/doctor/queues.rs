@@ -3,7 +3,7 @@
 use super::finding::Finding;
 use holdfast_app::App;
 use holdfast_domain::Kind;
-use holdfast_queue::{Attributes, Error, Queue};
+use holdfast_queue::{Attributes, Error, Queue, Redrive};
 use std::time::Duration;
 
 /// The longest that SQS keeps a message, and what is wanted where it may be the last trace of a command.
@@ -27,7 +27,10 @@ async fn of_kind(app: &App, kind: Kind) -> Vec<Finding> {
     let (queue, dead) = (app.queues.of(kind), app.queues.dead_letters_of(kind));
     let (attributes, dead_attributes) = tokio::join!(queue.attributes(), dead.attributes());
     let mut findings = vec![match &attributes {
-        Ok(attributes) => judge_kind(queue.name(), attributes, dead.name(), app.config.worker.lease_ms.get()),
+        Ok(attributes) => {
+            let to = DeadLetters { name: dead.name(), arn: dead_attributes.as_ref().ok().map(|dead| &*dead.arn) };
+            judge_kind(queue.name(), attributes, to, app.config.worker.lease_ms.get())
+        }
         Err(error) => missing(queue, error),
     }];
     findings.push(match &dead_attributes {
@@ -56,15 +59,32 @@ fn missing(queue: &Queue, error: &Error) -> Finding {
         .so(format!("see region, endpoint, credentials and the policy of this role; if it does not exist, {TERRAFORM}"))
 }
 
+/// Where the dead letters of a kind must go.
+#[derive(Clone, Copy)]
+struct DeadLetters<'a> {
+    name: &'a str,
+    /// If it can be looked at.
+    arn: Option<&'a str>,
+}
+
+impl DeadLetters<'_> {
+    fn is_target_of(self, redrive: &Redrive) -> bool {
+        match self.arn {
+            Some(arn) => redrive.to == arn,
+            None => redrive.to.rsplit(':').next() == Some(self.name),
+        }
+    }
+}
+
 /// A message that is received again while its command is in hand is refused and deleted, which costs a look; one that was
 /// received too often is put aside.
-fn judge_kind(name: &str, attributes: &Attributes, dead: &str, lease: Duration) -> Finding {
+fn judge_kind(name: &str, attributes: &Attributes, dead: DeadLetters<'_>, lease: Duration) -> Finding {
     let about = about(name);
     let Some(redrive) = &attributes.redrive else {
         return Finding::fail(about, "has no redrive policy: what cannot be handled comes back for ever").so(TERRAFORM);
     };
-    if redrive.to.rsplit(':').next() != Some(dead) {
-        let found = format!("its dead letters go to {}, where nobody looks: workers drain {dead}", redrive.to);
+    if !dead.is_target_of(redrive) {
+        let found = format!("its dead letters go to {}, where nobody looks: workers drain {}", redrive.to, dead.name);
         return Finding::fail(about, found).so(TERRAFORM);
     }
     if !RECEIVES.contains(&redrive.after) {
@@ -84,8 +104,9 @@ fn judge_kind(name: &str, attributes: &Attributes, dead: &str, lease: Duration) 
         return Finding::warn(about, found).so("keep them for a day: first messages stand in for rows that are lost");
     }
     let found = format!(
-        "{} receives, then {dead}; visible again after {} s",
+        "{} receives, then {}; visible again after {} s",
         redrive.after,
+        dead.name,
         attributes.visibility_timeout.as_secs()
     );
     Finding::ok(about, found)
@@ -135,7 +156,6 @@ async fn undrained(dead: &Queue) -> Option<Finding> {
 mod tests {
     use super::super::finding::Level;
     use super::*;
-    use holdfast_queue::Redrive;
 
     const LEASE: Duration = Duration::from_secs(30);
 
@@ -149,7 +169,10 @@ mod tests {
     }
 
     fn kind(attributes: &Attributes) -> Level {
-        judge_kind("orders", attributes, "orders-dlq", LEASE).level
+        let unseen = judge_kind("orders", attributes, DeadLetters { name: "orders-dlq", arn: None }, LEASE).level;
+        let dead = DeadLetters { name: "orders-dlq", arn: Some("arn:aws:sqs:eu-west-1:1:orders-dlq") };
+        assert_eq!(judge_kind("orders", attributes, dead, LEASE).level, unseen);
+        unseen
     }
 
     #[test]
