@@ -1,4 +1,4 @@
-# The operators' tool, run as a task when it is needed: migrate before a deployment, clients, attention, dlq.
+# The operators' tool, run as a task when it is needed: migrate before a deployment, doctor, queues, clients, attention, dlq.
 module "operator_task" {
   source = "./modules/ecs_task"
 
@@ -13,7 +13,15 @@ module "operator_task" {
   environment         = local.environment
   secrets             = local.secrets
   secret_kms_key_arns = local.secret_kms_key_arns
-  permissions         = local.may_submit
   log_retention_days  = var.log_retention_days
   kms_key_arn         = aws_kms_key.this.arn
+
+  # `doctor` and `queues` look at the dead-letter queues too.
+  permissions = concat(local.may_submit, [
+    {
+      sid       = "Look"
+      actions   = ["sqs:GetQueueAttributes", "sqs:GetQueueUrl"]
+      resources = local.dead_letter_arns
+    },
+  ])
 }

@@ -65,7 +65,7 @@ variables {
 
 run "who_submits_takes_nothing_out" {
   assert {
-    condition = alltrue([for program in ["api", "operator"] : jsondecode(output.policies[program]).Statement == [
+    condition = alltrue([for program in ["api", "operator"] : slice(jsondecode(output.policies[program]).Statement, 0, 2) == [
       {
         Sid    = "Send"
         Effect = "Allow"
@@ -89,7 +89,28 @@ run "who_submits_takes_nothing_out" {
         ]
       },
     ]])
-    error_message = "API and operators send to the kinds' queues and to the journal, and that is all."
+    error_message = "API and operators send to the kinds' queues and to the journal, and take nothing out."
+  }
+
+  assert {
+    condition     = length(jsondecode(output.policies["api"]).Statement) == 2
+    error_message = "The API may do no more."
+  }
+
+  assert {
+    condition = slice(jsondecode(output.policies["operator"]).Statement, 2, length(jsondecode(output.policies["operator"]).Statement)) == [
+      {
+        Sid    = "Look"
+        Effect = "Allow"
+        Action = ["sqs:GetQueueAttributes", "sqs:GetQueueUrl"]
+        Resource = [
+          "arn:aws:sqs:eu-west-1:111122223333:orders-dlq",
+          "arn:aws:sqs:eu-west-1:111122223333:refunds-dlq",
+          "arn:aws:sqs:eu-west-1:111122223333:transactions-dlq",
+        ]
+      },
+    ]
+    error_message = "Operators see how the dead-letter queues are set up, and that is all."
   }
 }
 

@@ -100,7 +100,8 @@ async fn a_webhook_that_contradicts_the_end_is_shown_and_changes_nothing() {
     assert_eq!(stack.settled(&submission).await, settled);
     let listed = stack.cli(&["attention", "list"]).await;
     assert!(listed.contains("contradicting_webhook") && listed.contains(&submission.id), "{listed}");
-    let item = listed.strip_prefix("item ").and_then(|rest| rest.split(':').next()).expect("a number").to_owned();
+    let listed = stack.as_operator(&["attention", "list", "-o", "json"]).await.lines();
+    let item = listed[0]["item"].to_string();
     stack.cli(&[&["attention", "close", &item], &WHY[..]].concat()).await;
     assert_eq!(stack.cli(&["attention", "list"]).await, "");
 }

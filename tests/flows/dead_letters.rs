@@ -55,11 +55,11 @@ async fn letters_are_kept_until_an_operator_sends_them_again_or_discards_them() 
     to_the_dead(&stack, "not even JSON").await;
     to_the_dead(&stack, &only_trace(&stack, "ghost").1).await;
     eventually("both are kept", || async { (letters(&stack).await == 2).then_some(()) }).await;
-    let listed = stack.cli(&["dlq", "list"]).await;
-    assert_eq!(listed.lines().count(), 2, "{listed}");
-    let listed = stack.cli(&["dlq", "list", "--cause", "expected"]).await;
-    assert_eq!(listed.lines().count(), 1, "{listed}");
-    let unreadable = listed.split(' ').next().expect("a number").to_owned();
+    let list = async |more: &[&str]| stack.as_operator(&[&["dlq", "list", "-o", "json"], more].concat()).await.lines();
+    assert_eq!(list(&[]).await.len(), 2);
+    let listed = list(&["--cause", "expected"]).await;
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    let unreadable = listed[0]["no"].to_string();
     assert!(stack.cli(&["dlq", "show", &unreadable]).await.contains("not even JSON"));
 
     let why = ["--why", "a test", "--by", "tester"];
@@ -75,8 +75,7 @@ async fn letters_are_kept_until_an_operator_sends_them_again_or_discards_them() 
     }
     let stopped = run(&["dlq", "redrive", "--cause", "expected"]).await;
     assert!(stopped.starts_with("left, it came back 3 times") && stopped.ends_with("0 redriven\n"), "{stopped}");
-    let listed = stack.cli(&["dlq", "list", "--settled"]).await;
-    assert_eq!(listed.lines().count(), 5, "{listed}");
+    assert_eq!(list(&["--settled"]).await.len(), 5);
     assert!(stack.cli(&["dlq", "show", &unreadable]).await.contains("settled by tester: a test"));
 }
 

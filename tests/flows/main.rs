@@ -4,6 +4,7 @@ mod accept;
 mod attention;
 mod callbacks;
 mod cancel;
+mod cli;
 mod clients;
 mod containers;
 mod dead_letters;

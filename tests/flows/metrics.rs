@@ -86,6 +86,20 @@ async fn a_command_leaves_its_marks_on_the_whole_way() {
 }
 
 #[tokio::test]
+async fn what_is_logged_is_changed_while_a_process_runs() {
+    let watched = Watched::start().await;
+    let url = watched.api.replace("/metrics", "/log-level");
+    let asked = async || reqwest::get(&url).await.expect("an answer").text().await.expect("a body");
+    assert_eq!(asked().await, "aws=warn,info\n");
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let set = async |filter| client.put(&url).body(filter).send().await.expect("an answer");
+    assert_eq!(set("holdfast=loud").await.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(asked().await, "aws=warn,info\n");
+    assert_eq!(set("error").await.status(), StatusCode::OK);
+    assert_eq!(asked().await, "error\n");
+}
+
+#[tokio::test]
 async fn one_process_surveys_what_is_owed_by_all() {
     let mut watched = Watched::start().await;
     watched.becomes("holdfast_workers", 0.0).await;

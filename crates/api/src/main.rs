@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use holdfast_api::{Server, State};
 use holdfast_app::trace::{self, LAST_SPANS};
-use holdfast_app::{App, config, shutdown, telemetry};
+use holdfast_app::{App, config, introspection, shutdown, telemetry};
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -41,10 +41,12 @@ async fn main() -> anyhow::Result<()> {
     if let Some(Command::Healthcheck) = arguments.command {
         return holdfast_api::healthcheck(config.api.listen).await;
     }
-    telemetry::init("info");
+    let log_level = telemetry::init("info");
     let tracer = trace::start("holdfast-api")?;
     let app = App { tracer: tracer.clone(), ..App::new(config, "holdfast-api").await? };
     let stop = shutdown::on_signal()?;
+    let listen = app.config.api.metrics_listen;
+    tokio::spawn(introspection::serve(app.clone(), listen, log_level, stop.clone()));
     let state = State::start(app, stop.clone())?;
     let server = Server::bind(state).await.context("listen")?;
     let ended = server.run(stop).await;

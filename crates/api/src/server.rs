@@ -9,7 +9,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use axum::serve::ListenerExt as _;
-use holdfast_app::{SchemaError, introspection};
+use holdfast_app::SchemaError;
 use holdfast_domain::Kind;
 use holdfast_queue::Backoff;
 use std::net::SocketAddr;
@@ -64,7 +64,6 @@ impl Server {
         let Self { listener, state } = self;
         tracing::info!(address = %listener.local_addr()?, "listening");
         let tasks = state.tasks.clone();
-        tokio::spawn(introspection::serve(state.app.clone(), state.app.config.api.metrics_listen, stop.clone()));
         let (drain, grace) = (state.app.config.api.drain_ms.get(), state.app.config.api.grace_ms.get());
         let schema = tokio::spawn(check_schema(state.clone(), stop.clone()));
         let listener = listener.tap_io(|stream| {

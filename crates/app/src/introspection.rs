@@ -1,6 +1,7 @@
 //! What a process says of itself to its operators, on a port of its own: never the one that clients reach.
 
 use crate::App;
+use crate::telemetry::LogLevel;
 use axum::Router;
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -12,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// Answers until `stop`. A port that is taken is no reason to stop paying: it is said, and that is all.
-pub async fn serve(app: App, listen: SocketAddr, stop: CancellationToken) {
+pub async fn serve(app: App, listen: SocketAddr, log_level: LogLevel, stop: CancellationToken) {
     let listener = match TcpListener::bind(listen).await {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, address = %listen, "cannot listen: there will be no metrics"),
@@ -20,11 +21,15 @@ pub async fn serve(app: App, listen: SocketAddr, stop: CancellationToken) {
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "metrics");
     }
-    let router = Router::new().route("/metrics", get(metrics)).route("/livez", get(async || "ok")).with_state(app);
-    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+    let served = axum::serve(listener, router(app, log_level)).with_graceful_shutdown(stop.cancelled_owned()).await;
     if let Err(error) = served {
         tracing::error!(%error, "metrics are served no more");
     }
+}
+
+fn router(app: App, log_level: LogLevel) -> Router {
+    let levels = Router::new().route("/log-level", get(show_level).put(set_level)).with_state(log_level);
+    Router::new().route("/metrics", get(metrics)).with_state(app).merge(levels).route("/livez", get(async || "ok"))
 }
 
 async fn metrics(State(app): State<App>) -> impl IntoResponse {
@@ -32,5 +37,17 @@ async fn metrics(State(app): State<App>) -> impl IntoResponse {
     match app.metrics.encode() {
         Ok(metrics) => (StatusCode::OK, [(CONTENT_TYPE, OPEN_METRICS)], metrics),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, [(CONTENT_TYPE, "text/plain")], error.to_string()),
+    }
+}
+
+async fn show_level(State(log_level): State<LogLevel>) -> String {
+    format!("{}\n", log_level.current())
+}
+
+/// Takes what `RUST_LOG` takes.
+async fn set_level(State(log_level): State<LogLevel>, filter: String) -> Result<String, (StatusCode, String)> {
+    match log_level.set(&filter) {
+        Ok(()) => Ok(format!("{}\n", log_level.current())),
+        Err(error) => Err((StatusCode::BAD_REQUEST, format!("{:#}\n", anyhow::Error::new(error)))),
     }
 }

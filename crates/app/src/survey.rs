@@ -4,10 +4,10 @@
 use crate::App;
 use crate::metrics::{Gauge, Value, gauge, one};
 use anyhow::Context as _;
-use holdfast_domain::{CommandNo, Kind, Lane};
+use holdfast_domain::{CommandNo, Kind};
 use holdfast_queue::{Counts, Queue, backoff};
 use holdfast_store::survey::{self, Lost};
-use holdfast_store::{Error, Pool};
+use holdfast_store::{Error, Pool, census};
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -91,20 +91,13 @@ fn value<const N: usize>(labels: [(&'static str, &str); N], value: f64) -> Value
 }
 
 async fn owed(pool: &Pool) -> Result<Vec<Gauge>, Error> {
-    let rows = survey::owed(pool).await?;
     let (mut wakeups, mut oldest, mut suspects) = (Vec::new(), Vec::new(), Vec::new());
-    for kind in Kind::ALL {
-        for lane in [Lane::Run, Lane::Tell] {
-            let row = rows.iter().find(|row| (row.kind, row.lane) == (kind.code(), lane.code()));
-            let of = [("kind", kind.name()), ("lane", lane.name())];
-            let count = |count: fn(&survey::Owed) -> i64| row.map_or(0.0, |row| count(row) as f64);
-            let state = |state, count| value([of[0], of[1], ("state", state)], count);
-            wakeups.push(state("waiting", count(|row| row.waiting)));
-            wakeups.push(state("due", count(|row| row.due)));
-            wakeups.push(state("claimed", count(|row| row.claimed)));
-            oldest.push(value(of, row.map_or(0.0, |row| row.oldest_due_s)));
-            suspects.push(value(of, count(|row| row.suspect)));
-        }
+    for owed in census::owed(pool).await? {
+        let of = [("kind", owed.kind.name()), ("lane", owed.lane.name())];
+        let state = |state, count: i64| value([of[0], of[1], ("state", state)], count as f64);
+        wakeups.extend([state("waiting", owed.waiting), state("due", owed.due), state("claimed", owed.claimed)]);
+        oldest.push(value(of, owed.oldest_due.as_secs_f64()));
+        suspects.push(value(of, owed.suspect as f64));
     }
     let backlog = survey::callback_backlog(pool, BACKLOGS).await?;
     let backlog = backlog.iter().map(|backlog| value([("client", &*backlog.client)], backlog.owed as f64));
@@ -138,18 +131,18 @@ async fn needs_somebody(pool: &Pool) -> Result<Vec<Gauge>, Error> {
     let connections = connections
         .iter()
         .map(|row| value([("application", &*row.application), ("state", &*row.state)], row.count as f64));
-    let totals = survey::totals(pool, ALIVE).await?;
+    let (desk, totals) = (census::desk(pool, ALIVE).await?, survey::totals(pool).await?);
     Ok(vec![
         gauge("holdfast_parked", "Commands that need a person, by reason", parked),
         gauge("holdfast_postgres_connections", "Connections by program and state", connections),
-        one("holdfast_attention_items", "Open items about commands that have ended", totals.attention_items as f64),
-        one("holdfast_dead_letters", "Dead letters that nobody has settled", totals.dead_letters as f64),
+        one("holdfast_attention_items", "Open items about commands that have ended", desk.items as f64),
+        one("holdfast_dead_letters", "Dead letters that nobody has settled", desk.dead_letters as f64),
         one(
             "holdfast_dead_letters_oldest_seconds",
             "Age of the oldest of them; 0 without any",
             totals.oldest_dead_letter_s,
         ),
-        one("holdfast_workers", "Workers that have proved within 10 s that they are alive", totals.workers as f64),
+        one("holdfast_workers", "Workers that have proved within 10 s that they are alive", desk.workers as f64),
         one(
             "holdfast_postgres_longest_transaction_seconds",
             "Age of the oldest transaction; a long one keeps vacuum from wakeups",

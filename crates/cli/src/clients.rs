@@ -1,11 +1,13 @@
 //! `holdfast clients`.
 
-use crate::say;
+use crate::exit;
+use crate::output::{Format, Table, say};
 use anyhow::{Context as _, ensure};
 use clap::Subcommand;
 use holdfast_app::{App, credentials};
 use holdfast_domain::ClientNo;
 use holdfast_store::clients;
+use serde_json::json;
 use std::time::Duration;
 
 #[derive(Subcommand)]
@@ -36,18 +38,19 @@ pub(crate) enum Command {
     List,
 }
 
-pub(crate) async fn run(app: &App, command: Command) -> anyhow::Result<()> {
+pub(crate) async fn run(app: &App, format: Format, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Create { name, callback_url, number } => {
             create(app, &name, callback_url.as_deref(), number.map(ClientNo)).await
         }
         Command::Rotate { name, overlap_s } => rotate(app, &name, Duration::from_secs(overlap_s)).await,
-        Command::Disable { name } => set_disabled(app, &name, true).await,
-        Command::Enable { name } => set_disabled(app, &name, false).await,
-        Command::List => list(app).await,
+        Command::Disable { name } => set_disabled(app, format, &name, true).await,
+        Command::Enable { name } => set_disabled(app, format, &name, false).await,
+        Command::List => list(app, format).await,
     }
 }
 
+/// Prints JSON in any case: keys are for programs.
 async fn create(app: &App, name: &str, callback_url: Option<&str>, no: Option<ClientNo>) -> anyhow::Result<()> {
     ensure!((1..=100).contains(&name.chars().count()), "a name has 1 to 100 characters");
     let created = match no {
@@ -60,7 +63,7 @@ async fn create(app: &App, name: &str, callback_url: Option<&str>, no: Option<Cl
             created.with_context(|| format!("there is a client named {name} already"))?
         }
     };
-    let shown = serde_json::json!({
+    let shown = json!({
         "client": created.client.0,
         "name": name,
         "apiKey": created.api_key,
@@ -72,24 +75,45 @@ async fn create(app: &App, name: &str, callback_url: Option<&str>, no: Option<Cl
 
 async fn rotate(app: &App, name: &str, overlap: Duration) -> anyhow::Result<()> {
     let api_key = credentials::rotate_key(app, name, overlap).await?;
-    let api_key = api_key.with_context(|| format!("there is no client named {name}"))?;
-    say(serde_json::to_string_pretty(&serde_json::json!({ "name": name, "apiKey": api_key }))?);
+    let api_key = api_key.ok_or_else(|| nobody(name))?;
+    say(serde_json::to_string_pretty(&json!({ "name": name, "apiKey": api_key }))?);
     Ok(())
 }
 
-async fn set_disabled(app: &App, name: &str, disabled: bool) -> anyhow::Result<()> {
+async fn set_disabled(app: &App, format: Format, name: &str, disabled: bool) -> anyhow::Result<()> {
     let found = clients::set_disabled(&app.pool, name, disabled).await.context("change the client")?;
-    ensure!(found, "there is no client named {name}");
-    say(format_args!("{name} is {}", if disabled { "disabled" } else { "active" }));
+    if !found {
+        return Err(nobody(name));
+    }
+    let state = state(disabled);
+    format.each(format_args!("{name} is {state}"), &json!({ "name": name, "state": state }));
     Ok(())
 }
 
-async fn list(app: &App) -> anyhow::Result<()> {
-    say(format_args!("{:>6}  {:<24}  {:<8}  {:<16}  callback URL", "client", "name", "state", "keys"));
+fn nobody(name: &str) -> anyhow::Error {
+    exit::not_found(format!("there is no client named {name}"))
+}
+
+const fn state(disabled: bool) -> &'static str {
+    if disabled { "disabled" } else { "active" }
+}
+
+async fn list(app: &App, format: Format) -> anyhow::Result<()> {
+    let mut table = Table::new(&["client", "name", "state", "keys", "callback URL"]);
     for client in clients::list(&app.pool).await.context("list clients")? {
-        let state = if client.disabled { "disabled" } else { "active" };
+        let state = state(client.disabled);
+        let value = json!({
+            "client": client.no.0,
+            "name": client.name,
+            "state": state,
+            "keys": client.keys,
+            "callbackUrl": client.callback_url,
+            "createdAt": client.created_at,
+        });
         let url = client.callback_url.unwrap_or_default();
-        say(format_args!("{:>6}  {:<24}  {state:<8}  {:<16}  {url}", client.no.0, client.name, client.keys.join(" ")));
+        let cells = [client.no.0.to_string(), client.name, state.to_owned(), client.keys.join(" "), url];
+        table.push(cells, value);
     }
+    format.list(table);
     Ok(())
 }

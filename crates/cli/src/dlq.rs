@@ -1,11 +1,16 @@
 //! `holdfast dlq`.
 
-use crate::{By, Find, say};
-use anyhow::{Context as _, ensure};
+use crate::exit;
+use crate::filter::{By, Find};
+use crate::locked::{is_locked, none_left};
+use crate::output::{Format, Table, note, say};
+use crate::progress;
+use anyhow::Context as _;
 use clap::Subcommand;
 use holdfast_app::{App, pause};
-use holdfast_queue::{Outgoing, Sent};
+use holdfast_queue::{Outgoing, Queue, Sent};
 use holdfast_store::dead_letters::{self, Filter, Kept, Settled};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A body that came back this often is not sent again unless it is forced.
@@ -77,44 +82,50 @@ impl Which {
     }
 }
 
-pub(crate) async fn run(app: &App, command: Command) -> anyhow::Result<()> {
+pub(crate) async fn run(app: &App, format: Format, command: Command) -> anyhow::Result<()> {
     match command {
-        Command::List { which, settled } => {
-            for letter in find(app, which.filter(settled)).await? {
-                say(line(&letter));
-            }
-            Ok(())
-        }
-        Command::Show { no } => show(app, no).await,
+        Command::List { which, settled } => list(app, format, which.filter(settled)).await,
+        Command::Show { no } => show(app, format, no).await,
         Command::Redrive { which, by, rate, force, dry_run } => {
-            ensure!(which.is_narrow(), "name letters, or narrow them down: --kind, --cause, --older-than-s");
-            ensure!(rate > 0, "--rate must not be zero");
+            must_be_narrow(&which)?;
+            if rate == 0 {
+                return Err(exit::usage("--rate must not be zero"));
+            }
             let letters = find(app, which.filter(false)).await?;
             let (again, looping): (Vec<_>, Vec<_>) =
                 letters.into_iter().partition(|letter| force || letter.redrives < LOOP_GUARD);
             for letter in &looping {
-                say(format_args!("left, it came back {} times (--force): {}", letter.redrives, line(letter)));
+                let why = format!("it came back {} times (--force)", letter.redrives);
+                leave(format, letter, &why);
             }
-            redrive(app, again, &by, rate, dry_run).await
+            match dry_run {
+                true => plan_redrive(app, format, &again),
+                false => redrive(app, format, again, &by, rate).await,
+            }
         }
         Command::Discard { which, by, force, dry_run } => {
-            ensure!(which.is_narrow(), "name letters, or narrow them down: --kind, --cause, --older-than-s");
+            must_be_narrow(&which)?;
             let journal = app.queues.journal().name();
             let (letters, only_traces): (Vec<_>, Vec<_>) =
                 find(app, which.filter(false)).await?.into_iter().partition(|letter| force || letter.queue != journal);
             for letter in &only_traces {
-                say(format_args!("left, it may be the only trace of its command (--force): {}", line(letter)));
+                leave(format, letter, "it may be the only trace of its command (--force)");
             }
-            if dry_run {
-                letters.iter().for_each(|letter| say(format_args!("would discard {}", line(letter))));
-                return Ok(());
+            match dry_run {
+                true => {
+                    letters.iter().for_each(|letter| did(format, letter, "nothing", "would discard"));
+                    Ok(())
+                }
+                false => discard(app, format, &letters, &by).await,
             }
-            let nos: Vec<_> = letters.iter().map(|letter| letter.no).collect();
-            let count =
-                dead_letters::settle(&app.pool, &nos, Settled::Discarded, by.operator()).await.context("discard")?;
-            say(format_args!("{count} discarded"));
-            Ok(())
         }
+    }
+}
+
+fn must_be_narrow(which: &Which) -> anyhow::Result<()> {
+    match which.is_narrow() {
+        true => Ok(()),
+        false => Err(exit::usage("name letters, or narrow them down: --kind, --cause, --older-than-s")),
     }
 }
 
@@ -129,9 +140,62 @@ fn line(letter: &Kept) -> String {
     format!("{no}  {state}  {queue}  {command}  {at}  received {receive_count}, redriven {redrives}: {cause}")
 }
 
-async fn show(app: &App, no: i64) -> anyhow::Result<()> {
+fn value(letter: &Kept) -> Value {
+    json!({
+        "no": letter.no,
+        "state": letter.state,
+        "queue": letter.queue,
+        "kind": letter.kind,
+        "id": letter.command,
+        "receivedAt": letter.received_at,
+        "receiveCount": letter.receive_count,
+        "redrives": letter.redrives,
+        "cause": letter.cause,
+        "settledBy": letter.settled_by,
+        "settledWhy": letter.settled_why,
+    })
+}
+
+/// What became of one letter.
+fn did(format: Format, letter: &Kept, done: &str, said: &str) {
+    format.each(format_args!("{said} {}", line(letter)), &json!({ "no": letter.no, "done": done }));
+}
+
+fn leave(format: Format, letter: &Kept, why: &str) {
+    let value = json!({ "no": letter.no, "done": "left", "why": why });
+    format.each(format_args!("left, {why}: {}", line(letter)), &value);
+}
+
+async fn list(app: &App, format: Format, filter: Filter) -> anyhow::Result<()> {
+    let mut table = Table::new(&["no", "state", "queue", "command", "received at", "receives", "redrives", "cause"]);
+    for letter in find(app, filter).await? {
+        let cells = [
+            letter.no.to_string(),
+            letter.state.clone(),
+            letter.queue.clone(),
+            letter.command.map_or_else(|| "-".to_owned(), |id| id.to_string()),
+            letter.received_at.to_rfc3339(),
+            letter.receive_count.to_string(),
+            letter.redrives.to_string(),
+            letter.cause.clone(),
+        ];
+        table.push(cells, value(&letter));
+    }
+    format.list(table);
+    Ok(())
+}
+
+/// The body as it came, byte for byte.
+async fn show(app: &App, format: Format, no: i64) -> anyhow::Result<()> {
     let filter = Filter { nos: Some(vec![no]), settled: true, limit: 1, ..Filter::default() };
-    let letter = find(app, filter).await?.pop().with_context(|| format!("there is no letter {no}"))?;
+    let letter = find(app, filter).await?.pop();
+    let letter = letter.ok_or_else(|| exit::not_found(format!("there is no letter {no}")))?;
+    if format.is_json() {
+        let mut value = value(&letter);
+        value["body"] = letter.body.into();
+        format.one(&value);
+        return Ok(());
+    }
     say(line(&letter));
     if let (Some(by), Some(why)) = (&letter.settled_by, &letter.settled_why) {
         say(format_args!("settled by {by}: {why}"));
@@ -140,29 +204,81 @@ async fn show(app: &App, no: i64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sent, then marked: killed in between, it is sent twice, which a message without a power of its own bears.
-async fn redrive(app: &App, letters: Vec<Kept>, by: &By, rate: u32, dry_run: bool) -> anyhow::Result<()> {
-    let mut count = 0;
+/// Where a letter came from.
+fn queue_of<'a>(app: &'a App, letter: &Kept) -> Option<&'a Queue> {
+    let journal = app.queues.journal();
+    if letter.queue == journal.name() { Some(journal) } else { letter.kind.map(|kind| app.queues.of(kind)) }
+}
+
+fn plan_redrive(app: &App, format: Format, letters: &[Kept]) -> anyhow::Result<()> {
     for letter in letters {
-        let journal = app.queues.journal();
-        let queue = match letter.kind {
-            _ if letter.queue == journal.name() => journal,
-            Some(kind) => app.queues.of(kind),
-            None => {
-                say(format_args!("left, its queue is not known: {}", line(&letter)));
-                continue;
-            }
-        };
-        if dry_run {
-            say(format_args!("would send to {}: {}", queue.name(), line(&letter)));
-            continue;
+        match queue_of(app, letter) {
+            Some(queue) => did(format, letter, "nothing", &format!("would send to {}:", queue.name())),
+            None => leave(format, letter, "its queue is not known"),
         }
-        let outgoing = Outgoing { body: letter.body, traceparent: None };
-        ensure!(queue.send(&[outgoing]).await == [Sent::Stored], "sqs did not take letter {}", letter.no);
-        let settled = dead_letters::settle(&app.pool, &[letter.no], Settled::Redriven, by.operator()).await;
-        count += settled.context("mark the letter")?;
+    }
+    Ok(())
+}
+
+/// Sent, then marked: killed in between, it is sent twice, which a message without a power of its own bears.
+async fn redrive(app: &App, format: Format, letters: Vec<Kept>, by: &By, rate: u32) -> anyhow::Result<()> {
+    let bar = progress::bar("redriven", letters.len());
+    let (mut count, mut locked) = (0, 0);
+    for letter in letters {
+        bar.inc(1);
+        let Some(queue) = queue_of(app, &letter) else {
+            bar.suspend(|| leave(format, &letter, "its queue is not known"));
+            continue;
+        };
+        let outgoing = Outgoing { body: letter.body.clone(), traceparent: None };
+        if queue.send(&[outgoing]).await != [Sent::Stored] {
+            anyhow::bail!("{count} redriven, then sqs did not take letter {}", letter.no);
+        }
+        match settle(app, &[letter.no], Settled::Redriven, by).await {
+            Ok(marked) => {
+                count += marked;
+                if format.is_json() {
+                    bar.suspend(|| did(format, &letter, "redriven", ""));
+                }
+            }
+            Err(error) if is_locked(&error) => {
+                locked += 1;
+                bar.suspend(|| leave(format, &letter, "it was sent, but its row is locked by somebody else"));
+            }
+            Err(error) => return Err(error.context(format!("{count} redriven, then letter {}", letter.no))),
+        }
         pause(Duration::from_secs(1) / rate).await;
     }
-    say(format_args!("{count} redriven"));
-    Ok(())
+    bar.finish_and_clear();
+    format.summary(format_args!("{count} redriven"));
+    none_left(locked)
+}
+
+/// All at once, and one by one where that cannot be.
+async fn discard(app: &App, format: Format, letters: &[Kept], by: &By) -> anyhow::Result<()> {
+    let nos: Vec<_> = letters.iter().map(|letter| letter.no).collect();
+    let (mut count, mut locked) = (0, 0);
+    match settle(app, &nos, Settled::Discarded, by).await {
+        Ok(settled) => count = settled,
+        Err(error) if is_locked(&error) => {
+            note("a row is locked by somebody else, going on one by one");
+            for letter in letters {
+                match settle(app, &[letter.no], Settled::Discarded, by).await {
+                    Ok(settled) => count += settled,
+                    Err(error) if is_locked(&error) => {
+                        locked += 1;
+                        leave(format, letter, "its row is locked by somebody else");
+                    }
+                    Err(error) => return Err(error.context(format!("{count} discarded, then letter {}", letter.no))),
+                }
+            }
+        }
+        Err(error) => return Err(error),
+    }
+    format.each(format_args!("{count} discarded"), &json!({ "discarded": count }));
+    none_left(locked)
+}
+
+async fn settle(app: &App, nos: &[i64], settled: Settled, by: &By) -> anyhow::Result<u64> {
+    dead_letters::settle(&app.pool, nos, settled, by.operator()).await.context("settle the letters")
 }

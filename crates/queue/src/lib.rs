@@ -1,6 +1,7 @@
 //! SQS, and SQS only: a publisher and a consumer runtime for any queue. Knows bytes and receipts, nothing of what the
 //! messages mean; could be lifted out and used by somebody else.
 
+mod attributes;
 pub mod backoff;
 mod client;
 mod consumer;
@@ -9,6 +10,7 @@ mod deleter;
 mod publisher;
 mod slots;
 
+pub use attributes::{Attributes, Redrive};
 pub use backoff::Backoff;
 pub use client::{Clients, Endpoint, Error, Queue};
 pub use consumer::{Consumer, Handler, Message, Settings, Verdict};

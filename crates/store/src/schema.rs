@@ -98,8 +98,24 @@ fn is_lock_timeout(error: &MigrateError) -> bool {
     error.as_database_error().is_some_and(|error| error.code().as_deref() == Some(LOCK_NOT_AVAILABLE))
 }
 
+/// Which version stands, and which one this binary was built with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applied {
+    pub found: i64,
+    pub known: i64,
+}
+
 /// Compares the applied migrations with those that this binary was built with.
 pub async fn check(pool: &Pool) -> Result<(), SchemaError> {
+    let Applied { found, known } = applied(pool).await?;
+    if found > known {
+        tracing::warn!(found, known, "the database schema is newer than this binary");
+    }
+    Ok(())
+}
+
+/// The same, and says what was found where it serves.
+pub async fn applied(pool: &Pool) -> Result<Applied, SchemaError> {
     let query = sqlx::query!("select version, success from _sqlx_migrations order by version");
     let applied = match pool.fetch_all(query).await {
         Err(crate::Error::Failed(sqlx::Error::Database(error))) if error.code().as_deref() == Some(UNDEFINED_TABLE) => {
@@ -107,19 +123,16 @@ pub async fn check(pool: &Pool) -> Result<(), SchemaError> {
         }
         applied => applied?,
     };
-    let newest = applied.last().ok_or(SchemaError::Missing)?.version;
+    let found = applied.last().ok_or(SchemaError::Missing)?.version;
     if let Some(unfinished) = applied.iter().find(|migration| !migration.success) {
         return Err(SchemaError::Unfinished(unfinished.version));
     }
     let migrations = migrations();
     let known = migrations.iter().map(|migration| migration.version);
     if let Some(needed) = known.clone().find(|known| applied.iter().all(|applied| applied.version != *known)) {
-        return Err(SchemaError::Older { found: newest, needed });
+        return Err(SchemaError::Older { found, needed });
     }
-    if let Some(known) = known.max().filter(|known| newest > *known) {
-        tracing::warn!(found = newest, known, "the database schema is newer than this binary");
-    }
-    Ok(())
+    Ok(Applied { found, known: known.max().unwrap_or_default() })
 }
 
 /// Creates the database that the URL names, if it is not there. For development and tests: where databases are

@@ -1,5 +1,5 @@
-//! What stands in Postgres: how much is owed, for how long, and what needs a person. Every query reads a small table, a
-//! partial index or statistics: none gets slower with the number of commands that have ended.
+//! What one process at a time looks at for all: what `census` does not count, and whether every accepted command has an end
+//! or a wakeup. No query gets slower with the number of commands that have ended.
 
 use crate::{Pool, Result};
 use chrono::{DateTime, Utc};
@@ -18,41 +18,6 @@ pub async fn lead(pool: &Pool, process: i64, term: Duration) -> Result<bool> {
         term.as_secs_f64()
     );
     Ok(pool.execute(query).await?.rows_affected() == 1)
-}
-
-/// What is owed of one kind in one lane.
-#[derive(Debug)]
-pub struct Owed {
-    pub kind: i16,
-    pub lane: i16,
-    /// Not runnable yet.
-    pub waiting: i64,
-    /// Runnable, and in nobody's hands.
-    pub due: i64,
-    pub claimed: i64,
-    /// Failed at least twice without getting any further.
-    pub suspect: i64,
-    /// For how long the oldest has been runnable without anybody claiming it; 0 without any.
-    pub oldest_due_s: f64,
-}
-
-pub async fn owed(pool: &Pool) -> Result<Vec<Owed>> {
-    let query = sqlx::query_as!(
-        Owed,
-        r#"select kind, lane,
-                  count(*) filter (where lease_until > holdfast_now()) as "claimed!",
-                  count(*) filter (where run_at > holdfast_now()
-                                     and coalesce(lease_until <= holdfast_now(), true)) as "waiting!",
-                  count(*) filter (where run_at <= holdfast_now()
-                                     and coalesce(lease_until <= holdfast_now(), true)) as "due!",
-                  count(*) filter (where failures >= 2) as "suspect!",
-                  coalesce(max(extract(epoch from holdfast_now() - greatest(run_at, lease_until)))
-                           filter (where run_at <= holdfast_now()
-                                     and coalesce(lease_until <= holdfast_now(), true)), 0)::float8 as "oldest_due_s!"
-             from wakeups
-            group by kind, lane"#
-    );
-    pool.fetch_all(query).await
 }
 
 /// Commands that are parked.
@@ -97,33 +62,25 @@ pub async fn callback_backlog(pool: &Pool, clients: i64) -> Result<Vec<Backlog>>
     pool.fetch_all(query).await
 }
 
-/// What there is one of.
+/// Of Postgres itself, and of what waits in it.
 #[derive(Debug)]
 pub struct Totals {
-    pub attention_items: i64,
-    pub dead_letters: i64,
     pub oldest_dead_letter_s: f64,
-    pub workers: i64,
     pub longest_transaction_s: f64,
     pub size_bytes: i64,
     pub dead_wakeups: i64,
 }
 
-pub async fn totals(pool: &Pool, alive_within: Duration) -> Result<Totals> {
+pub async fn totals(pool: &Pool) -> Result<Totals> {
     let query = sqlx::query_as!(
         Totals,
-        r#"select (select count(*) from attention_items where closed_at is null) as "attention_items!",
-                  (select count(*) from dead_letters where state = 'kept') as "dead_letters!",
-                  (select coalesce(max(extract(epoch from holdfast_now() - received_at)), 0)::float8
+        r#"select (select coalesce(max(extract(epoch from holdfast_now() - received_at)), 0)::float8
                      from dead_letters where state = 'kept') as "oldest_dead_letter_s!",
-                  (select count(*) from workers
-                    where beat > holdfast_now() - make_interval(secs => $1)) as "workers!",
                   (select coalesce(max(extract(epoch from clock_timestamp() - xact_start)), 0)::float8
                      from pg_stat_activity
                     where datname = current_database() and pid <> pg_backend_pid()) as "longest_transaction_s!",
                   pg_database_size(current_database()) as "size_bytes!",
-                  coalesce((select n_dead_tup from pg_stat_user_tables where relname = 'wakeups'), 0) as "dead_wakeups!""#,
-        alive_within.as_secs_f64()
+                  coalesce((select n_dead_tup from pg_stat_user_tables where relname = 'wakeups'), 0) as "dead_wakeups!""#
     );
     pool.fetch_one(query).await
 }

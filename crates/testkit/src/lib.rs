@@ -2,6 +2,7 @@
 //! binaries. Needs the services that `holdfast-devstack run` provides.
 
 pub mod backup;
+pub mod cli;
 pub mod clock;
 pub mod collector;
 pub mod partner;

@@ -13,7 +13,7 @@ use holdfast_app::dispatch::Dispatch;
 use holdfast_app::engine::Engine;
 use holdfast_app::graveyard::Graveyard;
 use holdfast_app::replay::Replay;
-use holdfast_app::{App, SchemaError, introspection, relay, survey};
+use holdfast_app::{App, SchemaError, relay, survey};
 use holdfast_domain::Kind;
 use holdfast_queue::{Backoff, Consumer, Settings, Slots, backoff};
 use std::sync::Arc;
@@ -29,7 +29,6 @@ const DEAD_LETTER_SLOTS: usize = 10;
 
 /// Runs until `stop`, then finishes or releases what is in hand, within the grace period.
 pub async fn run(app: App, sources: Vec<Source>, stop: CancellationToken) -> anyhow::Result<()> {
-    tokio::spawn(introspection::serve(app.clone(), app.config.worker.metrics_listen, stop.clone()));
     wait_for_schema(&app, &stop).await?;
     let grace = app.config.worker.grace_ms.get();
     let shift = Shift::begin(app, stop.clone())?;

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use holdfast_app::trace::{self, LAST_SPANS};
-use holdfast_app::{App, config, shutdown, telemetry};
+use holdfast_app::{App, config, introspection, shutdown, telemetry};
 use holdfast_worker::Source;
 use std::path::PathBuf;
 
@@ -37,7 +37,7 @@ fn source(name: &str) -> Result<Source, String> {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    telemetry::init("info");
+    let log_level = telemetry::init("info");
     let app = App::new(config::load(&arguments.config)?, "holdfast-worker").await?;
     if let Some(Command::Healthcheck) = arguments.command {
         return holdfast_worker::healthcheck(&app).await;
@@ -45,7 +45,9 @@ async fn main() -> anyhow::Result<()> {
     let sources = if arguments.queues.is_empty() { Source::ALL.to_vec() } else { arguments.queues };
     let tracer = trace::start("holdfast-worker")?;
     let app = App { tracer: tracer.clone(), ..app };
-    let ended = holdfast_worker::run(app, sources, shutdown::on_signal()?).await;
+    let (stop, listen) = (shutdown::on_signal()?, app.config.worker.metrics_listen);
+    tokio::spawn(introspection::serve(app.clone(), listen, log_level, stop.clone()));
+    let ended = holdfast_worker::run(app, sources, stop).await;
     tracer.end(LAST_SPANS).await;
     ended
 }
