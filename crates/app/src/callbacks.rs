@@ -7,8 +7,9 @@ use holdfast_domain::cloud_event::callback_id;
 use holdfast_domain::resource::{milliseconds, optional_milliseconds};
 use holdfast_domain::trail::{Answer, Happening};
 use holdfast_domain::{ClientNo, CommandId, Kind, Status};
+use holdfast_store::operator::Operator;
 use holdfast_store::wakeups::{self, Owed};
-use holdfast_store::{Error, events};
+use holdfast_store::{Error, callback_resends, events};
 use serde::Serialize;
 
 /// Who has not heard of it after this many attempts will not by one more.
@@ -75,6 +76,23 @@ pub async fn list(app: &App, client: ClientNo, kind: Kind, id: CommandId) -> Res
 /// Owes the client this callback once more, at once and on a schedule that begins anew. Only the present state can be
 /// told: a receiver must never be led backwards.
 pub async fn resend(app: &App, client: ClientNo, kind: Kind, id: CommandId, callback: &str) -> Result<Resent, Error> {
+    resend_by(app, (client, kind, id), callback, None).await
+}
+
+/// The same by an operator, whichever client's command it is. Written down before it is done: what is done was written.
+pub async fn resend_for(app: &App, whose: Whose, callback: &str, operator: Operator<'_>) -> Result<Resent, Error> {
+    resend_by(app, whose, callback, Some(operator)).await
+}
+
+/// A command, as it is found.
+pub type Whose = (ClientNo, Kind, CommandId);
+
+async fn resend_by(
+    app: &App,
+    (client, kind, id): Whose,
+    callback: &str,
+    operator: Option<Operator<'_>>,
+) -> Result<Resent, Error> {
     let Found::Command(view) = query::find(app, client, kind, id).await? else { return Ok(Resent::Nothing) };
     let find = |known: Vec<Callback>| known.into_iter().find(|known| known.id == callback);
     let Some(known) = find(of(app, &view).await?) else { return Ok(Resent::Nothing) };
@@ -86,6 +104,9 @@ pub async fn resend(app: &App, client: ClientNo, kind: Kind, id: CommandId, call
     }
     if !endpoint::is_told(app, client, &view.resource.content).await? {
         return Ok(Resent::Refused("There is no endpoint to send it to".to_owned()));
+    }
+    if let Some(operator) = operator {
+        callback_resends::record(&app.pool, view.no, callback, operator).await?;
     }
     wakeups::owe_again(&app.pool, view.no, known.sequence).await?;
     Ok(find(of(app, &view).await?).map_or(Resent::Nothing, |known| Resent::Owed(Box::new(known))))

@@ -3,6 +3,7 @@
 //! An open breaker postpones and burns no try. What it knows is this process's own; another process finds out for itself.
 
 use crate::turnstile::{Turn, Turnstile};
+use holdfast_domain::breaker::{Breaker, Seen};
 use holdfast_domain::schedule::jittered;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -98,6 +99,16 @@ impl Circuit {
         };
     }
 
+    /// For those who look on.
+    pub fn look(&self) -> Seen {
+        let (breaker, failures) = match *self.state() {
+            State::Closed { failures } => (Breaker::Closed, failures),
+            State::Open { probing: false, .. } => (Breaker::Open, self.terms.failures),
+            State::Open { probing: true, .. } => (Breaker::Probing, self.terms.failures),
+        };
+        Seen { breaker, failures, under_way: self.requests.under_way() }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -123,10 +134,13 @@ mod tests {
             circuit.report(answered, start, EVEN);
         }
         assert_eq!(circuit.admit(start, EVEN), Err(10 * S));
+        assert_eq!((circuit.look().breaker, circuit.look().failures), (Breaker::Open, 3));
         assert_eq!(circuit.admit(start + 5 * S, EVEN), Ok(()), "the probe");
+        assert_eq!(circuit.look().breaker, Breaker::Probing);
         assert!(circuit.admit(start + 5 * S, EVEN).is_err(), "only one");
         circuit.report(true, start + 6 * S, EVEN);
         assert_eq!(circuit.admit(start + 6 * S, EVEN), Ok(()));
+        assert_eq!(circuit.look(), Seen { breaker: Breaker::Closed, failures: 0, under_way: 0 });
     }
 
     #[test]

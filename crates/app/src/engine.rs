@@ -145,6 +145,10 @@ impl Engine {
         self.app.config.worker.lease_ms.get()
     }
 
+    pub fn partnerships(&self) -> impl Iterator<Item = &Partnership> {
+        self.partnerships.values()
+    }
+
     pub fn partnership(&self, name: &str) -> anyhow::Result<&Partnership> {
         self.partnerships.get(name).with_context(|| format!("partner {name} is not configured"))
     }

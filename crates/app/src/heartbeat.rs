@@ -3,9 +3,10 @@
 use crate::engine::Engine;
 use holdfast_domain::{Token, WorkerId};
 use holdfast_queue::backoff;
-use holdfast_store::{Error, Pool, workers};
+use holdfast_store::workers::{self, Partners};
+use holdfast_store::{Error, Pool};
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// Beats further apart than this many intervals are no steady pulse.
@@ -13,6 +14,9 @@ const STEADY_INTERVALS: u32 = 3;
 
 /// After a beat that failed, and between attempts to begin a life.
 const SOON: Duration = Duration::from_millis(100);
+
+/// What is made of the partners is shown this often, and at once when a breaker changes.
+const SHOWN_EVERY: Duration = Duration::from_secs(5);
 
 /// The present life of this worker. One that was declared dead goes on under another id: what the old one had claimed
 /// belongs to others now.
@@ -53,11 +57,15 @@ fn draw() -> Result<i64, getrandom::Error> {
 pub async fn run(engine: &Engine, pool: &Pool, name: &str, stop: &CancellationToken) {
     let worker = &engine.app.config.worker;
     let mut registered = false;
+    let mut shown = Shown::default();
     while !stop.is_cancelled() {
         let mut soon = false;
         registered = match beat(engine, pool, name, registered).await {
             Ok(alive) => {
                 engine.intake.set_alive(alive);
+                if alive {
+                    shown.renew(engine, pool).await;
+                }
                 alive
             }
             Err(error) => {
@@ -75,6 +83,35 @@ pub async fn run(engine: &Engine, pool: &Pool, name: &str, stop: &CancellationTo
             }
         };
         stop.run_until_cancelled(next).await;
+    }
+}
+
+/// What those who look on know of this worker's partners.
+#[derive(Default)]
+struct Shown {
+    /// As whom, what and when.
+    last: Option<(WorkerId, Partners, Instant)>,
+}
+
+impl Shown {
+    async fn renew(&mut self, engine: &Engine, pool: &Pool) {
+        let partners: Partners =
+            engine.partnerships().map(|partner| (partner.name.clone(), partner.circuit.look())).collect();
+        let worker = engine.life.worker();
+        if !self.is_due(worker, &partners) {
+            return;
+        }
+        // It is for looking at alone: whether it can be shown says nothing about our life.
+        match workers::show_partners(pool, worker, &partners).await {
+            Ok(()) => self.last = Some((worker, partners, Instant::now())),
+            Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "could not show the partners"),
+        }
+    }
+
+    fn is_due(&self, worker: WorkerId, partners: &Partners) -> bool {
+        let Some((shown_as, known, at)) = &self.last else { return true };
+        let differs = || partners.iter().any(|(name, seen)| known.get(name).is_none_or(|known| known.differs(seen)));
+        *shown_as != worker || differs() || (at.elapsed() >= SHOWN_EVERY && partners != known)
     }
 }
 

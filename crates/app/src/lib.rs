@@ -28,12 +28,14 @@ mod line;
 mod log_format;
 pub mod materialise;
 pub mod metrics;
+pub mod operators;
 pub mod outage;
 pub mod partnership;
 pub mod poison;
 pub mod publish;
 pub mod query;
 pub mod records;
+pub mod redrive;
 pub mod relay;
 pub mod replay;
 pub mod run;
@@ -63,6 +65,7 @@ use secrecy::ExposeSecret as _;
 use std::collections::HashMap;
 use std::sync::Arc;
 use trace::Tracer;
+use std::time::Duration;
 
 /// What every binary has: configuration, Postgres, SQS. Cheap to clone, connects to nothing until it is used.
 #[derive(Clone)]
@@ -127,6 +130,18 @@ impl App {
                 one("db_client_connection_max", "As many connections there may be", usage.max as f64),
             ]
         });
+    }
+
+    /// The same with so many connections of its own: nobody who uses it keeps others waiting.
+    pub fn apart(&self, name: &str, connections: u32, patience: Duration) -> anyhow::Result<Self> {
+        let limits = pool::Limits {
+            connections,
+            acquire_timeout: patience,
+            statement_timeout: patience,
+            ..self.config.database.limits()
+        };
+        let pool = Pool::lazy(self.config.database_url.expose_secret(), name, limits)?.within(patience);
+        Ok(Self { pool, ..self.clone() })
     }
 
     /// One round trip to Postgres.

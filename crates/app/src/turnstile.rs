@@ -57,6 +57,12 @@ impl Turnstile {
         })
     }
 
+    /// Requests under way.
+    pub fn under_way(&self) -> u32 {
+        let free = u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX);
+        self.limit.saturating_sub(free)
+    }
+
     /// Whether a request could be made soon.
     pub fn is_free_soon(&self) -> bool {
         self.permits.available_permits() > 0 || self.may_wait()

@@ -37,8 +37,20 @@ pub struct Parked {
     pub since: DateTime<Utc>,
 }
 
+/// Where a page begins: after this command.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub since: DateTime<Utc>,
+    pub no: CommandNo,
+}
+
 /// Oldest first.
 pub async fn parked(pool: &Pool, filter: &Filter) -> Result<Vec<Parked>> {
+    parked_after(pool, filter, None).await
+}
+
+/// A page of them.
+pub async fn parked_after(pool: &Pool, filter: &Filter, after: Option<Place>) -> Result<Vec<Parked>> {
     let ids: Option<Vec<Uuid>> = filter.ids.as_ref().map(|ids| ids.iter().map(|id| id.0).collect());
     let query = sqlx::query!(
         r#"select o.no, c.id, o.kind, o.reason as "reason!", o.detail, o.progress as "progress: Json<Progress>", o.sequence,
@@ -50,13 +62,16 @@ pub async fn parked(pool: &Pool, filter: &Filter) -> Result<Vec<Parked>> {
               and ($2::smallint is null or o.kind = $2)
               and ($3::text is null or o.reason = $3)
               and ($4::float8 is null or o.finished_at < holdfast_now() - make_interval(secs => $4))
-            order by o.finished_at
+              and (o.finished_at, o.no) > (coalesce($6::timestamptz, '-infinity'), $7)
+            order by o.finished_at, o.no
             limit $5"#,
         ids.as_deref(),
         filter.kind.map(Kind::code),
         filter.reason,
         filter.older_than.map(|age| age.as_secs_f64()),
         filter.limit,
+        after.map(|after| after.since),
+        after.map_or(0, |after| after.no.0),
     );
     let rows = pool.fetch_all(query).await?;
     let parked = rows.into_iter().map(|row| {
@@ -71,6 +86,19 @@ pub async fn parked(pool: &Pool, filter: &Filter) -> Result<Vec<Parked>> {
         })
     });
     parked.collect()
+}
+
+/// How many are parked, by kind and the code of the reason; the most frequent first.
+pub async fn reasons(pool: &Pool) -> Result<Vec<(Kind, String, i64)>> {
+    let query = sqlx::query!(
+        r#"select kind, reason as "reason!", count(*) as "count!"
+             from outcomes
+            where status = 'needs_attention'
+            group by kind, reason
+            order by 3 desc, kind, reason"#
+    );
+    let rows = pool.fetch_all(query).await?;
+    rows.into_iter().map(|row| Ok((kind(row.kind)?, row.reason, row.count))).collect()
 }
 
 /// Has a parked command carried on from `step`, with this progress (PROTOCOL 20). Whatever it has sent before is unknown:

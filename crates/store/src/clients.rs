@@ -181,3 +181,14 @@ pub async fn set_disabled(pool: &Pool, name: &str, disabled: bool) -> Result<boo
     );
     Ok(pool.execute(query).await?.rows_affected() == 1)
 }
+
+/// Numbers and names, by name.
+pub async fn names(pool: &Pool, limit: i64) -> Result<Vec<(ClientNo, String)>> {
+    let rows = pool.fetch_all(sqlx::query!("select no, name from clients order by name limit $1", limit)).await?;
+    Ok(rows.into_iter().map(|row| (ClientNo(row.no), row.name)).collect())
+}
+
+pub async fn name(pool: &Pool, client: ClientNo) -> Result<Option<String>> {
+    let row = pool.fetch_optional(sqlx::query!("select name from clients where no = $1", client.0)).await?;
+    Ok(row.map(|row| row.name))
+}

@@ -6,15 +6,19 @@
 
 pub mod attention;
 pub mod census;
+pub mod callback_resends;
 pub mod clients;
 pub mod commands;
 pub mod dead_letters;
 pub mod error;
 pub mod events;
 mod kept;
+pub mod letter_groups;
 pub mod lists;
 pub mod operator;
+pub mod operators;
 pub mod orders;
+pub mod overview;
 pub mod partner_updates;
 pub mod pool;
 pub mod refunds;

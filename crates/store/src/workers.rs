@@ -1,9 +1,15 @@
 //! Heartbeats: one row per life of a worker, and the reaping of those that fell silent (PROTOCOL 8).
 
 use crate::{Pool, Result};
+use chrono::{DateTime, Utc};
 use holdfast_domain::WorkerId;
-
+use holdfast_domain::breaker::Seen;
+use sqlx::types::Json;
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// What a worker makes of its partners, by name.
+pub type Partners = BTreeMap<String, Seen>;
 
 /// Starts a life. `false` if the id is taken: draw another.
 pub async fn register(pool: &Pool, id: WorkerId, name: &str) -> Result<bool> {
@@ -37,6 +43,44 @@ pub async fn is_beating(pool: &Pool, name: &str, within: Duration) -> Result<boo
         within.as_secs_f64()
     );
     Ok(pool.fetch_one(query).await?.is)
+}
+
+/// Says what this worker makes of its partners at present.
+pub async fn show_partners(pool: &Pool, id: WorkerId, partners: &Partners) -> Result<()> {
+    let query = sqlx::query!("update workers set partners = $2 where id = $1", id.0, Json(partners) as Json<&Partners>);
+    pool.execute(query).await?;
+    Ok(())
+}
+
+/// A worker, as those who look on see it.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    pub id: WorkerId,
+    pub name: String,
+    pub silent_s: f64,
+    pub started_at: DateTime<Utc>,
+    /// Unknown of one that has just begun, or is of another version.
+    pub partners: Option<Partners>,
+}
+
+pub async fn list(pool: &Pool, limit: i64) -> Result<Vec<Listed>> {
+    let query = sqlx::query!(
+        r#"select id, name, extract(epoch from holdfast_now() - beat)::float8 as "silent_s!", started_at,
+                  partners
+             from workers
+            order by name, id
+            limit $1"#,
+        limit
+    );
+    let rows = pool.fetch_all(query).await?;
+    let listed = rows.into_iter().map(|row| Listed {
+        id: WorkerId(row.id),
+        name: row.name,
+        silent_s: row.silent_s,
+        started_at: row.started_at,
+        partners: row.partners.and_then(|partners| serde_json::from_value(partners).ok()),
+    });
+    Ok(listed.collect())
 }
 
 /// Ends a life after a clean shutdown.

@@ -4,12 +4,14 @@
 //! `PGUSER` and `PGPASSWORD` for a URL without them, `AWS_REGION`, `AWS_ENDPOINT_URL_SQS`, `RUST_LOG`, `OTEL_…`; AWS
 //! credentials come from the SDK's own chain. An unknown key is an error, because a misspelt timeout is an outage later.
 
+mod console;
 mod infrastructure;
 mod kinds;
 mod partner;
 mod process;
 mod traces;
 
+pub use console::Console;
 pub use infrastructure::{Database, QueueNames, Sqs};
 pub use kinds::{Orders, Refunds, Transactions};
 pub use partner::Partner;
@@ -54,6 +56,8 @@ pub struct Config {
     pub api: Api,
     #[serde(default)]
     pub worker: Worker,
+    #[serde(default)]
+    pub console: Console,
     #[serde(default)]
     pub callbacks: Callbacks,
     /// Third parties by name.
@@ -162,6 +166,7 @@ impl Config {
             worker.receive_wait_ms.get() <= Duration::from_secs(20),
             "worker.receive_wait_ms is over 20000"
         );
+        self.console.validate()?;
         anyhow::ensure!(self.database.connections > 1, "database.connections must be at least 2");
         let consumed = 10 * worker.pollers * Kind::ALL.len();
         anyhow::ensure!(

@@ -10,6 +10,7 @@ mod finish;
 mod relay;
 mod restored;
 mod run;
+mod standing;
 mod tell;
 
 pub use cancel::{Refused, cancel, why_not};
@@ -18,4 +19,5 @@ pub use finish::{Finish, Finished, finish};
 pub use relay::{Marked, Overdue, hasten, mark_published, not_published, take_overdue};
 pub use restored::doubt;
 pub use run::{Ended, Hold, Note, note, wait};
+pub use standing::{After, Standing, Telling, standing, telling};
 pub use tell::{Owed, Told, owe_again, owed, tell_again, told};

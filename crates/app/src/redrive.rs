@@ -1,0 +1,38 @@
+//! Sending dead letters to their queues again.
+
+use crate::App;
+use anyhow::{Context as _, ensure};
+use holdfast_queue::{Outgoing, Queue, Sent};
+use holdfast_store::dead_letters::{self, Kept, Settled};
+use holdfast_store::operator::Operator;
+
+/// A body that came back this often is not sent again unless it is forced.
+pub const LOOP_GUARD: i64 = 3;
+
+/// What would become of a letter.
+pub enum Plan<'a> {
+    SendTo(&'a Queue),
+    /// It came back as often as the guard allows.
+    Looping,
+    /// Where it came from is not known here.
+    Homeless,
+}
+
+pub fn plan<'a>(app: &'a App, letter: &Kept, force: bool) -> Plan<'a> {
+    let journal = app.queues.journal();
+    match letter.kind {
+        _ if letter.redrives >= LOOP_GUARD && !force => Plan::Looping,
+        _ if letter.queue == journal.name() => Plan::SendTo(journal),
+        Some(kind) => Plan::SendTo(app.queues.of(kind)),
+        None => Plan::Homeless,
+    }
+}
+
+/// Sent, then marked: killed in between, it is sent twice, which a message without a power of its own bears. `false`:
+/// somebody else has settled it meanwhile.
+pub async fn send(app: &App, queue: &Queue, letter: &Kept, operator: Operator<'_>) -> anyhow::Result<bool> {
+    let outgoing = Outgoing { body: letter.body.clone(), traceparent: None };
+    ensure!(queue.send(&[outgoing]).await == [Sent::Stored], "sqs did not take letter {}", letter.no);
+    let settled = dead_letters::settle(&app.pool, &[letter.no], Settled::Redriven, operator).await;
+    Ok(settled.context("mark the letter")? == 1)
+}
