@@ -1,6 +1,7 @@
 //! holdfast-api: accepts commands over HTTP, and says where they stand.
 
 mod body;
+mod console;
 pub mod error;
 mod headers;
 mod healthcheck;

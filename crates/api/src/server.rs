@@ -1,5 +1,6 @@
 //! Listening, and ending without a failed request.
 
+use crate::console;
 use crate::error::Problem;
 use crate::measure::Measure;
 use crate::routes;
@@ -24,6 +25,7 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 
 pub struct Server {
     listener: TcpListener,
+    console: Option<TcpListener>,
     state: State,
 }
 
@@ -52,7 +54,8 @@ impl Server {
     pub async fn bind(state: State) -> anyhow::Result<Self> {
         let address = state.app.config.api.listen;
         let listener = TcpListener::bind(address).await.with_context(|| format!("bind {address}"))?;
-        Ok(Self { listener, state })
+        let console = console::bind(&state.app).await?;
+        Ok(Self { listener, console, state })
     }
 
     pub fn address(&self) -> std::io::Result<SocketAddr> {
@@ -61,8 +64,11 @@ impl Server {
 
     /// Serves until `stop`, then answers what is under way and hands what was accepted to SQS.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let Self { listener, state } = self;
+        let Self { listener, console, state } = self;
         tracing::info!(address = %listener.local_addr()?, "listening");
+        if let Some(listener) = console {
+            console::serve(listener, &state.app, stop.clone())?;
+        }
         let tasks = state.tasks.clone();
         let (drain, grace) = (state.app.config.api.drain_ms.get(), state.app.config.api.grace_ms.get());
         let schema = tokio::spawn(check_schema(state.clone(), stop.clone()));

@@ -13,6 +13,7 @@ mod get;
 mod http;
 mod list;
 mod locked;
+mod operators;
 mod output;
 mod problem;
 mod progress;
@@ -90,6 +91,9 @@ enum OperatorCommand {
     /// Who may submit commands.
     #[command(subcommand)]
     Clients(clients::Command),
+    /// Who may use the console.
+    #[command(subcommand)]
+    Operators(operators::Command),
     /// Brings the database schema to this binary's version. Safe to run several times, and from several machines.
     Migrate,
     /// After a restore from a backup, with no worker running: what is owed may have been sent since, and is doubted.
@@ -138,6 +142,7 @@ async fn as_operator(config: &Path, format: Format, command: OperatorCommand) ->
         OperatorCommand::Dlq(command) => dlq::run(&app, format, command).await,
         OperatorCommand::Attention(command) => attention::run(&app, format, command).await,
         OperatorCommand::Clients(command) => clients::run(&app, format, command).await,
+        OperatorCommand::Operators(command) => operators::run(&app, format, command).await,
         OperatorCommand::Migrate => migrate(&app, format).await,
         OperatorCommand::Restored(restored) => restored::run(&app, format, restored).await,
     }

@@ -7,6 +7,7 @@ mod client;
 pub mod demo;
 pub mod gate;
 pub mod inbox;
+mod operator;
 pub mod postgres;
 pub mod queues;
 pub mod sandbox;

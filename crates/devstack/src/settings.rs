@@ -63,3 +63,9 @@ pub fn environment(surroundings: &Surroundings<'_>) -> BTreeMap<String, String> 
         keys.filter_map(|key| Some((format!("HOLDFAST__QUEUES__{}", key.to_uppercase()), queues.get(key)?.clone())));
     pairs.into_iter().chain(partners).chain(secrets).chain(queues).collect()
 }
+
+/// What makes the API serve the console there, for a browser on this machine.
+pub fn console(listen: &str) -> [(String, String); 2] {
+    let pairs = [("HOLDFAST__CONSOLE__LISTEN", listen), ("HOLDFAST__CONSOLE__PLAIN_HTTP", "true")];
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned()))
+}

@@ -2,6 +2,7 @@
 
 use crate::client::{self, Client};
 use crate::inbox::Inbox;
+use crate::operator::{self, Operator};
 use crate::postgres::Postgres;
 use crate::sandbox::Sandbox;
 use crate::settings::{self, REGION, Surroundings, WEBHOOK_SECRET};
@@ -25,6 +26,7 @@ const SANDBOX_PORT: u16 = 8081;
 /// Of `/metrics`, where they are free too.
 const METRICS_PORTS: [(&str, u16); 2] = [("API", 9464), ("WORKER", 9465)];
 const INBOX_PORT: u16 = 8082;
+const CONSOLE_PORT: u16 = 8083;
 
 /// What is kept between runs, besides the database.
 pub(crate) const SANDBOX: &str = "sandbox.jsonl";
@@ -145,7 +147,7 @@ pub async fn up(home: &Path, stop: &CancellationToken) -> anyhow::Result<()> {
 
 /// The same with empty data, for the tests.
 pub async fn up_fresh(home: &Path, stop: &CancellationToken) -> anyhow::Result<()> {
-    for kept in [client::FILE, SANDBOX] {
+    for kept in [client::FILE, operator::FILE, SANDBOX] {
         let file = home.join(kept);
         if file.exists() {
             fs::remove_file(&file).with_context(|| format!("remove {}", file.display()))?;
@@ -164,13 +166,16 @@ async fn stay(home: &Path, services: &Services, stop: &CancellationToken) -> any
     let around = Around::start(home, services, stop).await?;
     binaries::cli(&around.environment, &["migrate"]).await?;
     let client = Client::keep(home, &around.environment, &services.database_url, &around.inbox_url).await?;
+    let operator = Operator::keep(home, &around.environment, &services.database_url).await?;
     let mut children = Children::start(home, &around.environment)?;
-    write_env(home, &around, &client)?;
+    write_env(home, &around, &client, &operator)?;
     let shown = tokio::select! {
         shown = demo::show(&around.api_url, &around.inbox_url, &client.api_key) => shown,
         () = stop.cancelled() => Ok(()),
     };
     if shown.is_ok() && !stop.is_cancelled() {
+        let Operator { login, password, .. } = &operator;
+        say(format_args!("console: {}/console (login {login}, password {password})", around.console_url));
         say(format_args!("ready: {} (settings in {}/env, Ctrl-C ends)", around.api_url, home.display()));
         children.keep_running(stop).await?;
     }
@@ -182,6 +187,7 @@ async fn stay(home: &Path, services: &Services, stop: &CancellationToken) -> any
 struct Around {
     environment: BTreeMap<String, String>,
     api_url: String,
+    console_url: String,
     sandbox_url: String,
     inbox_url: String,
 }
@@ -208,16 +214,22 @@ impl Around {
             let port = server::free_port(usual).await?;
             environment.insert(format!("HOLDFAST__{name}__METRICS_LISTEN"), format!("127.0.0.1:{port}"));
         }
-        Ok(Self { environment, api_url, sandbox_url, inbox_url: format!("http://{inbox}") })
+        let console = format!("127.0.0.1:{}", server::free_port(CONSOLE_PORT).await?);
+        environment.extend(settings::console(&console));
+        let (console_url, inbox_url) = (format!("http://{console}"), format!("http://{inbox}"));
+        Ok(Self { environment, api_url, console_url, sandbox_url, inbox_url })
     }
 }
 
 /// For shells: `set -a; . .devstack/env`.
-fn write_env(home: &Path, around: &Around, client: &Client) -> anyhow::Result<()> {
+fn write_env(home: &Path, around: &Around, client: &Client, operator: &Operator) -> anyhow::Result<()> {
     let mut lines: Vec<(&str, &str)> = vec![
         ("HOLDFAST_URL", &around.api_url),
         ("HOLDFAST_API_KEY", &client.api_key),
         ("HOLDFAST_CALLBACK_SECRET", &client.callback_secret),
+        ("HOLDFAST_CONSOLE_URL", &around.console_url),
+        ("HOLDFAST_CONSOLE_LOGIN", &operator.login),
+        ("HOLDFAST_CONSOLE_PASSWORD", &operator.password),
         ("SANDBOX_URL", &around.sandbox_url),
         ("INBOX_URL", &around.inbox_url),
     ];
