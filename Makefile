@@ -14,7 +14,7 @@ up:
 
 # Everything that must hold in every commit.
 test:
-	scripts/install postgres sqlx-cli cargo-deny linters schemathesis promtool examples
+	scripts/install postgres chromium sqlx-cli cargo-deny linters schemathesis promtool examples
 	scripts/test
 
 # Tries to lose a command: COMMANDS=20000 SEED=1 SECONDS=600; ZOMBIES=true freezes processes past their lease too.

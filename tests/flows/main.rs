@@ -6,6 +6,7 @@ mod callbacks;
 mod cancel;
 mod cli;
 mod clients;
+mod console;
 mod containers;
 mod dead_letters;
 mod every_kind;

@@ -64,8 +64,8 @@ use metrics::{Metrics, Value, gauge, one};
 use secrecy::ExposeSecret as _;
 use std::collections::HashMap;
 use std::sync::Arc;
-use trace::Tracer;
 use std::time::Duration;
+use trace::Tracer;
 
 /// What every binary has: configuration, Postgres, SQS. Cheap to clone, connects to nothing until it is used.
 #[derive(Clone)]

@@ -5,8 +5,8 @@
 //! here touches the network beyond Postgres, and nothing here decides anything.
 
 pub mod attention;
-pub mod census;
 pub mod callback_resends;
+pub mod census;
 pub mod clients;
 pub mod commands;
 pub mod dead_letters;

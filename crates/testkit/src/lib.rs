@@ -2,6 +2,7 @@
 //! binaries. Needs the services that `holdfast-devstack run` provides.
 
 pub mod backup;
+pub mod browser;
 pub mod cli;
 pub mod clock;
 pub mod collector;
@@ -12,6 +13,7 @@ pub mod secrets_manager;
 pub mod stack;
 mod surroundings;
 
+pub use browser::{Browser, browse};
 pub use collector::{Collector, Span};
 pub use holdfast_devstack::gate::Gate;
 pub use partner::{Line, Loss, Script, losing};
