@@ -1,8 +1,8 @@
 //! The use cases: what the binaries do, without how they are reached.
 //!
 //! `accept`, `callbacks`, `cancel`, `endpoint`, `query`, `watch`, `webhook` and `keys` serve the API; `engine`, `dispatch`,
-//! `handlers` and `tell` are the worker, `statements` its batched writes; `relay`, `publish` and `trace` serve
-//! both. Only this crate joins the store, the queue and the partners.
+//! `handlers` and `tell` are the worker, `statements` its batched writes; `relay`, `publish`, `survey`, `metrics` and `trace`
+//! serve both; `attention`, `operators` and `redrive` serve the command line and the console. Only this crate joins the store, the queue and the partners.
 
 pub mod accept;
 pub mod attention;

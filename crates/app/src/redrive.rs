@@ -7,7 +7,7 @@ use holdfast_store::dead_letters::{self, Kept, Settled};
 use holdfast_store::operator::Operator;
 
 /// A body that came back this often is not sent again unless it is forced.
-pub const LOOP_GUARD: i64 = 3;
+const LOOP_GUARD: i64 = 3;
 
 /// What would become of a letter.
 pub enum Plan<'a> {

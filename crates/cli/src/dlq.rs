@@ -7,14 +7,12 @@ use crate::output::{Format, Table, note, say};
 use crate::progress;
 use anyhow::Context as _;
 use clap::Subcommand;
+use holdfast_app::redrive::{self, Plan};
 use holdfast_app::{App, pause};
-use holdfast_queue::{Outgoing, Queue, Sent};
+use holdfast_queue::Queue;
 use holdfast_store::dead_letters::{self, Filter, Kept, Settled};
 use serde_json::{Value, json};
 use std::time::Duration;
-
-/// A body that came back this often is not sent again unless it is forced.
-const LOOP_GUARD: i64 = 3;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -92,15 +90,9 @@ pub(crate) async fn run(app: &App, format: Format, command: Command) -> anyhow::
                 return Err(exit::usage("--rate must not be zero"));
             }
             let letters = find(app, which.filter(false)).await?;
-            let (again, looping): (Vec<_>, Vec<_>) =
-                letters.into_iter().partition(|letter| force || letter.redrives < LOOP_GUARD);
-            for letter in &looping {
-                let why = format!("it came back {} times (--force)", letter.redrives);
-                leave(format, letter, &why);
-            }
             match dry_run {
-                true => plan_redrive(app, format, &again),
-                false => redrive(app, format, again, &by, rate).await,
+                true => plan_redrive(app, format, &letters, force),
+                false => redrive(app, format, &letters, &by, rate, force).await,
             }
         }
         Command::Discard { which, by, force, dry_run } => {
@@ -204,46 +196,47 @@ async fn show(app: &App, format: Format, no: i64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where a letter came from.
-fn queue_of<'a>(app: &'a App, letter: &Kept) -> Option<&'a Queue> {
-    let journal = app.queues.journal();
-    if letter.queue == journal.name() { Some(journal) } else { letter.kind.map(|kind| app.queues.of(kind)) }
+/// The queue to send it to, or why that is not done.
+fn home<'a>(app: &'a App, letter: &Kept, force: bool) -> Result<&'a Queue, String> {
+    match redrive::plan(app, letter, force) {
+        Plan::SendTo(queue) => Ok(queue),
+        Plan::Looping => Err(format!("it came back {} times (--force)", letter.redrives)),
+        Plan::Homeless => Err("its queue is not known".to_owned()),
+    }
 }
 
-fn plan_redrive(app: &App, format: Format, letters: &[Kept]) -> anyhow::Result<()> {
+fn plan_redrive(app: &App, format: Format, letters: &[Kept], force: bool) -> anyhow::Result<()> {
     for letter in letters {
-        match queue_of(app, letter) {
-            Some(queue) => did(format, letter, "nothing", &format!("would send to {}:", queue.name())),
-            None => leave(format, letter, "its queue is not known"),
+        match home(app, letter, force) {
+            Ok(queue) => did(format, letter, "nothing", &format!("would send to {}:", queue.name())),
+            Err(why) => leave(format, letter, &why),
         }
     }
     Ok(())
 }
 
-/// Sent, then marked: killed in between, it is sent twice, which a message without a power of its own bears.
-async fn redrive(app: &App, format: Format, letters: Vec<Kept>, by: &By, rate: u32) -> anyhow::Result<()> {
+async fn redrive(app: &App, format: Format, letters: &[Kept], by: &By, rate: u32, force: bool) -> anyhow::Result<()> {
     let bar = progress::bar("redriven", letters.len());
     let (mut count, mut locked) = (0, 0);
     for letter in letters {
         bar.inc(1);
-        let Some(queue) = queue_of(app, &letter) else {
-            bar.suspend(|| leave(format, &letter, "its queue is not known"));
-            continue;
+        let queue = match home(app, letter, force) {
+            Ok(queue) => queue,
+            Err(why) => {
+                bar.suspend(|| leave(format, letter, &why));
+                continue;
+            }
         };
-        let outgoing = Outgoing { body: letter.body.clone(), traceparent: None };
-        if queue.send(&[outgoing]).await != [Sent::Stored] {
-            anyhow::bail!("{count} redriven, then sqs did not take letter {}", letter.no);
-        }
-        match settle(app, &[letter.no], Settled::Redriven, by).await {
+        match redrive::send(app, queue, letter, by.operator()).await {
             Ok(marked) => {
-                count += marked;
+                count += u64::from(marked);
                 if format.is_json() {
-                    bar.suspend(|| did(format, &letter, "redriven", ""));
+                    bar.suspend(|| did(format, letter, "redriven", ""));
                 }
             }
             Err(error) if is_locked(&error) => {
                 locked += 1;
-                bar.suspend(|| leave(format, &letter, "it was sent, but its row is locked by somebody else"));
+                bar.suspend(|| leave(format, letter, "it was sent, but its row is locked by somebody else"));
             }
             Err(error) => return Err(error.context(format!("{count} redriven, then letter {}", letter.no))),
         }

@@ -19,6 +19,8 @@ use axum::response::Html;
 use axum::routing::get;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
+use serde_json::Value;
+use std::collections::BTreeMap;
 use utoipa::openapi::info::{InfoBuilder, LicenseBuilder};
 use utoipa::openapi::schema::ComponentsBuilder;
 use utoipa::openapi::security::{
@@ -56,9 +58,20 @@ pub(crate) fn document() -> OpenApi {
 
 /// As it is served, committed and printed by `holdfast-api openapi`. Ends with a line feed.
 pub fn json() -> String {
-    let mut json = document().to_pretty_json().expect("the document serialises");
-    json.push('\n');
-    json
+    let document = serde_json::to_value(document()).expect("the document serialises");
+    format!("{:#}\n", sorted(document))
+}
+
+/// By name: whether maps keep another order is for whoever else uses `serde_json` in the same build.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let members: BTreeMap<_, _> = members.into_iter().map(|(name, value)| (name, sorted(value))).collect();
+            members.into_iter().collect()
+        }
+        Value::Array(items) => items.into_iter().map(sorted).collect(),
+        simple => simple,
+    }
 }
 
 /// The document, a page that shows it, and a page for each type of problem. Open to everybody.
@@ -122,7 +135,6 @@ fn signature() -> SecurityScheme {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::Value;
     use std::collections::BTreeSet;
 
     /// `cargo run --package holdfast-api -- openapi >crates/api/openapi.json` renews it.
