@@ -7,11 +7,11 @@ use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Listens where `console.listen` says. `None`: there is to be no console.
-pub(crate) async fn bind(app: &App) -> anyhow::Result<Option<TcpListener>> {
-    let Some(address) = app.config.console.listen else { return Ok(None) };
+/// Listens where `console.listen` says. `None`: there is no console. A port that is taken is no reason to accept nothing.
+pub(crate) async fn bind(app: &App) -> Option<TcpListener> {
+    let address = app.config.console.listen?;
     let listener = TcpListener::bind(address).await;
-    listener.with_context(|| format!("bind {address} for the console")).map(Some)
+    listener.inspect_err(|error| tracing::error!(%error, %address, "cannot listen: there will be no console")).ok()
 }
 
 /// Serves it in the background until `stop`. Nobody waits for its end: what it was asked to change is in Postgres, or was

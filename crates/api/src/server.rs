@@ -54,7 +54,7 @@ impl Server {
     pub async fn bind(state: State) -> anyhow::Result<Self> {
         let address = state.app.config.api.listen;
         let listener = TcpListener::bind(address).await.with_context(|| format!("bind {address}"))?;
-        let console = console::bind(&state.app).await?;
+        let console = console::bind(&state.app).await;
         Ok(Self { listener, console, state })
     }
 

@@ -18,6 +18,9 @@ const SOON: Duration = Duration::from_millis(100);
 /// What is made of the partners is shown this often, and at once when a breaker changes.
 const SHOWN_EVERY: Duration = Duration::from_secs(5);
 
+/// It must not hold up a beat.
+const SHOWN_WITHIN: Duration = Duration::from_millis(300);
+
 /// The present life of this worker. One that was declared dead goes on under another id: what the old one had claimed
 /// belongs to others now.
 #[derive(Debug)]
@@ -64,7 +67,8 @@ pub async fn run(engine: &Engine, pool: &Pool, name: &str, stop: &CancellationTo
             Ok(alive) => {
                 engine.intake.set_alive(alive);
                 if alive {
-                    shown.renew(engine, pool).await;
+                    // A connection that was given up for it is opened again at once.
+                    soon = !shown.renew(engine, pool).await;
                 }
                 alive
             }
@@ -94,18 +98,22 @@ struct Shown {
 }
 
 impl Shown {
-    async fn renew(&mut self, engine: &Engine, pool: &Pool) {
+    /// `false`: it could not be shown.
+    async fn renew(&mut self, engine: &Engine, pool: &Pool) -> bool {
         let partners: Partners =
             engine.partnerships().map(|partner| (partner.name.clone(), partner.circuit.look())).collect();
         let worker = engine.life.worker();
         if !self.is_due(worker, &partners) {
-            return;
+            return true;
         }
         // It is for looking at alone: whether it can be shown says nothing about our life.
-        match workers::show_partners(pool, worker, &partners).await {
-            Ok(()) => self.last = Some((worker, partners, Instant::now())),
-            Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "could not show the partners"),
+        let shown = workers::show_partners(&pool.within(SHOWN_WITHIN), worker, &partners).await;
+        if let Err(error) = &shown {
+            tracing::debug!(error = error as &dyn std::error::Error, "could not show the partners");
         }
+        // Not tried again at once, whatever came of it.
+        self.last = Some((worker, partners, Instant::now()));
+        shown.is_ok()
     }
 
     fn is_due(&self, worker: WorkerId, partners: &Partners) -> bool {

@@ -3,7 +3,7 @@
 use crate::App;
 use crate::telemetry::LogLevel;
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use http::StatusCode;
@@ -11,6 +11,9 @@ use http::header::CONTENT_TYPE;
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+/// Bytes of a log filter.
+const LONGEST_FILTER: usize = 4_096;
 
 /// Answers until `stop`. A port that is taken is no reason to stop paying: it is said, and that is all.
 pub async fn serve(app: App, listen: SocketAddr, log_level: LogLevel, stop: CancellationToken) {
@@ -21,7 +24,8 @@ pub async fn serve(app: App, listen: SocketAddr, log_level: LogLevel, stop: Canc
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "metrics");
     }
-    let served = axum::serve(listener, router(app, log_level)).with_graceful_shutdown(stop.cancelled_owned()).await;
+    let router = router(app, log_level).into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
     if let Err(error) = served {
         tracing::error!(%error, "metrics are served no more");
     }
@@ -29,6 +33,7 @@ pub async fn serve(app: App, listen: SocketAddr, log_level: LogLevel, stop: Canc
 
 fn router(app: App, log_level: LogLevel) -> Router {
     let levels = Router::new().route("/log-level", get(show_level).put(set_level)).with_state(log_level);
+    let levels = levels.layer(DefaultBodyLimit::max(LONGEST_FILTER));
     Router::new().route("/metrics", get(metrics)).with_state(app).merge(levels).route("/livez", get(async || "ok"))
 }
 
@@ -44,8 +49,15 @@ async fn show_level(State(log_level): State<LogLevel>) -> String {
     format!("{}\n", log_level.current())
 }
 
-/// Takes what `RUST_LOG` takes.
-async fn set_level(State(log_level): State<LogLevel>, filter: String) -> Result<String, (StatusCode, String)> {
+/// Takes what `RUST_LOG` takes, from this machine alone: whoever may read metrics need not be let decide what is logged.
+async fn set_level(
+    State(log_level): State<LogLevel>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    filter: String,
+) -> Result<String, (StatusCode, String)> {
+    if !peer.ip().to_canonical().is_loopback() {
+        return Err((StatusCode::FORBIDDEN, "only from this machine\n".to_owned()));
+    }
     match log_level.set(&filter) {
         Ok(()) => Ok(format!("{}\n", log_level.current())),
         Err(error) => Err((StatusCode::BAD_REQUEST, format!("{:#}\n", anyhow::Error::new(error)))),

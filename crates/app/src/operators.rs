@@ -58,21 +58,27 @@ pub async fn sign_in(app: &App, login: &str, password: &str) -> anyhow::Result<O
         Some(known) => (Some(known.operator), known.password_hash),
         None => (None, NOBODYS.clone()),
     };
-    let (true, Some(operator)) = (is_password(password, hash).await?, operator) else { return Ok(None) };
+    let (true, Some(operator)) = (is_password(password, hash.clone()).await?, operator) else { return Ok(None) };
     let token = URL_SAFE_NO_PAD.encode(random::<32>()?);
     let session = NewSession {
         operator,
+        password_hash: &hash,
         hash: &token_hash(&token),
         csrf_secret: &random::<32>()?,
         lifetime: app.config.console.session_ms.get(),
     };
-    operators::open_session(&app.pool, session).await.context("open a session")?;
-    Ok(Some(token))
+    let opened = operators::open_session(&app.pool, session).await.context("open a session")?;
+    Ok(opened.then_some(token))
 }
 
 /// Whose token this is. `None`: nobody's any more.
 pub async fn session(app: &App, token: &str) -> Result<Option<Session>, holdfast_store::Error> {
     operators::session(&app.pool, &token_hash(token), app.config.console.idle_ms.get()).await
+}
+
+/// The same for a page that renews itself: nobody need sit before it.
+pub async fn glance(app: &App, token: &str) -> Result<Option<Session>, holdfast_store::Error> {
+    operators::glance(&app.pool, &token_hash(token), app.config.console.idle_ms.get()).await
 }
 
 pub async fn sign_out(app: &App, token: &str) -> Result<(), holdfast_store::Error> {

@@ -3,7 +3,7 @@
 use crate::App;
 use anyhow::{Context as _, ensure};
 use holdfast_queue::{Outgoing, Queue, Sent};
-use holdfast_store::dead_letters::{self, Kept, Settled};
+use holdfast_store::dead_letters::{self, Filter, Kept, Settled};
 use holdfast_store::operator::Operator;
 
 /// A body that came back this often is not sent again unless it is forced.
@@ -29,8 +29,12 @@ pub fn plan<'a>(app: &'a App, letter: &Kept, force: bool) -> Plan<'a> {
 }
 
 /// Sent, then marked: killed in between, it is sent twice, which a message without a power of its own bears. `false`:
-/// somebody else has settled it meanwhile.
+/// somebody else has settled it since it was read, and what was put aside is not sent.
 pub async fn send(app: &App, queue: &Queue, letter: &Kept, operator: Operator<'_>) -> anyhow::Result<bool> {
+    let still = Filter { nos: Some(vec![letter.no]), limit: 1, ..Filter::default() };
+    if dead_letters::find(&app.pool, &still).await.context("look at the letter again")?.is_empty() {
+        return Ok(false);
+    }
     let outgoing = Outgoing { body: letter.body.clone(), traceparent: None };
     ensure!(queue.send(&[outgoing]).await == [Sent::Stored], "sqs did not take letter {}", letter.no);
     let settled = dead_letters::settle(&app.pool, &[letter.no], Settled::Redriven, operator).await;

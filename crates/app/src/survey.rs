@@ -3,7 +3,6 @@
 
 use crate::App;
 use crate::metrics::{Gauge, Value, gauge, one};
-use anyhow::Context as _;
 use holdfast_domain::{CommandNo, Kind};
 use holdfast_queue::{Counts, Queue, backoff};
 use holdfast_store::survey::{self, Lost};
@@ -19,6 +18,9 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// A surveyor that has said nothing for this long is replaced.
 const TERM: Duration = Duration::from_secs(25);
 
+/// After so many in a row that failed in part, the turn is given up.
+const GIVE_UP: u32 = 3;
+
 /// A worker that has not beaten for this long is not counted.
 const ALIVE: Duration = Duration::from_secs(10);
 
@@ -33,6 +35,9 @@ const NEWEST: i64 = 20_000;
 
 /// … and of all, from the first to the last and again.
 const OF_ALL: i64 = 10_000;
+
+/// Lost ones that are found in one survey and looked after: with more, nobody needs to know each.
+const MOST_LOST: usize = 1_000;
 
 /// What partners may take on top of the longest time for settling, until a command is overdue.
 const ALLOWANCE: Duration = Duration::from_secs(86_400);
@@ -50,40 +55,78 @@ pub async fn run(app: App, stop: CancellationToken) {
         let seen = Arc::clone(&seen);
         move || seen.read().unwrap_or_else(PoisonError::into_inner).clone()
     });
-    let process = i64::from(getrandom::u32().unwrap_or_default()) << 32 | i64::from(std::process::id());
-    let mut reconciliation = None;
+    let mut surveyor = Surveyor::new(app, pool);
     while !stop.is_cancelled() {
-        let found = look(&app, &pool, process, &mut reconciliation).await.unwrap_or_else(|error| {
-            tracing::debug!(error = format!("{error:#}"), "could not survey");
-            Vec::new()
-        });
+        let found = surveyor.look().await;
         *seen.write().unwrap_or_else(PoisonError::into_inner) = found;
         stop.run_until_cancelled(backoff::sleep(INTERVAL)).await;
     }
 }
 
-/// Nothing, if it is somebody else's turn.
-async fn look(
-    app: &App,
-    pool: &Pool,
+struct Surveyor {
+    app: App,
+    pool: Pool,
     process: i64,
-    reconciliation: &mut Option<Reconciliation>,
-) -> anyhow::Result<Vec<Gauge>> {
-    if !survey::lead(pool, process, TERM).await.context("ask whose turn it is")? {
-        *reconciliation = None;
-        return Ok(Vec::new());
+    reconciliation: Option<Reconciliation>,
+    /// Surveys in a row of which a part failed.
+    failures: u32,
+}
+
+impl Surveyor {
+    fn new(app: App, pool: Pool) -> Self {
+        let process = i64::from(getrandom::u32().unwrap_or_default()) << 32 | i64::from(std::process::id());
+        Self { app, pool, process, reconciliation: None, failures: 0 }
     }
-    let started = Instant::now();
-    let mut found = owed(pool).await.context("read what is owed")?;
-    found.extend(needs_somebody(pool).await.context("read what needs somebody")?);
-    found.extend(queues(app).await);
-    let reconciliation = match reconciliation {
-        Some(reconciliation) => reconciliation,
-        none => none.insert(Reconciliation::begin(pool).await.context("find the newest commands")?),
-    };
-    found.extend(reconciliation.go_on(app, pool).await.context("reconcile")?);
-    found.push(one("holdfast_survey_seconds", "How long the last survey took", started.elapsed().as_secs_f64()));
-    Ok(found)
+
+    /// Nothing, if it is somebody else's turn. What fails is left out, and the rest is told.
+    async fn look(&mut self) -> Vec<Gauge> {
+        if self.failures >= GIVE_UP {
+            // Somebody else may be luckier: the turn is left to lapse.
+            self.failures += 1;
+            if INTERVAL * (self.failures - GIVE_UP) > TERM {
+                self.failures = 0;
+            }
+            return Vec::new();
+        }
+        match survey::lead(&self.pool, self.process, TERM).await {
+            Ok(true) => {}
+            Ok(false) => {
+                self.reconciliation = None;
+                return Vec::new();
+            }
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "could not ask whose turn it is to survey");
+                return Vec::new();
+            }
+        }
+        let started = Instant::now();
+        let parts = [
+            owed(&self.pool).await,
+            needs_somebody(&self.pool).await,
+            Ok(queues(&self.app).await),
+            self.reconcile().await,
+        ];
+        self.failures = if parts.iter().any(Result::is_err) { self.failures + 1 } else { 0 };
+        let mut found = Vec::new();
+        for part in parts {
+            match part {
+                Ok(gauges) => found.extend(gauges),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "a part of the survey failed");
+                }
+            }
+        }
+        found.push(one("holdfast_survey_seconds", "How long the last survey took", started.elapsed().as_secs_f64()));
+        found
+    }
+
+    async fn reconcile(&mut self) -> Result<Vec<Gauge>, Error> {
+        let reconciliation = match &mut self.reconciliation {
+            Some(reconciliation) => reconciliation,
+            none => none.insert(Reconciliation::begin(&self.pool).await?),
+        };
+        reconciliation.go_on(&self.app, &self.pool).await
+    }
 }
 
 fn value<const N: usize>(labels: [(&'static str, &str); N], value: f64) -> Value {
@@ -198,7 +241,8 @@ impl Reconciliation {
             None => (self.of_all, self.rounds) = (CommandNo(0), self.rounds + 1),
         }
         let known: BTreeSet<i64> = self.lost.iter().copied().collect();
-        self.lost.extend(newest.lost.iter().chain(&of_all.lost));
+        let room = MOST_LOST.saturating_sub(self.lost.len());
+        self.lost.extend(newest.lost.iter().chain(&of_all.lost).take(room));
         let lost = survey::still_lost(pool, &self.lost.iter().copied().collect::<Vec<_>>()).await?;
         self.lost = lost.iter().map(|lost| lost.no.0).collect();
         for Lost { no, id, created_at } in lost.iter().filter(|lost| !known.contains(&lost.no.0)) {

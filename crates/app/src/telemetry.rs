@@ -54,9 +54,10 @@ impl LogLevel {
         if filter.is_empty() {
             return Err(NotSet::Empty);
         }
-        let filter = EnvFilter::builder().parse(filter)?;
+        let filter = EnvFilter::builder().with_regex(false).parse(filter)?;
+        // Before it holds: it may leave this line out.
+        tracing::warn!(from = self.current(), to = %filter, "the log level is changed");
         self.0.reload(filter)?;
-        tracing::warn!(filter = self.current(), "the log level was changed");
         Ok(())
     }
 }

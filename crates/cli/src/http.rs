@@ -4,7 +4,7 @@ use crate::exit;
 use crate::output::note;
 use crate::problem;
 use crate::target::Target;
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::Args;
 use holdfast_app::pause;
 use holdfast_domain::Kind;
@@ -166,7 +166,15 @@ impl Client {
             let attempt = request.try_clone().context("a body that is a stream cannot be sent twice")?;
             let (error, asked) = match self.attempt(attempt).await {
                 Ok(answer) if is_passing(answer.status) => (problem::of(&answer), answer.retry_after()),
-                Ok(answer) if answer.status.is_success() || answer.status == StatusCode::NOT_MODIFIED => {
+                Ok(answer) if answer.status == StatusCode::NOT_MODIFIED => return Ok(answer),
+                // A page of somebody's that stands in front of the API, or in its place, is no answer of it.
+                Ok(answer) if answer.status.is_success() => {
+                    ensure!(
+                        answer.body.is_object(),
+                        "{} answers {} with no JSON: is it the API?",
+                        self.url,
+                        answer.status
+                    );
                     return Ok(answer);
                 }
                 Ok(answer) => return Err(problem::of(&answer)),

@@ -5,11 +5,11 @@ use crate::http::{Answer, Api};
 use crate::output::{Format, note};
 use crate::target::{self, Target};
 use crate::watch;
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::Args;
 use holdfast_domain::Kind;
-use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
@@ -43,6 +43,8 @@ pub(crate) async fn run(format: Format, submit: Submit) -> anyhow::Result<()> {
         request = request.header("idempotency-key", format!("\"{key}\""));
     }
     let answer = client.send(request).await?;
+    ensure!(answer.status == StatusCode::ACCEPTED, "it was not accepted: the answer is {}", answer.status);
+    let accepted = answer.body["id"].as_str().context("the answer names no id")?;
     if !submit.wait {
         format.one(&receipt(&answer));
         return Ok(());
@@ -50,7 +52,6 @@ pub(crate) async fn run(format: Format, submit: Submit) -> anyhow::Result<()> {
     if !format.is_json() {
         format.one(&receipt(&answer));
     }
-    let accepted = answer.body["id"].as_str().context("the answer names no id")?;
     let target = Target { kind: Some(submit.kind), ..target::one(&[accepted.to_owned()])? };
     watch::settle(&client, format, target, submit.patience).await
 }

@@ -75,7 +75,9 @@ impl Redrives {
             let no = known.last;
             let begun = Progress { no, wanted: wanted.clone(), total: 0, sent: 0, left: 0, gone: 0, end: None };
             known.redrives.push_front(begun);
-            known.redrives.truncate(ROOM);
+            while known.redrives.len() > ROOM && known.redrives.back().is_some_and(|oldest| oldest.end.is_some()) {
+                known.redrives.pop_back();
+            }
             no
         };
         let redrives = self.clone();

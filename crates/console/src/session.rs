@@ -45,6 +45,21 @@ impl FromRequestParts<Console> for Session {
     }
 }
 
+/// An operator whose page renews itself.
+pub(crate) struct Glance;
+
+impl FromRequestParts<Console> for Glance {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, console: &Console) -> Result<Self, Failure> {
+        let found = match token(&parts.headers, console) {
+            Some(token) => operators::glance(&console.app, token).await?,
+            None => None,
+        };
+        found.map(|_session| Self).ok_or(Failure::SignedOutOfFragment)
+    }
+}
+
 const fn name(plain_http: bool) -> &'static str {
     if plain_http { PLAIN_COOKIE_NAME } else { COOKIE_NAME }
 }

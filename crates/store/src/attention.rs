@@ -51,21 +51,76 @@ pub async fn parked(pool: &Pool, filter: &Filter) -> Result<Vec<Parked>> {
 
 /// A page of them.
 pub async fn parked_after(pool: &Pool, filter: &Filter, after: Option<Place>) -> Result<Vec<Parked>> {
-    let ids: Option<Vec<Uuid>> = filter.ids.as_ref().map(|ids| ids.iter().map(|id| id.0).collect());
-    let query = sqlx::query!(
+    let rows = match &filter.ids {
+        Some(ids) => named(pool, ids, filter).await?,
+        None => all_after(pool, filter, after).await?,
+    };
+    rows.into_iter().map(Row::parked).collect()
+}
+
+struct Row {
+    no: i64,
+    id: Uuid,
+    kind: i16,
+    reason: String,
+    detail: Option<String>,
+    progress: Json<Progress>,
+    sequence: i32,
+    finished_at: DateTime<Utc>,
+}
+
+impl Row {
+    fn parked(self) -> Result<Parked> {
+        Ok(Parked {
+            no: CommandNo(self.no),
+            id: CommandId(self.id),
+            kind: kind(self.kind)?,
+            reason: Reason { code: self.reason, detail: self.detail.unwrap_or_default() },
+            progress: self.progress.0,
+            sequence: self.sequence,
+            since: self.finished_at,
+        })
+    }
+}
+
+/// Found by their ids, however many others are parked.
+async fn named(pool: &Pool, ids: &[CommandId], filter: &Filter) -> Result<Vec<Row>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let query = sqlx::query_as!(
+        Row,
+        r#"select o.no, c.id, o.kind, o.reason as "reason!", o.detail, o.progress as "progress: Json<Progress>", o.sequence,
+                  o.finished_at
+             from commands c
+             join outcomes o on o.no = c.no
+            where c.id = any($1) and o.status = 'needs_attention'
+              and ($2::smallint is null or o.kind = $2)
+              and ($3::text is null or o.reason = $3)
+              and ($4::float8 is null or o.finished_at < holdfast_now() - make_interval(secs => $4))
+            order by o.finished_at, o.no
+            limit $5"#,
+        &ids,
+        filter.kind.map(Kind::code),
+        filter.reason,
+        filter.older_than.map(|age| age.as_secs_f64()),
+        filter.limit,
+    );
+    pool.fetch_all(query).await
+}
+
+async fn all_after(pool: &Pool, filter: &Filter, after: Option<Place>) -> Result<Vec<Row>> {
+    let query = sqlx::query_as!(
+        Row,
         r#"select o.no, c.id, o.kind, o.reason as "reason!", o.detail, o.progress as "progress: Json<Progress>", o.sequence,
                   o.finished_at
              from outcomes o
              join commands c on c.no = o.no
             where o.status = 'needs_attention'
-              and ($1::uuid[] is null or c.id = any($1))
-              and ($2::smallint is null or o.kind = $2)
-              and ($3::text is null or o.reason = $3)
-              and ($4::float8 is null or o.finished_at < holdfast_now() - make_interval(secs => $4))
-              and (o.finished_at, o.no) > (coalesce($6::timestamptz, '-infinity'), $7)
+              and ($1::smallint is null or o.kind = $1)
+              and ($2::text is null or o.reason = $2)
+              and ($3::float8 is null or o.finished_at < holdfast_now() - make_interval(secs => $3))
+              and (o.finished_at, o.no) > (coalesce($5::timestamptz, '-infinity'), $6)
             order by o.finished_at, o.no
-            limit $5"#,
-        ids.as_deref(),
+            limit $4"#,
         filter.kind.map(Kind::code),
         filter.reason,
         filter.older_than.map(|age| age.as_secs_f64()),
@@ -73,19 +128,7 @@ pub async fn parked_after(pool: &Pool, filter: &Filter, after: Option<Place>) ->
         after.map(|after| after.since),
         after.map_or(0, |after| after.no.0),
     );
-    let rows = pool.fetch_all(query).await?;
-    let parked = rows.into_iter().map(|row| {
-        Ok(Parked {
-            no: CommandNo(row.no),
-            id: CommandId(row.id),
-            kind: kind(row.kind)?,
-            reason: Reason { code: row.reason, detail: row.detail.unwrap_or_default() },
-            progress: row.progress.0,
-            sequence: row.sequence,
-            since: row.finished_at,
-        })
-    });
-    parked.collect()
+    pool.fetch_all(query).await
 }
 
 /// How many are parked, by kind and the code of the reason; the most frequent first.

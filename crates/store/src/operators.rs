@@ -21,6 +21,8 @@ pub struct Credentials {
 
 pub struct NewSession<'a> {
     pub operator: i32,
+    /// That was found to be the password's.
+    pub password_hash: &'a str,
     pub hash: &'a [u8],
     pub csrf_secret: &'a [u8],
     /// However busy it is.
@@ -105,21 +107,26 @@ pub async fn credentials(pool: &Pool, login: &str) -> Result<Option<Credentials>
     Ok(row.map(|row| Credentials { operator: row.no, password_hash: row.password_hash }))
 }
 
-/// Begins a session, and forgets those of this operator that are over.
-pub async fn open_session(pool: &Pool, session: NewSession<'_>) -> Result<()> {
+/// Begins a session, and forgets those of this operator that are over. `false`: the password is another by now, or nobody
+/// of this login may come in any more.
+pub async fn open_session(pool: &Pool, session: NewSession<'_>) -> Result<bool> {
     let query = sqlx::query!(
         "with over as (
            delete from operator_sessions where operator = $2 and expires_at <= holdfast_now()
          )
          insert into operator_sessions (hash, operator, csrf_secret, expires_at)
-         values ($1, $2, $3, holdfast_now() + make_interval(secs => $4))",
+         select $1, no, $3, holdfast_now() + make_interval(secs => $4)
+           from operators
+          where no = $2 and password_hash = $5 and disabled_at is null
+            -- who is about to set another password ends the sessions of the old one after this
+            for share",
         session.hash,
         session.operator,
         session.csrf_secret,
-        session.lifetime.as_secs_f64()
+        session.lifetime.as_secs_f64(),
+        session.password_hash
     );
-    pool.execute(query).await?;
-    Ok(())
+    Ok(pool.execute(query).await?.rows_affected() == 1)
 }
 
 /// The session of this token, unless it was idle for too long. That it was seen is written once a minute.
@@ -132,6 +139,21 @@ pub async fn session(pool: &Pool, hash: &[u8], idle: Duration) -> Result<Option<
               and last_seen > holdfast_now() - make_interval(secs => $2)
          )
          select o.login, s.csrf_secret
+           from operator_sessions s
+           join operators o on o.no = s.operator
+          where s.hash = $1 and s.expires_at > holdfast_now() and o.disabled_at is null
+            and s.last_seen > holdfast_now() - make_interval(secs => $2)",
+        hash,
+        idle.as_secs_f64()
+    );
+    let row = pool.fetch_optional(query).await?;
+    Ok(row.map(|row| Session { login: row.login, csrf_secret: row.csrf_secret }))
+}
+
+/// The same for who looks on without being there: it does not count as seen.
+pub async fn glance(pool: &Pool, hash: &[u8], idle: Duration) -> Result<Option<Session>> {
+    let query = sqlx::query!(
+        "select o.login, s.csrf_secret
            from operator_sessions s
            join operators o on o.no = s.operator
           where s.hash = $1 and s.expires_at > holdfast_now() and o.disabled_at is null

@@ -83,6 +83,7 @@ fn acts(known: &Known, session: &Session) -> Markup {
             }
             form method="post" action={ (base) "/resolve" } {
                 (csrf(session))
+                input type="hidden" name="sequence" value=(known.view.version.sequence);
                 h2 { "Or end it" }
                 p.dim { "Because you have found out how it ended. Its client is told." }
                 fieldset {

@@ -58,6 +58,10 @@ pub(crate) async fn resolve(
     };
     let undone = act.fields.get("undone").is_some();
     let parked = still_parked(&console.app, &id).await?;
+    // It may have been carried on and parked again, for another reason, since the page was made.
+    if act.fields.get("sequence") != Some(parked.sequence.to_string().as_str()) {
+        return Err(no_longer());
+    }
     if !attention::resolve(&console.app, &parked, end, undone, act.operator()).await? {
         return Err(no_longer());
     }
