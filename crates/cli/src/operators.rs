@@ -14,13 +14,13 @@ pub(crate) enum Command {
     Create {
         login: String,
         #[command(flatten)]
-        password: Password,
+        password: Given,
     },
     /// Gives an operator another password, and signs them out everywhere.
     Password {
         login: String,
         #[command(flatten)]
-        password: Password,
+        password: Given,
     },
     /// Signs an operator out everywhere, and lets them in no more.
     Disable { login: String },
@@ -31,13 +31,13 @@ pub(crate) enum Command {
 }
 
 #[derive(Args)]
-pub(crate) struct Password {
+pub(crate) struct Given {
     /// Reads the password from stdin, its first line.
     #[arg(long)]
     password_stdin: bool,
 }
 
-impl Password {
+impl Given {
     /// The password, and whether its owner has yet to learn it.
     fn take(&self) -> anyhow::Result<(String, bool)> {
         if !self.password_stdin {
