@@ -322,7 +322,8 @@ async fn book_entry_at(State(sandbox): State<Sandbox>, Path((partner, id)): Path
 }
 
 async fn down(State(sandbox): State<Sandbox>, Path(partner): Path<String>, Json(down): Json<bool>) -> StatusCode {
-    sandbox.set_down(&partner, down);
+    // The one at `/` has no name in its paths.
+    sandbox.set_down(if partner == "processor" { "" } else { &partner }, down);
     StatusCode::NO_CONTENT
 }
 
