@@ -4,7 +4,7 @@ use crate::batch::Shared;
 use crate::heartbeat::Life;
 use crate::intake::Intake;
 use crate::materialise::Materialiser;
-use crate::metrics::{Value, gauge, one};
+use crate::metrics;
 use crate::partnership::{self, Partnership, Partnerships};
 use crate::poison::{self, Company, Pass};
 use crate::records::Records;
@@ -117,28 +117,8 @@ impl Engine {
             life,
             app,
         });
-        engine.sample();
+        metrics::watch(&engine);
         Ok(engine)
-    }
-
-    fn sample(&self) {
-        let slots = [("run", &self.run_slots), ("tell", &self.tell_slots), ("tell_again", &self.tell_again_slots)];
-        let slots = slots.map(|(lane, slots)| (lane, slots.clone()));
-        let circuits =
-            self.partnerships.values().map(|partnership| (partnership.name.clone(), partnership.circuit.clone()));
-        let circuits: Vec<_> = circuits.collect();
-        let open = self.intake.opening();
-        let value = |name, label: &str, value| Value { labels: vec![(name, label.to_owned())], value };
-        self.app.metrics.sample(move || {
-            let free = slots.iter().map(|(lane, slots)| value("lane", lane, slots.free() as f64));
-            let breakers =
-                circuits.iter().map(|(name, circuit)| value("partner", name, f64::from(u8::from(circuit.is_open()))));
-            vec![
-                gauge("holdfast_slots_free", "Slots for commands and callbacks that nobody has taken", free),
-                gauge("holdfast_partner_breaker_open", "1: the partner is down, and only probes ask it", breakers),
-                one("holdfast_intake_open", "1: this worker takes commands on", f64::from(u8::from(*open.borrow()))),
-            ]
-        });
     }
 
     pub fn lease(&self) -> Duration {

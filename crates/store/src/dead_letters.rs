@@ -6,6 +6,7 @@ use crate::{Pool, Result};
 use chrono::{DateTime, Utc};
 use holdfast_domain::{CommandId, Kind};
 use std::time::Duration;
+use uuid::Uuid;
 
 pub struct DeadLetter<'a> {
     pub queue: &'a str,
@@ -67,7 +68,8 @@ pub struct Kept {
 
 /// Oldest first.
 pub async fn find(pool: &Pool, filter: &Filter) -> Result<Vec<Kept>> {
-    let query = sqlx::query!(
+    let query = sqlx::query_as!(
+        Row,
         r#"select no, queue, body, cause, kind, command_id, receive_count, state, received_at, settled_by, settled_why,
                 (select count(*) from dead_letters same
                   where md5(same.body) = md5(d.body) and same.state = 'redriven') as "redrives!"
@@ -87,23 +89,42 @@ pub async fn find(pool: &Pool, filter: &Filter) -> Result<Vec<Kept>> {
         filter.limit,
     );
     let rows = pool.fetch_all(query).await?;
-    let kept = rows.into_iter().map(|row| {
+    rows.into_iter().map(Row::kept).collect()
+}
+
+/// As every query for letters has it.
+pub(crate) struct Row {
+    pub(crate) no: i64,
+    pub(crate) queue: String,
+    pub(crate) body: String,
+    pub(crate) cause: String,
+    pub(crate) kind: Option<i16>,
+    pub(crate) command_id: Option<Uuid>,
+    pub(crate) receive_count: i32,
+    pub(crate) redrives: i64,
+    pub(crate) state: String,
+    pub(crate) received_at: DateTime<Utc>,
+    pub(crate) settled_by: Option<String>,
+    pub(crate) settled_why: Option<String>,
+}
+
+impl Row {
+    pub(crate) fn kept(self) -> Result<Kept> {
         Ok(Kept {
-            no: row.no,
-            queue: row.queue,
-            body: row.body,
-            cause: row.cause,
-            kind: row.kind.map(kind).transpose()?,
-            command: row.command_id.map(CommandId),
-            receive_count: row.receive_count,
-            redrives: row.redrives,
-            state: row.state,
-            received_at: row.received_at,
-            settled_by: row.settled_by,
-            settled_why: row.settled_why,
+            no: self.no,
+            queue: self.queue,
+            body: self.body,
+            cause: self.cause,
+            kind: self.kind.map(kind).transpose()?,
+            command: self.command_id.map(CommandId),
+            receive_count: self.receive_count,
+            redrives: self.redrives,
+            state: self.state,
+            received_at: self.received_at,
+            settled_by: self.settled_by,
+            settled_why: self.settled_why,
         })
-    });
-    kept.collect()
+    }
 }
 
 /// What became of a letter.

@@ -1,10 +1,10 @@
 //! Dead letters by what befell them, a page at a time.
 
 use crate::commands::kind;
-use crate::dead_letters::Kept;
+use crate::dead_letters::{Kept, Row};
 use crate::{Pool, Result};
 use chrono::{DateTime, Utc};
-use holdfast_domain::{CommandId, Kind};
+use holdfast_domain::Kind;
 
 /// Those of one queue with one cause, that nobody has settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,8 @@ pub async fn list(pool: &Pool, limit: i64) -> Result<Vec<Counted>> {
 
 /// Letters of a group with higher numbers than `after`, up to `upto`.
 pub async fn page(pool: &Pool, group: &Group, after: i64, upto: i64, limit: i64) -> Result<Vec<Kept>> {
-    let query = sqlx::query!(
+    let query = sqlx::query_as!(
+        Row,
         r#"select no, queue, body, cause, kind, command_id, receive_count, state, received_at, settled_by, settled_why,
                 (select count(*) from dead_letters same
                   where md5(same.body) = md5(d.body) and same.state = 'redriven') as "redrives!"
@@ -64,21 +65,5 @@ pub async fn page(pool: &Pool, group: &Group, after: i64, upto: i64, limit: i64)
         limit
     );
     let rows = pool.fetch_all(query).await?;
-    let kept = rows.into_iter().map(|row| {
-        Ok(Kept {
-            no: row.no,
-            queue: row.queue,
-            body: row.body,
-            cause: row.cause,
-            kind: row.kind.map(kind).transpose()?,
-            command: row.command_id.map(CommandId),
-            receive_count: row.receive_count,
-            redrives: row.redrives,
-            state: row.state,
-            received_at: row.received_at,
-            settled_by: row.settled_by,
-            settled_why: row.settled_why,
-        })
-    });
-    kept.collect()
+    rows.into_iter().map(Row::kept).collect()
 }

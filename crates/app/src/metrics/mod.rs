@@ -5,11 +5,13 @@
 
 mod accepting;
 mod carrying;
+mod engine;
 mod sampled;
 mod statements;
 
 pub use accepting::Accepting;
 pub use carrying::Carrying;
+pub use engine::watch;
 pub use sampled::{Gauge, Value, gauge, one};
 pub use statements::{Meter, Statements};
 
