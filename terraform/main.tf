@@ -70,6 +70,7 @@ module "observability" {
 
   queues = { for key, queue in module.queue : key => {
     name             = queue.name
+    overflow_name    = queue.overflow_name
     dead_letter_name = queue.dead_letter_name
   } }
 

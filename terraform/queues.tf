@@ -6,7 +6,8 @@ locals {
   kinds    = toset([for key, queue in local.queues : key if can(queue.kind)])
   journals = setsubtract(keys(local.queues), local.kinds)
 
-  kind_arns        = [for key in local.kinds : module.queue[key].arn]
+  # What one client sends beyond its share goes by the overflow queue of the kind.
+  kind_arns        = concat([for key in local.kinds : module.queue[key].arn], [for key in local.kinds : module.queue[key].overflow_arn])
   journal_arns     = [for key in local.journals : module.queue[key].arn]
   dead_letter_arns = [for key, queue in local.queues : module.queue[key].dead_letter_arn if can(queue.dead_letter)]
 

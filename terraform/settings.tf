@@ -15,6 +15,8 @@ locals {
       AWS_REGION                      = var.region
       DATABASE_URL                    = local.database_url
       HOLDFAST__DATABASE__CONNECTIONS = tostring(var.database.connections_per_task)
+      # SQS has fair queues: a message names its client, and one client's many do not hold up another's few.
+      HOLDFAST__QUEUES__FAIR = "true"
     },
     { for key, queue in module.queue : "HOLDFAST__QUEUES__${upper(key)}" => queue.name },
     {

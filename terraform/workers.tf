@@ -27,6 +27,7 @@ locals {
 
   consumed_arns = { for name, worker in local.workers : name => concat(
     [for key in worker.queues : module.queue[key].arn],
+    [for key in worker.queues : module.queue[key].overflow_arn if contains(local.kinds, key)],
     worker.dead_letters ? local.dead_letter_arns : [],
   ) }
 }
@@ -86,7 +87,10 @@ module "worker_scaling" {
   service_name = module.worker[each.key].name
   min_tasks    = each.value.min_tasks
   max_tasks    = each.value.max_tasks
-  queues       = { for key in each.value.queues : key => merge(local.queues[key].scaling, { name = module.queue[key].name }) }
+  queues = merge(
+    { for key in each.value.queues : key => merge(local.queues[key].scaling, { name = module.queue[key].name }) },
+    { for key in each.value.queues : "${key}-overflow" => merge(local.queues[key].scaling, { name = module.queue[key].overflow_name }) if contains(local.kinds, key) },
+  )
 }
 
 module "lambda_worker" {
@@ -111,6 +115,7 @@ module "lambda_worker" {
 
   queue = {
     arn                        = module.queue[each.key].arn
+    overflow_arn               = module.queue[each.key].overflow_arn
     visibility_timeout_seconds = module.queue[each.key].visibility_timeout_seconds
   }
 }

@@ -38,6 +38,7 @@ run "each_program_knows_what_it_needs" {
       HOLDFAST__DATABASE__CONNECTIONS         = "10"
       HOLDFAST__PARTNERS__PROCESSOR__BASE_URL = "https://processor.example.com"
       HOLDFAST__PARTNERS__PROCESSOR__TRIES    = "5"
+      HOLDFAST__QUEUES__FAIR                  = "true"
       HOLDFAST__QUEUES__JOURNAL               = "holdfast-journal"
       HOLDFAST__QUEUES__ORDERS                = "holdfast-orders"
       HOLDFAST__QUEUES__REFUNDS               = "holdfast-refunds"
@@ -122,7 +123,7 @@ run "one_service_is_scaled_by_every_queue" {
   }
 
   assert {
-    condition     = keys(module.worker_scaling["all"].backlog_per_task) == ["journal", "orders", "refunds", "transactions"]
+    condition     = keys(module.worker_scaling["all"].backlog_per_task) == ["journal", "orders", "orders-overflow", "refunds", "refunds-overflow", "transactions", "transactions-overflow"]
     error_message = "Each queue can call for more tasks."
   }
 }

@@ -8,6 +8,11 @@ mock_provider "aws" {
   }
 
   override_resource {
+    target = module.queue["transactions"].aws_sqs_queue.overflow
+    values = { arn = "arn:aws:sqs:eu-west-1:111122223333:transactions-overflow" }
+  }
+
+  override_resource {
     target = module.queue["transactions"].aws_sqs_queue.dead_letter
     values = { arn = "arn:aws:sqs:eu-west-1:111122223333:transactions-dlq" }
   }
@@ -18,6 +23,11 @@ mock_provider "aws" {
   }
 
   override_resource {
+    target = module.queue["refunds"].aws_sqs_queue.overflow
+    values = { arn = "arn:aws:sqs:eu-west-1:111122223333:refunds-overflow" }
+  }
+
+  override_resource {
     target = module.queue["refunds"].aws_sqs_queue.dead_letter
     values = { arn = "arn:aws:sqs:eu-west-1:111122223333:refunds-dlq" }
   }
@@ -25,6 +35,11 @@ mock_provider "aws" {
   override_resource {
     target = module.queue["orders"].aws_sqs_queue.this
     values = { arn = "arn:aws:sqs:eu-west-1:111122223333:orders" }
+  }
+
+  override_resource {
+    target = module.queue["orders"].aws_sqs_queue.overflow
+    values = { arn = "arn:aws:sqs:eu-west-1:111122223333:orders-overflow" }
   }
 
   override_resource {
@@ -74,6 +89,9 @@ run "who_submits_takes_nothing_out" {
           "arn:aws:sqs:eu-west-1:111122223333:orders",
           "arn:aws:sqs:eu-west-1:111122223333:refunds",
           "arn:aws:sqs:eu-west-1:111122223333:transactions",
+          "arn:aws:sqs:eu-west-1:111122223333:orders-overflow",
+          "arn:aws:sqs:eu-west-1:111122223333:refunds-overflow",
+          "arn:aws:sqs:eu-west-1:111122223333:transactions-overflow",
           "arn:aws:sqs:eu-west-1:111122223333:journal",
         ]
       },
@@ -85,6 +103,9 @@ run "who_submits_takes_nothing_out" {
           "arn:aws:sqs:eu-west-1:111122223333:orders",
           "arn:aws:sqs:eu-west-1:111122223333:refunds",
           "arn:aws:sqs:eu-west-1:111122223333:transactions",
+          "arn:aws:sqs:eu-west-1:111122223333:orders-overflow",
+          "arn:aws:sqs:eu-west-1:111122223333:refunds-overflow",
+          "arn:aws:sqs:eu-west-1:111122223333:transactions-overflow",
           "arn:aws:sqs:eu-west-1:111122223333:journal",
         ]
       },
@@ -121,7 +142,7 @@ run "a_worker_takes_from_its_queue_and_sends_to_all_kinds" {
         Sid      = "Consume"
         Effect   = "Allow"
         Action   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"]
-        Resource = ["arn:aws:sqs:eu-west-1:111122223333:transactions"]
+        Resource = ["arn:aws:sqs:eu-west-1:111122223333:transactions", "arn:aws:sqs:eu-west-1:111122223333:transactions-overflow"]
       },
       {
         Sid    = "Send"
@@ -131,6 +152,9 @@ run "a_worker_takes_from_its_queue_and_sends_to_all_kinds" {
           "arn:aws:sqs:eu-west-1:111122223333:orders",
           "arn:aws:sqs:eu-west-1:111122223333:refunds",
           "arn:aws:sqs:eu-west-1:111122223333:transactions",
+          "arn:aws:sqs:eu-west-1:111122223333:orders-overflow",
+          "arn:aws:sqs:eu-west-1:111122223333:refunds-overflow",
+          "arn:aws:sqs:eu-west-1:111122223333:transactions-overflow",
         ]
       },
       {
@@ -139,8 +163,11 @@ run "a_worker_takes_from_its_queue_and_sends_to_all_kinds" {
         Action = ["sqs:GetQueueAttributes", "sqs:GetQueueUrl"]
         Resource = [
           "arn:aws:sqs:eu-west-1:111122223333:transactions",
+          "arn:aws:sqs:eu-west-1:111122223333:transactions-overflow",
           "arn:aws:sqs:eu-west-1:111122223333:orders",
           "arn:aws:sqs:eu-west-1:111122223333:refunds",
+          "arn:aws:sqs:eu-west-1:111122223333:orders-overflow",
+          "arn:aws:sqs:eu-west-1:111122223333:refunds-overflow",
         ]
       },
     ]
@@ -174,6 +201,9 @@ run "one_worker_for_all_takes_from_all" {
       "arn:aws:sqs:eu-west-1:111122223333:orders",
       "arn:aws:sqs:eu-west-1:111122223333:refunds",
       "arn:aws:sqs:eu-west-1:111122223333:transactions",
+      "arn:aws:sqs:eu-west-1:111122223333:orders-overflow",
+      "arn:aws:sqs:eu-west-1:111122223333:refunds-overflow",
+      "arn:aws:sqs:eu-west-1:111122223333:transactions-overflow",
       "arn:aws:sqs:eu-west-1:111122223333:orders-dlq",
       "arn:aws:sqs:eu-west-1:111122223333:refunds-dlq",
       "arn:aws:sqs:eu-west-1:111122223333:transactions-dlq",

@@ -11,6 +11,7 @@ mod containers;
 mod dead_letters;
 mod every_kind;
 mod expiry;
+mod fairness;
 mod handlers;
 mod kills;
 mod lambda;

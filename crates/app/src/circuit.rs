@@ -3,6 +3,7 @@
 //! An open breaker postpones and burns no try. What it knows is this process's own; another process finds out for itself.
 
 use crate::turnstile::{Turn, Turnstile};
+use holdfast_domain::ClientNo;
 use holdfast_domain::breaker::{Breaker, Seen};
 use holdfast_domain::schedule::jittered;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -70,8 +71,8 @@ impl Circuit {
     }
 
     /// The right to make one request, or when to come back: its limit of them is under way.
-    pub async fn enter(&self) -> Result<Turn, Duration> {
-        self.requests.enter().await
+    pub async fn enter(&self, client: ClientNo) -> Result<Turn, Duration> {
+        self.requests.enter(client).await
     }
 
     /// Whether nobody but a probe may ask.

@@ -47,6 +47,7 @@ pub mod telemetry;
 pub mod tell;
 pub mod throttle;
 pub mod trace;
+pub mod track;
 pub mod turnstile;
 pub mod watch;
 pub mod webhook;
@@ -66,6 +67,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use trace::Tracer;
+use track::{Shares, Track};
 
 /// What every binary has: configuration, Postgres, SQS. Cheap to clone, connects to nothing until it is used.
 #[derive(Clone)]
@@ -74,6 +76,8 @@ pub struct App {
     pub pool: Pool,
     pub server_key: ServerKey,
     pub queues: Arc<Queues>,
+    /// Who may send how much by which of them.
+    pub shares: Arc<Shares>,
     /// Begins no spans, unless a binary puts another here.
     pub tracer: Tracer,
     pub metrics: Arc<Metrics>,
@@ -90,14 +94,19 @@ impl App {
         let clients = Clients::connect(endpoint).await;
         let queues = Queues {
             kinds: Kind::ALL.into_iter().map(|kind| (kind, clients.queue(config.queues.of(kind)))).collect(),
+            overflows: Kind::ALL
+                .into_iter()
+                .map(|kind| (kind, clients.queue(&config.queues.on(kind, Track::Overflow))))
+                .collect(),
             dead_letters: Kind::ALL
                 .into_iter()
                 .map(|kind| (kind, clients.queue(&config.queues.dead_letters_of(kind))))
                 .collect(),
             journal: clients.queue(&config.queues.journal),
         };
+        let shares = Arc::new(Shares::new(config.queues.share_per_s, config.queues.fair));
         let (config, queues, tracer) = (Arc::new(config), Arc::new(queues), Tracer::default());
-        let app = Self { config, pool, server_key, queues, metrics: Metrics::new(), tracer };
+        let app = Self { config, pool, server_key, queues, shares, metrics: Metrics::new(), tracer };
         app.sample_pool();
         Ok(app)
     }
@@ -150,9 +159,10 @@ impl App {
     }
 }
 
-/// The queue of each kind, and the journal.
+/// The queues of each kind, and the journal.
 pub struct Queues {
     kinds: HashMap<Kind, Queue>,
+    overflows: HashMap<Kind, Queue>,
     dead_letters: HashMap<Kind, Queue>,
     journal: Queue,
 }
@@ -162,9 +172,21 @@ impl Queues {
         &self.kinds[&kind]
     }
 
-    /// Where SQS puts what was received too often.
+    pub fn on(&self, kind: Kind, track: Track) -> &Queue {
+        match track {
+            Track::Share => self.of(kind),
+            Track::Overflow => &self.overflows[&kind],
+        }
+    }
+
+    /// Where SQS puts what was received too often, from both queues of a kind.
     pub fn dead_letters_of(&self, kind: Kind) -> &Queue {
         &self.dead_letters[&kind]
+    }
+
+    /// A kind's own, its overflow, its dead letters.
+    pub fn all_of(&self, kind: Kind) -> [&Queue; 3] {
+        [self.of(kind), self.on(kind, Track::Overflow), self.dead_letters_of(kind)]
     }
 
     pub const fn journal(&self) -> &Queue {
@@ -172,6 +194,6 @@ impl Queues {
     }
 
     pub fn all(&self) -> impl Iterator<Item = &Queue> {
-        self.kinds.values().chain(self.dead_letters.values()).chain([&self.journal])
+        self.kinds.values().chain(self.overflows.values()).chain(self.dead_letters.values()).chain([&self.journal])
     }
 }

@@ -3,7 +3,8 @@
 
 use crate::App;
 use crate::line::Line;
-use crate::trace::{Span, Tracer, spans};
+use crate::trace::{Span, spans};
+use crate::track::{Shares, Track};
 use holdfast_domain::{Command, CommandNo, Kind, message};
 use holdfast_queue::{Outgoing, Queue, Sent, backoff};
 use holdfast_store::wakeups::{Marked, mark_published};
@@ -41,41 +42,46 @@ pub struct First {
 }
 
 #[derive(Clone)]
-pub struct Publisher(Arc<HashMap<Kind, mpsc::Sender<First>>>);
+pub struct Publisher {
+    shares: Arc<Shares>,
+    lines: Arc<HashMap<(Kind, Track), mpsc::Sender<First>>>,
+}
 
 impl Publisher {
     /// Ends, with everything sent and marked, when the last clone is dropped.
     pub fn start(app: &App, tasks: &TaskTracker) -> Self {
         let (marks, to_mark) = mpsc::unbounded_channel();
-        let start = |kind| {
+        let start = |(kind, track)| {
             let (sender, receiver) = mpsc::channel(BACKLOG);
             let line = Arc::new(Mutex::new(Line::new(receiver)));
             for _ in 0..IN_FLIGHT {
-                tasks.spawn(send(app.clone(), kind, Arc::clone(&line), marks.clone()));
+                tasks.spawn(send(app.clone(), (kind, track), Arc::clone(&line), marks.clone()));
             }
-            (kind, sender)
+            ((kind, track), sender)
         };
-        let publisher = Self(Arc::new(Kind::ALL.into_iter().map(start).collect()));
+        let all = Kind::ALL.into_iter().flat_map(|kind| Track::ALL.map(|track| (kind, track)));
+        let lines = Arc::new(all.map(start).collect());
         tasks.spawn(mark(app.clone(), to_mark));
-        publisher
+        Self { shares: Arc::clone(&app.shares), lines }
     }
 
     /// Never waits: a full queue means that the relay will find the wakeup.
     pub fn publish(&self, first: First) {
-        drop(self.0[&first.command.kind].try_send(first));
+        let Command { client, kind, .. } = first.command;
+        drop(self.lines[&(kind, self.shares.track(client))].try_send(first));
     }
 }
 
 type Marks = mpsc::UnboundedSender<(Instant, Marked)>;
 
-async fn send(app: App, kind: Kind, line: Arc<Mutex<Line<First>>>, marks: Marks) {
+async fn send(app: App, (kind, track): (Kind, Track), line: Arc<Mutex<Line<First>>>, marks: Marks) {
     loop {
         let batch = line.lock().await.gather(BATCH, PACE).await;
         if batch.is_empty() {
             return;
         }
-        let queue = app.queues.of(kind);
-        let outgoing = batch.into_iter().map(|first| outgoing(queue, &app.tracer, first));
+        let queue = app.queues.on(kind, track);
+        let outgoing = batch.into_iter().map(|first| outgoing(&app, queue, first));
         let (messages, sending): (Vec<_>, Vec<_>) = outgoing.unzip();
         let started = Instant::now();
         let sent = queue.send(&messages).await;
@@ -90,14 +96,15 @@ async fn send(app: App, kind: Kind, line: Arc<Mutex<Line<First>>>, marks: Marks)
 }
 
 /// The message, and what is needed when it is sent.
-fn outgoing(queue: &Queue, tracer: &Tracer, first: First) -> (Outgoing, (Marked, Span)) {
+fn outgoing(app: &App, queue: &Queue, first: First) -> (Outgoing, (Marked, Span)) {
     let no: CommandNo = first.marked.no;
     let (id, parent) = (first.command.id, first.command.traceparent.as_deref());
-    let span = tracer.part(parent, SpanKind::Producer, || spans::send(queue.name(), id));
+    let span = app.tracer.part(parent, SpanKind::Producer, || spans::send(queue.name(), id));
     let traceparent = span.traceparent().or_else(|| first.command.traceparent.clone());
+    let group = app.shares.group(first.command.client);
     let message = message::first(no, first.command);
     let body = serde_json::to_string(&message).expect("a message always serialises");
-    (Outgoing { body, traceparent }, (first.marked, span))
+    (Outgoing { body, traceparent, group }, (first.marked, span))
 }
 
 /// A mark that is lost costs one superfluous message.

@@ -3,6 +3,7 @@
 use crate::App;
 use crate::engine::{Engine, Held};
 use crate::trace::Span;
+use crate::track::Track;
 use holdfast_domain::{CommandNo, Kind, Lane, message};
 use holdfast_queue::{Backoff, Outgoing, Sent, backoff};
 use holdfast_store::Error;
@@ -128,15 +129,15 @@ async fn publish_batch(app: &App, by: Duration, limit: i64) -> Result<Published,
     for lane in [Lane::Run, Lane::Tell] {
         let overdue = take_overdue(&app.pool, lane, by, limit).await?;
         more |= overdue.len() as i64 == limit;
-        let mut by_kind: HashMap<Kind, (Vec<CommandNo>, Vec<Outgoing>)> = HashMap::new();
+        let mut by_track: HashMap<(Kind, Track), (Vec<CommandNo>, Vec<Outgoing>)> = HashMap::new();
         for row in overdue {
-            let (nos, messages) = by_kind.entry(row.kind).or_default();
+            let (nos, messages) = by_track.entry((row.kind, app.shares.track(row.client))).or_default();
             nos.push(row.no);
-            messages.push(nudge(row));
+            messages.push(nudge(app, row));
         }
         // Before the next are taken: what is taken counts as published.
-        for (kind, (nos, messages)) in by_kind {
-            let (queue, started) = (app.queues.of(kind), Instant::now());
+        for ((kind, track), (nos, messages)) in by_track {
+            let (queue, started) = (app.queues.on(kind, track), Instant::now());
             let sent = queue.send(&messages).await;
             app.metrics.statements.published(queue, "relay", &sent, started.elapsed());
             let unsent = nos.iter().zip(sent).filter(|(_, sent)| *sent == Sent::Failed);
@@ -148,13 +149,19 @@ async fn publish_batch(app: &App, by: Duration, limit: i64) -> Result<Published,
                     tracing::debug!(%error, "could not take back what was not sent");
                 }
             }
-            tracing::debug!(%kind, count = messages.len(), unsent = unsent.len(), "published overdue wakeups");
+            tracing::debug!(
+                queue.name = queue.name(),
+                count = messages.len(),
+                unsent = unsent.len(),
+                "published overdue wakeups"
+            );
         }
     }
     Ok(if failed { Published::Partly } else { Published::All { more } })
 }
 
-fn nudge(row: Overdue) -> Outgoing {
+fn nudge(app: &App, row: Overdue) -> Outgoing {
     let message = message::nudge(row.no, row.id, row.kind, row.lane);
-    Outgoing { body: serde_json::to_string(&message).expect("a message always serialises"), traceparent: None }
+    let body = serde_json::to_string(&message).expect("a message always serialises");
+    Outgoing { body, traceparent: None, group: app.shares.group(row.client) }
 }

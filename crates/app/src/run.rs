@@ -255,7 +255,7 @@ impl<'a> Run<'a> {
         let Partnership { name, circuit, .. } = partnership;
         let full =
             |wait| Stop::Full { after: jittered(wait, random()), why: format!("{name} has its limit of requests") };
-        let turn = circuit.enter().await.map_err(full)?;
+        let turn = circuit.enter(self.claimed.client).await.map_err(full)?;
         match circuit.admit(Instant::now(), random()) {
             Ok(()) => Ok(turn),
             Err(after) => Err(Stop::Wait { after, why: format!("{name} is down, its breaker is open") }),

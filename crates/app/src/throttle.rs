@@ -25,12 +25,12 @@ impl Throttle {
 
     /// Whether a request could be made soon.
     pub fn has_room(&self, client: ClientNo, url: &Url) -> bool {
-        self.endpoint(client, url).is_free_soon()
+        self.endpoint(client, url).is_free_soon(client)
     }
 
     /// Leave to make a request, or when to come back.
     pub async fn enter(&self, client: ClientNo, url: &Url) -> Result<Turn, Duration> {
-        self.endpoint(client, url).enter().await
+        self.endpoint(client, url).enter(client).await
     }
 
     fn endpoint(&self, client: ClientNo, url: &Url) -> Arc<Turnstile> {

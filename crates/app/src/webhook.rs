@@ -6,7 +6,7 @@ use crate::{App, clock, config};
 use anyhow::Context as _;
 use holdfast_domain::journal::{Entry, Update};
 use holdfast_domain::status::Reason;
-use holdfast_domain::{CommandId, CommandNo, Kind, Lane, Status, message};
+use holdfast_domain::{ClientNo, CommandId, CommandNo, Kind, Lane, Status, message};
 use holdfast_partners::generic::RemoteStatus;
 use holdfast_partners::webhook::{self, Settings, Verifier};
 use holdfast_queue::{Outgoing, Sent};
@@ -37,6 +37,7 @@ struct Sender {
 pub struct Nudged {
     no: CommandNo,
     id: CommandId,
+    client: ClientNo,
     kind: Kind,
 }
 
@@ -129,10 +130,12 @@ impl Webhooks {
 
     /// Tells a worker. If that fails, the row is due all the same.
     pub async fn publish(&self, nudged: Nudged) {
-        let Nudged { no, id, kind } = nudged;
+        let Nudged { no, id, client, kind } = nudged;
         let message = message::nudge(no, id, kind, Lane::Run);
         let body = serde_json::to_string(&message).expect("a message always serialises");
-        let sent = self.app.queues.of(kind).send(&[Outgoing { body, traceparent: None }]).await;
+        let group = self.app.shares.group(client);
+        let queue = self.app.queues.on(kind, self.app.shares.track(client));
+        let sent = queue.send(&[Outgoing { body, traceparent: None, group }]).await;
         if sent.contains(&Sent::Failed) {
             tracing::debug!(command.id = %id, "could not publish a nudge, the relay will");
         }
@@ -156,7 +159,7 @@ pub(crate) async fn store(
     window: Option<Window>,
 ) -> Result<Heard, holdfast_store::Error> {
     let stored = partner_updates::store(pool, update, window).await?;
-    let Some((no, kind)) = stored.command.filter(|_| stored.in_time) else {
+    let Some((no, client, kind)) = stored.command.filter(|_| stored.in_time) else {
         return Ok(Heard { in_time: stored.in_time, nudged: None });
     };
     let nudged = stored.nudged || partner_updates::reopen(pool, no).await?;
@@ -164,7 +167,7 @@ pub(crate) async fn store(
     if !nudged && update.status != Status::Pending {
         contradict(pool, no, update).await?;
     }
-    Ok(Heard { in_time: true, nudged: nudged.then_some(Nudged { no, id, kind }) })
+    Ok(Heard { in_time: true, nudged: nudged.then_some(Nudged { no, id, client, kind }) })
 }
 
 /// A partner's word that contradicts how the command has ended changes nothing, and is shown to an operator.

@@ -65,7 +65,7 @@ fn all_known(look: Option<&Look>) -> anyhow::Result<()> {
 async fn look(app: &App) -> anyhow::Result<Look> {
     let mut names = Vec::new();
     for kind in Kind::ALL {
-        names.extend([app.queues.of(kind), app.queues.dead_letters_of(kind)]);
+        names.extend(app.queues.all_of(kind));
     }
     names.push(app.queues.journal());
     let counts = async |queue: &Queue| (queue.name().to_owned(), queue.counts().await);

@@ -42,14 +42,14 @@ impl Queues {
         queues
     }
 
-    /// As they were seen last: each kind's, its dead letters', the journal.
+    /// As they were seen last: each kind's, its overflow's, its dead letters', the journal.
     pub(crate) fn seen(&self) -> Arc<Vec<Depth>> {
         Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 async fn ask(app: &App) -> Vec<Depth> {
-    let of_kind = Kind::ALL.into_iter().flat_map(|kind| [app.queues.of(kind), app.queues.dead_letters_of(kind)]);
+    let of_kind = Kind::ALL.into_iter().flat_map(|kind| app.queues.all_of(kind));
     let queues: Vec<Queue> = of_kind.chain([app.queues.journal()]).cloned().collect();
     let mut asked = JoinSet::new();
     for (at, queue) in queues.into_iter().enumerate() {

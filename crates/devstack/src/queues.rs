@@ -19,6 +19,8 @@ struct Description {
 #[derive(Deserialize)]
 struct Queue {
     name: String,
+    /// Only the journal has none.
+    kind: Option<String>,
     visibility_timeout_seconds: u32,
     message_retention_seconds: u32,
     receive_wait_time_seconds: u32,
@@ -46,7 +48,10 @@ pub async fn create(client: &Client, prefix: &str) -> anyhow::Result<HashMap<Str
     let mut names = HashMap::new();
     for (key, queue) in description.queues {
         let name = format!("{prefix}{}", queue.name);
-        create_queue(client, prefix, &name, &queue).await.with_context(|| format!("create the queue {name}"))?;
+        let overflow = queue.kind.as_ref().map(|_| format!("{name}-overflow"));
+        for name in [&name].into_iter().chain(&overflow) {
+            create_queue(client, prefix, name, &queue).await.with_context(|| format!("create the queue {name}"))?;
+        }
         names.insert(key, name);
     }
     Ok(names)

@@ -6,6 +6,7 @@ use holdfast_app::dispatch::Dispatch;
 use holdfast_app::engine::Engine;
 use holdfast_app::graveyard::Graveyard;
 use holdfast_app::replay::Replay;
+use holdfast_app::track::Track;
 use holdfast_domain::Kind;
 use holdfast_queue::{Handler as _, Message, Slot, TRACEPARENT, Verdict, backoff};
 use holdfast_worker::Shift;
@@ -89,7 +90,8 @@ async fn handle(engine: Arc<Engine>, message: SqsMessage) -> (String, Verdict) {
         receive_count: count.unwrap_or(1),
     };
     let (queues, slot) = (&engine.app.config.queues, Slot::uncounted());
-    if let Some(kind) = Kind::ALL.into_iter().find(|kind| queues.of(*kind) == &*queue) {
+    let is_of = |kind: &Kind| Track::ALL.iter().any(|track| queues.on(*kind, *track) == *queue);
+    if let Some(kind) = Kind::ALL.into_iter().find(is_of) {
         return (id, Dispatch { engine: Arc::clone(&engine), kind }.handle(message, slot).await);
     }
     if let Some(kind) = Kind::ALL.into_iter().find(|kind| queues.dead_letters_of(*kind) == *queue) {

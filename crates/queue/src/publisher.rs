@@ -14,6 +14,8 @@ const MAX_BYTES: usize = 1_000_000;
 pub struct Outgoing {
     pub body: String,
     pub traceparent: Option<String>,
+    /// Of SQS's fair queues: the messages of one group do not hold up those of another.
+    pub group: Option<String>,
 }
 
 /// What became of each message, in the order of sending.
@@ -65,7 +67,10 @@ fn batch_end(messages: &[Outgoing], start: usize) -> usize {
 }
 
 fn entry(at: usize, message: &Outgoing) -> Result<SendMessageBatchRequestEntry, BuildError> {
-    let mut entry = SendMessageBatchRequestEntry::builder().id(at.to_string()).message_body(&message.body);
+    let mut entry = SendMessageBatchRequestEntry::builder()
+        .id(at.to_string())
+        .message_body(&message.body)
+        .set_message_group_id(message.group.clone());
     if let Some(traceparent) = &message.traceparent {
         let value = MessageAttributeValue::builder().data_type("String").string_value(traceparent).build()?;
         entry = entry.message_attributes(TRACEPARENT, value);
@@ -78,7 +83,7 @@ mod tests {
     use super::*;
 
     fn of_size(bytes: usize) -> Outgoing {
-        Outgoing { body: "x".repeat(bytes), traceparent: None }
+        Outgoing { body: "x".repeat(bytes), traceparent: None, group: None }
     }
 
     #[test]

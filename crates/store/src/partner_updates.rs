@@ -4,7 +4,7 @@ use crate::commands::kind;
 use crate::{Pool, Result};
 use chrono::{DateTime, Utc};
 use holdfast_domain::journal::Update;
-use holdfast_domain::{CommandId, CommandNo, Kind, Status};
+use holdfast_domain::{ClientNo, CommandId, CommandNo, Kind, Status};
 use std::time::Duration;
 
 /// When the partner signed it, in seconds since the epoch, and how far that may be from now.
@@ -22,7 +22,7 @@ pub struct Stored {
     /// It had not been stored before.
     pub is_new: bool,
     /// The command, if it is there.
-    pub command: Option<(CommandNo, Kind)>,
+    pub command: Option<(CommandNo, ClientNo, Kind)>,
     /// Its run is under way and will look.
     pub nudged: bool,
 }
@@ -52,7 +52,7 @@ pub async fn store(pool: &Pool, update: &Update, window: Option<Window>) -> Resu
              returning w.no
            )
            select t.in_time as "in_time!", exists(select from u) as "is_new!", exists(select from w) as "nudged!",
-                  c.no as "no?", c.kind as "kind?"
+                  c.no as "no?", c.client as "client?", c.kind as "kind?"
              from t
              left join commands c on c.id = $3"#,
         update.partner,
@@ -65,8 +65,8 @@ pub async fn store(pool: &Pool, update: &Update, window: Option<Window>) -> Resu
         update.received_at,
     );
     let row = pool.fetch_one(query).await?;
-    let command = match (row.no, row.kind) {
-        (Some(no), Some(code)) => Some((CommandNo(no), kind(code)?)),
+    let command = match (row.no, row.client, row.kind) {
+        (Some(no), Some(client), Some(code)) => Some((CommandNo(no), ClientNo(client), kind(code)?)),
         _ => None,
     };
     Ok(Stored { in_time: row.in_time, is_new: row.is_new, command, nudged: row.nudged })

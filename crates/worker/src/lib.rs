@@ -13,6 +13,7 @@ use holdfast_app::dispatch::Dispatch;
 use holdfast_app::engine::Engine;
 use holdfast_app::graveyard::Graveyard;
 use holdfast_app::replay::Replay;
+use holdfast_app::track::Track;
 use holdfast_app::{App, SchemaError, relay, survey};
 use holdfast_domain::Kind;
 use holdfast_queue::{Backoff, Consumer, Settings, Slots, backoff};
@@ -51,7 +52,9 @@ async fn work(shift: Shift, sources: &[Source], stop: &CancellationToken) -> any
     let working = TaskTracker::new();
     for source in sources {
         match source {
-            Source::Kind(kind) => drop(working.spawn(commands(engine, *kind).run(stop.clone()))),
+            Source::Kind(kind) => Track::ALL.into_iter().for_each(|track| {
+                working.spawn(commands(engine, *kind, track).run(stop.clone()));
+            }),
             Source::Journal => drop(working.spawn(journal(engine).run(stop.clone()))),
             Source::DeadLetters => Kind::ALL.into_iter().for_each(|kind| {
                 working.spawn(dead_letters(engine, kind).run(stop.clone()));
@@ -69,11 +72,15 @@ async fn work(shift: Shift, sources: &[Source], stop: &CancellationToken) -> any
     shift.end().await
 }
 
-fn commands(engine: &Arc<Engine>, kind: Kind) -> Consumer<Dispatch> {
+fn commands(engine: &Arc<Engine>, kind: Kind, track: Track) -> Consumer<Dispatch> {
     let worker = &engine.app.config.worker;
+    let slots = match track {
+        Track::Share => &engine.run_slots,
+        Track::Overflow => &engine.overflow_slots,
+    };
     Consumer {
-        queue: engine.app.queues.of(kind).clone(),
-        slots: engine.run_slots.clone(),
+        queue: engine.app.queues.on(kind, track).clone(),
+        slots: slots.clone(),
         settings: Settings { wait: worker.receive_wait_ms.get(), renew_visibility: None, pollers: worker.pollers },
         open: engine.intake.opening(),
         handler: Arc::new(Dispatch { engine: Arc::clone(engine), kind }),

@@ -1,4 +1,5 @@
 locals {
+  queue_arns  = compact([var.queue.arn, var.queue.overflow_arn])
   secret_arns = distinct([for arn in values(var.secrets) : join(":", slice(split(":", arn), 0, 7))])
 
   statements = concat(
@@ -14,7 +15,7 @@ locals {
         Sid      = "Consume"
         Effect   = "Allow"
         Action   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
-        Resource = [var.queue.arn]
+        Resource = local.queue_arns
       },
       {
         # Decided by Lambda, which names no resources for interfaces that do not exist yet.
@@ -114,6 +115,21 @@ resource "aws_lambda_function" "this" {
 
 resource "aws_lambda_event_source_mapping" "this" {
   event_source_arn = var.queue.arn
+  function_name    = aws_lambda_function.this.arn
+  batch_size       = var.batch_size
+  # One message that fails does not bring the others back.
+  function_response_types = ["ReportBatchItemFailures"]
+
+  scaling_config {
+    maximum_concurrency = var.max_concurrency
+  }
+}
+
+# What one client sends beyond its share.
+resource "aws_lambda_event_source_mapping" "overflow" {
+  count = var.queue.overflow_arn == null ? 0 : 1
+
+  event_source_arn = var.queue.overflow_arn
   function_name    = aws_lambda_function.this.arn
   batch_size       = var.batch_size
   # One message that fails does not bring the others back.

@@ -33,6 +33,7 @@ variable "queue" {
   description = "What it consumes. Visibility is that of the queue."
   type = object({
     arn                        = string
+    overflow_arn               = optional(string)
     visibility_timeout_seconds = number
   })
 }

@@ -43,6 +43,9 @@ locals {
               for metric in ["ApproximateNumberOfMessagesVisible", "ApproximateNumberOfMessagesNotVisible"] :
               ["AWS/SQS", metric, "QueueName", queue.name]
             ],
+            queue.overflow_name == null ? [] : [
+              ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", coalesce(queue.overflow_name, "-")]
+            ],
             queue.dead_letter_name == null ? [] : [
               ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", coalesce(queue.dead_letter_name, "-")]
             ],

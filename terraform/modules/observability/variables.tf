@@ -27,6 +27,7 @@ variable "queues" {
   description = "Queues of the dashboard, with their dead-letter queue or null."
   type = map(object({
     name             = string
+    overflow_name    = optional(string)
     dead_letter_name = string
   }))
 }

@@ -3,6 +3,14 @@ locals {
   is_fifo         = endswith(var.queue.name, ".fifo")
   dead_letter     = var.queue.dead_letter
   has_dead_letter = local.dead_letter != null
+
+  # Who has a dead-letter queue has an overflow queue too: it takes what one client sends beyond its share.
+  redrive_policy = local.has_dead_letter ? jsonencode({
+    deadLetterTargetArn = aws_sqs_queue.dead_letter[0].arn
+    maxReceiveCount     = var.queue.max_receive_count
+  }) : null
+  overflow_name = local.is_fifo ? "${trimsuffix(local.name, ".fifo")}-overflow.fifo" : "${local.name}-overflow"
+  all           = concat([aws_sqs_queue.this], aws_sqs_queue.overflow)
 }
 
 resource "aws_sqs_queue" "this" {
@@ -13,10 +21,19 @@ resource "aws_sqs_queue" "this" {
   receive_wait_time_seconds  = var.queue.receive_wait_time_seconds
   sqs_managed_sse_enabled    = true
 
-  redrive_policy = local.has_dead_letter ? jsonencode({
-    deadLetterTargetArn = aws_sqs_queue.dead_letter[0].arn
-    maxReceiveCount     = var.queue.max_receive_count
-  }) : null
+  redrive_policy             = local.redrive_policy
+}
+
+resource "aws_sqs_queue" "overflow" {
+  count = local.has_dead_letter ? 1 : 0
+
+  name                       = local.overflow_name
+  fifo_queue                 = local.is_fifo
+  visibility_timeout_seconds = var.queue.visibility_timeout_seconds
+  message_retention_seconds  = var.queue.message_retention_seconds
+  receive_wait_time_seconds  = var.queue.receive_wait_time_seconds
+  sqs_managed_sse_enabled    = true
+  redrive_policy             = local.redrive_policy
 }
 
 resource "aws_sqs_queue" "dead_letter" {
@@ -37,21 +54,21 @@ resource "aws_sqs_queue" "dead_letter" {
   }
 }
 
-# A resource of its own, because each of the two queues names the other.
+# A resource of its own, because the queues name each other.
 resource "aws_sqs_queue_redrive_allow_policy" "dead_letter" {
   count = local.has_dead_letter ? 1 : 0
 
   queue_url = aws_sqs_queue.dead_letter[0].id
   redrive_allow_policy = jsonencode({
     redrivePermission = "byQueue"
-    sourceQueueArns   = [aws_sqs_queue.this.arn]
+    sourceQueueArns   = [for queue in local.all : queue.arn]
   })
 }
 
 resource "aws_sqs_queue_policy" "tls_only" {
   for_each = merge(
     { source = aws_sqs_queue.this },
-    local.has_dead_letter ? { dead_letter = aws_sqs_queue.dead_letter[0] } : {},
+    local.has_dead_letter ? { dead_letter = aws_sqs_queue.dead_letter[0], overflow = aws_sqs_queue.overflow[0] } : {},
   )
 
   queue_url = each.value.id

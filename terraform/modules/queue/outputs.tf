@@ -13,6 +13,16 @@ output "url" {
   value       = aws_sqs_queue.this.url
 }
 
+output "overflow_name" {
+  description = "Name of its overflow queue, null without one."
+  value       = one(aws_sqs_queue.overflow[*].name)
+}
+
+output "overflow_arn" {
+  description = "ARN of its overflow queue, null without one."
+  value       = one(aws_sqs_queue.overflow[*].arn)
+}
+
 output "visibility_timeout_seconds" {
   description = "How long a message that was received stays invisible."
   value       = aws_sqs_queue.this.visibility_timeout_seconds

@@ -1,9 +1,11 @@
 //! What we stand on: Postgres and SQS.
 
 use super::Millis;
+use crate::track::Track;
 use holdfast_domain::Kind;
 use holdfast_store::pool::Limits;
 use serde::Deserialize;
+use std::num::NonZeroU32;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -60,6 +62,13 @@ pub struct QueueNames {
     pub journal: String,
     /// What follows the name of a queue in that of its dead-letter queue.
     pub dead_letter_suffix: String,
+    /// What follows the name of a queue in that of its overflow queue.
+    pub overflow_suffix: String,
+    /// A client's share: as many of its messages a second go by the queues of their kinds, per process. What is beyond goes
+    /// by their overflow queues, where it holds up nobody else.
+    pub share_per_s: NonZeroU32,
+    /// Whether messages name their client as their group, for SQS's fair queues. Not every emulator takes it.
+    pub fair: bool,
 }
 
 impl Default for QueueNames {
@@ -71,6 +80,9 @@ impl Default for QueueNames {
             orders: name(Kind::Order),
             journal: "holdfast-journal".to_owned(),
             dead_letter_suffix: "-dlq".to_owned(),
+            overflow_suffix: "-overflow".to_owned(),
+            share_per_s: NonZeroU32::new(100).expect("not zero"),
+            fair: false,
         }
     }
 }
@@ -84,6 +96,14 @@ impl QueueNames {
         }
     }
 
+    pub fn on(&self, kind: Kind, track: Track) -> String {
+        match track {
+            Track::Share => self.of(kind).to_owned(),
+            Track::Overflow => format!("{}{}", self.of(kind), self.overflow_suffix),
+        }
+    }
+
+    /// Of both its queues.
     pub fn dead_letters_of(&self, kind: Kind) -> String {
         format!("{}{}", self.of(kind), self.dead_letter_suffix)
     }

@@ -159,7 +159,7 @@ fn encoded(text: &str) -> String {
 impl Config {
     fn validate(&self) -> anyhow::Result<()> {
         let worker = &self.worker;
-        let slots = [worker.run_slots, worker.tell_slots, worker.tell_again_slots];
+        let slots = [worker.run_slots, worker.overflow_slots, worker.tell_slots, worker.tell_again_slots];
         anyhow::ensure!(!slots.contains(&0), "worker slots must not be zero");
         anyhow::ensure!(self.callbacks.endpoint_concurrency > 0, "callbacks.endpoint_concurrency must not be zero");
         anyhow::ensure!(
@@ -172,6 +172,10 @@ impl Config {
         anyhow::ensure!(
             worker.run_slots > consumed,
             "worker.run_slots must be over {consumed}: idle receives hold ten each, and the relay needs some too"
+        );
+        anyhow::ensure!(
+            worker.overflow_slots > consumed,
+            "worker.overflow_slots must be over {consumed}: idle receives hold ten each"
         );
         anyhow::ensure!(
             self.callbacks.timeout_ms.get() + crate::run::MARGIN < worker.lease_ms.get(),

@@ -50,6 +50,8 @@ pub struct Worker {
     pub metrics_listen: SocketAddr,
     /// Commands in hand at once. Those that wait for a partner's answer do not count.
     pub run_slots: usize,
+    /// The same of what clients sent beyond their shares.
+    pub overflow_slots: usize,
     /// First attempts of callbacks at once …
     pub tell_slots: usize,
     /// … and later ones, which have slots of their own: endpoints that fail must not hold up those that do not.
@@ -77,6 +79,7 @@ impl Default for Worker {
         Self {
             metrics_listen: SocketAddr::from(([127, 0, 0, 1], 9465)),
             run_slots: 256,
+            overflow_slots: 64,
             tell_slots: 512,
             tell_again_slots: 64,
             pollers: 2,

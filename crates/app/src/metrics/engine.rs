@@ -5,8 +5,13 @@ use crate::engine::Engine;
 
 /// Asked on every scrape, from now on.
 pub fn watch(engine: &Engine) {
-    let slots = [("run", &engine.run_slots), ("tell", &engine.tell_slots), ("tell_again", &engine.tell_again_slots)];
-    let slots = slots.map(|(lane, slots)| (lane, slots.clone()));
+    let lanes = [
+        ("run", &engine.run_slots),
+        ("overflow", &engine.overflow_slots),
+        ("tell", &engine.tell_slots),
+        ("tell_again", &engine.tell_again_slots),
+    ];
+    let slots = lanes.map(|(lane, slots)| (lane, slots.clone()));
     let circuits = engine.partnerships().map(|partnership| (partnership.name.clone(), partnership.circuit.clone()));
     let (circuits, open) = (circuits.collect::<Vec<_>>(), engine.intake.opening());
     let value = |name, label: &str, value| Value { labels: vec![(name, label.to_owned())], value };

@@ -2,6 +2,7 @@
 
 use super::finding::Finding;
 use holdfast_app::App;
+use holdfast_app::track::Track;
 use holdfast_domain::Kind;
 use holdfast_queue::{Attributes, Error, Queue, Redrive};
 use std::time::Duration;
@@ -24,15 +25,15 @@ pub(super) async fn examine(app: &App) -> Vec<Finding> {
 }
 
 async fn of_kind(app: &App, kind: Kind) -> Vec<Finding> {
-    let (queue, dead) = (app.queues.of(kind), app.queues.dead_letters_of(kind));
-    let (attributes, dead_attributes) = tokio::join!(queue.attributes(), dead.attributes());
-    let mut findings = vec![match &attributes {
-        Ok(attributes) => {
-            let to = DeadLetters { name: dead.name(), arn: dead_attributes.as_ref().ok().map(|dead| &*dead.arn) };
-            judge_kind(queue.name(), attributes, to, app.config.worker.lease_ms.get())
-        }
-        Err(error) => missing(queue, error),
-    }];
+    let (queues, dead) = (Track::ALL.map(|track| app.queues.on(kind, track)), app.queues.dead_letters_of(kind));
+    let attributes = futures::future::join_all(queues.map(Queue::attributes));
+    let (attributes, dead_attributes) = tokio::join!(attributes, dead.attributes());
+    let to = DeadLetters { name: dead.name(), arn: dead_attributes.as_ref().ok().map(|dead| &*dead.arn) };
+    let judge = |(queue, attributes): (&Queue, _)| match attributes {
+        Ok(attributes) => judge_kind(queue.name(), &attributes, to, app.config.worker.lease_ms.get()),
+        Err(error) => missing(queue, &error),
+    };
+    let mut findings: Vec<_> = queues.into_iter().zip(attributes).map(judge).collect();
     findings.push(match &dead_attributes {
         Ok(attributes) => judge_dead(dead.name(), attributes),
         Err(error) => missing(dead, error),

@@ -157,7 +157,7 @@ fn narrowing(inbox: &Inbox, query: &Fields) -> Markup {
 fn parked(inbox: &Inbox) -> Markup {
     html! {
         table.rows {
-            (head(&["", "Kind", "Command", "Reason", "Detail", "Partners", "#Since"]))
+            (head(&["", "Kind", "Command", "Reason", "Detail", "Partners", "#For"]))
             tbody {
                 @for parked in &inbox.parked {
                     tr {
@@ -185,7 +185,7 @@ fn parked(inbox: &Inbox) -> Markup {
 fn items(inbox: &Inbox, session: &Session) -> Markup {
     html! {
         table.rows {
-            (head(&["Kind", "Command", "What", "Detail", "#Since", "Close"]))
+            (head(&["Kind", "Command", "What", "Detail", "#For", "Close"]))
             tbody {
                 @for item in &inbox.items {
                     tr {

@@ -32,7 +32,7 @@ pub(super) fn groups(groups: &[Counted], redrives: &[Progress], now: DateTime<Ut
         @if groups.is_empty() { p.empty { "There are none that nobody has settled." } }
         @else {
             table.rows {
-                (head(&["Cause", "Queue", "Kind", "#Letters", "#Oldest", "#Youngest"]))
+                (head(&["Cause", "Queue", "Kind", "#Letters", "#Oldest age", "#Youngest age"]))
                 tbody {
                     @for counted in groups {
                         tr {

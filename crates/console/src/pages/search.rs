@@ -128,7 +128,7 @@ fn commands(found: &[Existing], clients: &Clients, now: DateTime<Utc>) -> Markup
     let name = |no: ClientNo| clients.iter().find(|(client, _)| *client == no).map_or("", |(_, name)| name);
     html! {
         table.rows {
-            (head(&["Kind", "Key", "Command", "Client", "Status", "#Accepted"]))
+            (head(&["Kind", "Key", "Command", "Client", "Status", "#Age"]))
             tbody {
                 @for known in found {
                     tr {

@@ -3,7 +3,7 @@
 use crate::commands::kind;
 use crate::{Pool, Result};
 use chrono::{DateTime, Utc};
-use holdfast_domain::{CommandId, CommandNo, Kind, Lane};
+use holdfast_domain::{ClientNo, CommandId, CommandNo, Kind, Lane};
 
 use std::time::Duration;
 
@@ -81,6 +81,7 @@ pub async fn hasten(pool: &Pool, command: CommandId) -> Result<()> {
 pub struct Overdue {
     pub no: CommandNo,
     pub id: CommandId,
+    pub client: ClientNo,
     pub kind: Kind,
     pub lane: Lane,
 }
@@ -120,15 +121,18 @@ pub async fn take_overdue(pool: &Pool, lane: Lane, by: Duration, limit: i64) -> 
               where w.no = l.no and w.lane = l.lane
              returning w.no
            )
-           select w.no as "no!", c.id as "id!", c.kind as "kind!" from w join commands c using (no)"#,
+           select w.no as "no!", c.id as "id!", c.client as "client!", c.kind as "kind!"
+             from w
+             join commands c using (no)"#,
         by.as_secs_f64(),
         limit,
         &Kind::ALL.map(Kind::code)[..],
         lane.code()
     );
     let rows = pool.fetch_all(query).await?;
-    let overdue = rows
-        .into_iter()
-        .map(|row| Ok(Overdue { no: CommandNo(row.no), id: CommandId(row.id), kind: kind(row.kind)?, lane }));
+    let overdue = rows.into_iter().map(|row| {
+        let (no, id, client) = (CommandNo(row.no), CommandId(row.id), ClientNo(row.client));
+        Ok(Overdue { no, id, client, kind: kind(row.kind)?, lane })
+    });
     overdue.collect()
 }

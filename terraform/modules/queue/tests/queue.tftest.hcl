@@ -7,6 +7,11 @@ mock_provider "aws" {
   }
 
   override_resource {
+    target = aws_sqs_queue.overflow
+    values = { arn = "arn:aws:sqs:eu-west-1:111122223333:work-overflow", id = "https://sqs/work-overflow" }
+  }
+
+  override_resource {
     target = aws_sqs_queue.dead_letter
     values = { arn = "arn:aws:sqs:eu-west-1:111122223333:work-dlq", id = "https://sqs/work-dlq" }
   }
@@ -34,8 +39,8 @@ run "has_the_defaults_that_holdfast_wants" {
   }
 
   assert {
-    condition     = aws_sqs_queue.this.sqs_managed_sse_enabled && aws_sqs_queue.dead_letter[0].sqs_managed_sse_enabled
-    error_message = "Both queues are encrypted."
+    condition     = alltrue([for queue in [aws_sqs_queue.this, aws_sqs_queue.overflow[0], aws_sqs_queue.dead_letter[0]] : queue.sqs_managed_sse_enabled])
+    error_message = "All three queues are encrypted."
   }
 
   assert {
@@ -44,7 +49,7 @@ run "has_the_defaults_that_holdfast_wants" {
   }
 }
 
-run "each_queue_names_the_other" {
+run "the_queues_name_each_other" {
   assert {
     condition = jsondecode(aws_sqs_queue.this.redrive_policy) == {
       deadLetterTargetArn = "arn:aws:sqs:eu-west-1:111122223333:work-dlq"
@@ -56,16 +61,25 @@ run "each_queue_names_the_other" {
   assert {
     condition = jsondecode(aws_sqs_queue_redrive_allow_policy.dead_letter[0].redrive_allow_policy) == {
       redrivePermission = "byQueue"
-      sourceQueueArns   = ["arn:aws:sqs:eu-west-1:111122223333:work"]
+      sourceQueueArns   = ["arn:aws:sqs:eu-west-1:111122223333:work", "arn:aws:sqs:eu-west-1:111122223333:work-overflow"]
     }
-    error_message = "Only its own queue may use the dead-letter queue."
+    error_message = "Only its own queues may use the dead-letter queue."
+  }
+
+  assert {
+    condition = (
+      aws_sqs_queue.overflow[0].name == "work-overflow"
+      && aws_sqs_queue.overflow[0].redrive_policy == aws_sqs_queue.this.redrive_policy
+      && aws_sqs_queue.overflow[0].visibility_timeout_seconds == aws_sqs_queue.this.visibility_timeout_seconds
+    )
+    error_message = "The overflow queue is like the other."
   }
 }
 
 run "refuses_what_is_not_encrypted_in_transit" {
   assert {
-    condition     = keys(aws_sqs_queue_policy.tls_only) == ["dead_letter", "source"]
-    error_message = "Both queues have a policy."
+    condition     = keys(aws_sqs_queue_policy.tls_only) == ["dead_letter", "overflow", "source"]
+    error_message = "Each queue has a policy."
   }
 
   assert {
@@ -113,8 +127,8 @@ run "the_journal_keeps_everything_and_redrives_nothing" {
   }
 
   assert {
-    condition     = length(aws_sqs_queue.dead_letter) == 0 && length(aws_cloudwatch_metric_alarm.dead_letters) == 0
-    error_message = "There is no dead-letter queue."
+    condition     = length(aws_sqs_queue.dead_letter) == 0 && length(aws_sqs_queue.overflow) == 0 && length(aws_cloudwatch_metric_alarm.dead_letters) == 0
+    error_message = "There is no dead-letter queue, and nothing overflows."
   }
 
   assert {

@@ -1,0 +1,65 @@
+//! One client's flood and everybody else's commands.
+
+use holdfast_app::credentials::create_client;
+use holdfast_testkit::{Options, Stack, eventually};
+use std::time::Duration;
+
+/// A share that a handful of requests uses up, and that does not grow again during a test.
+fn small_shares() -> Options {
+    Options { environment: vec![("HOLDFAST__QUEUES__SHARE_PER_S", "1".to_owned())], ..Options::default() }
+}
+
+/// Messages in a queue, as SQS counts them.
+async fn waiting(stack: &Stack, name: &str) -> u64 {
+    let queue = stack.app.queues.all().find(|queue| queue.name() == name).expect("it is one of ours");
+    queue.counts().await.expect("counts").waiting
+}
+
+#[tokio::test]
+async fn what_a_client_sends_beyond_its_share_waits_apart_and_ends_like_the_rest() {
+    let mut stack = Stack::with(small_shares()).await;
+    let (own, overflow) = (stack.queues["transactions"].clone(), format!("{}-overflow", stack.queues["transactions"]));
+    let mut flood = Vec::new();
+    for n in 0..20 {
+        flood.push(stack.submit(&format!("flood-{n}"), "1.00").await);
+    }
+    eventually("all are published", || async {
+        let (own, overflow) = (waiting(&stack, &own).await, waiting(&stack, &overflow).await);
+        // Each second of these submissions brought a share of one.
+        (own + overflow == 20 && own >= 1 && overflow > own).then_some(())
+    })
+    .await;
+    let before = waiting(&stack, &own).await;
+    let other = create_client(&stack.app, "other", None).await.expect("create").expect("the name is free");
+    let flooding = std::mem::replace(&mut stack.api_key, other.api_key);
+    let few = stack.submit("few-1", "1.00").await;
+    eventually("the other's goes the short way", || async {
+        (waiting(&stack, &own).await == before + 1).then_some(())
+    })
+    .await;
+    stack.start_worker();
+    assert_eq!(stack.settled(&few).await["status"], "completed");
+    stack.api_key = flooding;
+    for submission in &flood {
+        assert_eq!(stack.settled(submission).await["status"], "completed");
+        assert_eq!(stack.at_partner(submission).effects, 1);
+    }
+}
+
+#[tokio::test]
+async fn what_is_overdue_keeps_to_the_shares_too() {
+    let stack = Stack::with(small_shares()).await;
+    for n in 0..10 {
+        stack.submit(&format!("late-{n}"), "1.00").await;
+    }
+    let (own, overflow) = (stack.queues["transactions"].clone(), format!("{}-overflow", stack.queues["transactions"]));
+    let both = || async { (waiting(&stack, &own).await, waiting(&stack, &overflow).await) };
+    eventually("all are published", || async { (both().await.0 + both().await.1 == 10).then_some(()) }).await;
+    // Nobody has claimed them: the relay publishes each once more.
+    stack.advance(Duration::from_secs(60)).await;
+    eventually("all are published again", || async {
+        let (own, overflow) = both().await;
+        (own + overflow == 20 && overflow > own).then_some(())
+    })
+    .await;
+}
