@@ -164,7 +164,7 @@ async fn queues_say_what_is_owed() {
     let stack = Stack::with(Options::default()).await;
     stack.submit("t", "1.00").await;
     let looked = stack.as_operator(&["queues", "-o", "json"]).await.document();
-    assert_eq!(looked["queues"].as_array().map(Vec::len), Some(7));
+    assert_eq!(looked["queues"].as_array().map(Vec::len), Some(10));
     let run = looked["owed"].as_array().expect("a list").iter();
     let due: Vec<_> = run.filter(|row| row["kind"] == "transaction" && row["lane"] == "run").collect();
     assert_eq!((due.len(), &due[0]["due"]), (1, &json!(1)));
