@@ -20,7 +20,15 @@ use tokio::task::JoinSet;
 pub(crate) struct Target {
     pub(crate) api: SocketAddr,
     pub(crate) api_key: String,
+    /// What the ids begin with. The sink looks at those of [`WATCHED`] alone.
+    pub(crate) mark: char,
 }
+
+/// Of the client whose commands are looked at.
+pub(crate) const WATCHED: char = 'b';
+
+/// Of another one.
+pub(crate) const OTHER: char = 'f';
 
 /// What clients saw.
 pub(crate) struct Load {
@@ -108,6 +116,37 @@ pub(crate) async fn open(target: &Target, per_second: u32, time: Duration) -> an
     collect(clients, started).await
 }
 
+/// The same of a client that is refused most of it. Answers how many were accepted, and how many not.
+pub(crate) async fn flood(target: &Target, per_second: u32, time: Duration) -> anyhow::Result<[u64; 2]> {
+    const CONNECTIONS: u32 = 16;
+    let started = Instant::now();
+    let mut clients = JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        let target = target.clone();
+        clients.spawn(async move {
+            let mut client = Client::connect(&target).await?;
+            let mut answers = [0, 0];
+            for n in 0.. {
+                let at = started + Duration::from_secs(n) * CONNECTIONS / per_second;
+                if at.duration_since(started) >= time {
+                    break;
+                }
+                tokio::time::sleep_until(at.into()).await;
+                let (status, _body) = client.send(Client::SUBMISSION, n).await?;
+                ensure!(status == StatusCode::ACCEPTED || status == StatusCode::TOO_MANY_REQUESTS, "{status}");
+                answers[usize::from(status != StatusCode::ACCEPTED)] += 1;
+            }
+            anyhow::Ok(answers)
+        });
+    }
+    let mut all = [0, 0];
+    while let Some(answers) = clients.join_next().await {
+        let [accepted, refused] = answers.context("a client died")??;
+        all = [all[0] + accepted, all[1] + refused];
+    }
+    Ok(all)
+}
+
 async fn collect(mut clients: JoinSet<anyhow::Result<Histogram<u64>>>, started: Instant) -> anyhow::Result<Load> {
     let mut latencies = histogram();
     while let Some(client) = clients.join_next().await {
@@ -121,6 +160,7 @@ pub(crate) struct Client {
     sender: SendRequest<Full<Bytes>>,
     host: String,
     authorization: String,
+    mark: char,
 }
 
 impl Client {
@@ -129,7 +169,8 @@ impl Client {
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await.context("speak HTTP")?;
         tokio::spawn(connection);
-        Ok(Self { sender, host: target.api.to_string(), authorization: format!("Bearer {}", target.api_key) })
+        let authorization = format!("Bearer {}", target.api_key);
+        Ok(Self { sender, host: target.api.to_string(), authorization, mark: target.mark })
     }
 
     /// Of the API, with which the mock does nothing; of the third party, and of the client.
@@ -137,7 +178,7 @@ impl Client {
     pub(crate) const CREATION: &str = "/transactions";
     pub(crate) const CALLBACK: &str = "/sink";
 
-    /// Its id begins with the time, so that the sink can say how long it took.
+    /// Its id begins with a mark and the time, so that the sink can say how long it took.
     pub(crate) async fn submit(&mut self, n: u64) -> anyhow::Result<()> {
         let (status, body) = self.send(Self::SUBMISSION, n).await?;
         ensure!(status == StatusCode::ACCEPTED, "{status}: {}", String::from_utf8_lossy(&body));
@@ -152,7 +193,7 @@ impl Client {
     }
 
     async fn send(&mut self, path: &str, n: u64) -> anyhow::Result<(StatusCode, Bytes)> {
-        let body = format!(r#"{{"transactionId":"b{}-{n}","amount":"1.00","currency":"EUR"}}"#, now_us());
+        let body = format!(r#"{{"transactionId":"{}{}-{n}","amount":"1.00","currency":"EUR"}}"#, self.mark, now_us());
         let request = Request::post(path)
             .header("host", &self.host)
             .header("authorization", &self.authorization)

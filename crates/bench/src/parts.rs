@@ -70,7 +70,7 @@ impl Parts {
             ledger: Ledger(stack.app.clone()),
             sqs: stack.sqs_client.clone(),
             queue: stack.spare_queue.clone(),
-            nobody: Target { api: stack.mock_address, api_key: stack.target.api_key.clone() },
+            nobody: Target { api: stack.mock_address, ..stack.target.clone() },
         };
         let mut parts = Self::default();
         parts.http(stack, &instruments).await.context("measure HTTP")?;

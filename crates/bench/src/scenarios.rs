@@ -44,6 +44,8 @@ pub(crate) enum Scenario {
     Calm,
     /// A worker alone on a queue of 100,000.
     DeepBacklog,
+    /// One client has 50,000 commands queued and asks for fifty times its limit: what another one notices.
+    Flood,
     /// Millions of commands are there already: what one costs then, to what it costs in an empty database.
     BigTable,
     /// Ten minutes at 500 commands a second: the last minute to the second one.
@@ -53,7 +55,7 @@ pub(crate) enum Scenario {
 impl Scenario {
     /// Measured if nothing is named; the others take long.
     pub(crate) const fn is_usual(self) -> bool {
-        !matches!(self, Self::BigTable | Self::Soak)
+        !matches!(self, Self::BigTable | Self::Soak | Self::Flood)
     }
 }
 
@@ -86,6 +88,7 @@ pub(crate) async fn run(
         Scenario::Drain => drain(&mut stack, 30_000).await,
         Scenario::DeepBacklog => drain(&mut stack, 100_000).await,
         Scenario::Soak => soak(&mut stack).await,
+        Scenario::Flood => flood(&mut stack).await,
         Scenario::BigTable => anyhow::bail!("it has stacks of its own"),
         Scenario::Idle => idle(&mut stack).await,
     };
@@ -218,6 +221,46 @@ async fn soak(stack: &mut Stack) -> anyhow::Result<Measured> {
     let mut figures: BTreeMap<_, _> = names.into_iter().zip(late).collect();
     let grown = |at: usize| late[at] / early[at];
     figures.extend([("api grown", grown(2)), ("worker grown", grown(3)), ("wakeups grown", grown(4))]);
+    Ok(Measured { figures, cost })
+}
+
+/// The 99th percentiles of a client below its limit, beside nobody and beside a flood.
+async fn flood(stack: &mut Stack) -> anyhow::Result<Measured> {
+    const QUEUED: u64 = 50_000;
+    const LIMIT: u32 = 200;
+    const USUAL: u32 = 50;
+    const TIME: Duration = Duration::from_secs(8);
+    warm(stack, 200).await?;
+    stack.manners(Manners::default()).await?;
+    let alone = load::open(&stack.target, USUAL, TIME).await?;
+    let told_alone = stack.completed(alone.accepted, PATIENCE).await?;
+    let other = stack.another_client().await?;
+    stack.stop_worker().await?;
+    load::closed(&other, CONNECTIONS, Amount::Commands(QUEUED)).await.context("queue another client's commands")?;
+    stack.restart_api("HOLDFAST__LIMITS__SUBMISSIONS_PER_S", &LIMIT.to_string()).await?;
+    stack.manners(Manners::default()).await?;
+    stack.start_worker()?;
+    // Its start is not what is measured.
+    pause(Duration::from_secs(1)).await;
+    let before = Meter::read(stack).await?;
+    let (flood, beside) =
+        tokio::join!(load::flood(&other, LIMIT * 50, TIME), load::open(&stack.target, USUAL, TIME));
+    let ([taken, refused], beside) = (flood.context("flood")?, beside.context("submit beside a flood")?);
+    let told_beside = stack.completed(beside.accepted, PATIENCE).await?;
+    let cost = Meter::read(stack).await?.since(&before, beside.accepted);
+    let left = "select count(*)::float8 from wakeups where lane = 0";
+    let left: f64 = sqlx::query_scalar(left).fetch_one(&stack.pool).await.context("count what is left")?;
+    let figures = BTreeMap::from([
+        ("alone p99 ms", alone.ms(0.99)),
+        ("beside p99 ms", beside.ms(0.99)),
+        ("p99 ratio", beside.ms(0.99) / alone.ms(0.99)),
+        ("alone callback p99 ms", told_alone.p99_us as f64 / 1_000.0),
+        ("beside callback p99 ms", told_beside.p99_us as f64 / 1_000.0),
+        ("callback p99 ratio", told_beside.p99_us as f64 / told_alone.p99_us as f64),
+        ("flood accepted", taken as f64),
+        ("flood refused", refused as f64),
+        ("flood left", left),
+    ]);
     Ok(Measured { figures, cost })
 }
 

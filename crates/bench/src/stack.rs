@@ -1,6 +1,6 @@
 //! One API, one worker, and everything that they talk to, each in a process of its own.
 
-use crate::load::Target;
+use crate::load::{OTHER, Target, WATCHED};
 use crate::mock::{Manners, Seen};
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
@@ -74,7 +74,7 @@ impl Stack {
         let client =
             create_client(&app, &format!("bench {mock_address}"), Some(&sink)).await?.context("the name is free")?;
         Ok(Self {
-            target: Target { api, api_key: client.api_key },
+            target: Target { api, api_key: client.api_key, mark: WATCHED },
             pool: app.pool.connections().clone(),
             app,
             sqs_client,
@@ -102,6 +102,26 @@ impl Stack {
     pub(crate) fn start_worker(&mut self) -> anyhow::Result<()> {
         self.worker = Some(binaries::start("holdfast-worker", &self.environment, &self.home.join("worker.log"))?);
         Ok(())
+    }
+
+    /// With a setting that is another from now on.
+    pub(crate) async fn restart_api(&mut self, name: &str, value: &str) -> anyhow::Result<()> {
+        let mut api = self.api.take().context("the API runs")?;
+        binaries::stop(&mut api, Duration::from_secs(30)).await?;
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self.start_api().await
+    }
+
+    pub(crate) async fn stop_worker(&mut self) -> anyhow::Result<()> {
+        let mut worker = self.worker.take().context("the worker runs")?;
+        binaries::stop(&mut worker, Duration::from_secs(30)).await
+    }
+
+    /// A client beside the one that is looked at, told at the same place.
+    pub(crate) async fn another_client(&self) -> anyhow::Result<Target> {
+        let sink = format!("http://{}/sink", self.mock_address);
+        let client = create_client(&self.app, "another", Some(&sink)).await?.context("the name is free")?;
+        Ok(Target { api: self.target.api, api_key: client.api_key, mark: OTHER })
     }
 
     pub(crate) async fn manners(&self, manners: Manners) -> anyhow::Result<()> {

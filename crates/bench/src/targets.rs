@@ -41,6 +41,8 @@ pub(crate) const TARGETS: &[Target] = &[
     target(Scenario::EndToEnd, "api MB", "RSS of the API, MB", Bound::AtMost(40.0)),
     target(Scenario::DeepBacklog, "completed/s", "worker alone on 100,000, completed/s", Bound::AtLeast(9_000.0))
         .if_possible(|parts| parts.carried_per_s),
+    target(Scenario::Flood, "p99 ratio", "accept p99 beside a flood, to alone", Bound::AtMost(2.0)),
+    target(Scenario::Flood, "callback p99 ratio", "callback p99 beside a flood, to alone", Bound::AtMost(2.0)),
     target(Scenario::BigTable, "cpu ratio", "Postgres CPU beside millions, to empty", Bound::AtMost(1.25)),
     target(Scenario::BigTable, "wal ratio", "WAL beside millions, to empty, between checkpoints", Bound::AtMost(1.25)),
     target(Scenario::Soak, "api grown", "soak: RSS of the API, minute 10 to 2", Bound::AtMost(1.1)),
