@@ -143,7 +143,6 @@ async fn a_key_that_is_disabled_during_an_outage_is_refused_after_it() {
     becomes(&stack, &stack.api_key, StatusCode::OK).await;
     gate.close();
     becomes(&stack, &stack.api_key, StatusCode::SERVICE_UNAVAILABLE).await;
-    assert_eq!(stack.as_operator(&["clients", "disable-key", key_id(&stack.api_key)]).await.status, 1, "nor can this");
     sqlx::query("update api_keys set disabled_at = now()").execute(&stack.pool).await.expect("disable it");
     gate.open();
     becomes(&stack, &stack.api_key, StatusCode::UNAUTHORIZED).await;
@@ -164,8 +163,11 @@ async fn the_last_use_of_a_key_is_written_down() {
         (!last_used.is_null()).then_some(last_used)
     };
     let first = eventually("it is written down", last_used).await;
-    assert_eq!(status(&stack, &stack.api_key).await, StatusCode::OK);
-    eventually("and once more", async || last_used().await.filter(|last_used| *last_used != first)).await;
+    eventually("and once more", async || {
+        assert_eq!(status(&stack, &stack.api_key).await, StatusCode::OK);
+        last_used().await.filter(|last_used| *last_used != first)
+    })
+    .await;
     assert_eq!(show(&stack, &unused).await["lastUsedAt"], Value::Null);
 }
 
