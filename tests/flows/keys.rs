@@ -32,7 +32,8 @@ async fn show(stack: &Stack, api_key: &str) -> Value {
 #[tokio::test]
 async fn a_disabled_key_is_refused_although_it_is_cached_and_the_other_one_works_on() {
     let stack = Stack::with(Options::default()).await;
-    let added = stack.as_operator(&["clients", "add-key", "test", "--scopes", "orders:read", "--expires-in", "90d"]).await;
+    let added =
+        stack.as_operator(&["clients", "add-key", "test", "--scopes", "orders:read", "--expires-in", "90d"]).await;
     let added = added.document();
     assert_eq!(added["scopes"], json!(["orders:read"]));
     let key = added["apiKey"].as_str().expect("a key");
@@ -47,13 +48,22 @@ async fn a_disabled_key_is_refused_although_it_is_cached_and_the_other_one_works
     assert_eq!(status(&stack, &stack.api_key).await, StatusCode::OK);
     assert_eq!(show(&stack, key).await["state"], "disabled");
     let table = stack.as_operator(&["clients", "keys", "test"]).await.out;
-    assert!(table.starts_with("key ") && table.contains("disabled  orders:read") && table.contains("active    all"), "{table}");
+    assert!(
+        table.starts_with("key ") && table.contains("disabled  orders:read") && table.contains("active    all"),
+        "{table}"
+    );
 
-    for words in [&["disable-key", "0123456789abcdef"][..], &["keys", "nobody"], &["add-key", "nobody"], &["rotate", "nobody"]] {
+    for words in
+        [&["disable-key", "0123456789abcdef"][..], &["keys", "nobody"], &["add-key", "nobody"], &["rotate", "nobody"]]
+    {
         assert_eq!(stack.as_operator(&[&["clients"], words].concat()).await.status, 3, "{words:?}");
     }
     for words in [["--scopes", "orders"], ["--scopes", ""], ["--expires-in", "0d"], ["--expires-in", "90"]] {
-        assert_eq!(stack.as_operator(&[&["clients", "add-key", "test"][..], &words].concat()).await.status, 2, "{words:?}");
+        assert_eq!(
+            stack.as_operator(&[&["clients", "add-key", "test"][..], &words].concat()).await.status,
+            2,
+            "{words:?}"
+        );
     }
 }
 

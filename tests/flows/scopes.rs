@@ -80,7 +80,8 @@ async fn a_key_with_every_scope_but_the_one_needed_changes_nothing() {
         assert_eq!(answer.json(), problem, "{what}");
         assert_eq!(everything(&stack).await, before, "{what}");
     }
-    let asked_for = stack.request_as(&keys["refunds:write"], "POST", "/api/v1/refunds").send().await.expect("an answer");
+    let asked_for =
+        stack.request_as(&keys["refunds:write"], "POST", "/api/v1/refunds").send().await.expect("an answer");
     let expected = r#"Bearer realm="holdfast", error="insufficient_scope", scope="refunds:write""#;
     assert_eq!(asked_for.headers()["www-authenticate"], expected);
 }

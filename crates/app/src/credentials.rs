@@ -78,12 +78,7 @@ pub async fn rotate_key(app: &App, name: &str, overlap: Duration) -> Result<NewK
 }
 
 /// One with these scopes. The others stay as they are.
-pub async fn add_key(
-    app: &App,
-    name: &str,
-    scopes: Scopes,
-    lifetime: Option<Duration>,
-) -> Result<NewKey, KeyError> {
+pub async fn add_key(app: &App, name: &str, scopes: Scopes, lifetime: Option<Duration>) -> Result<NewKey, KeyError> {
     let drawn = Drawn::new(app)?;
     let issued = api_keys::add(&app.pool, name, drawn.row(), scopes, lifetime).await.context("store the new key")?;
     drawn.issued(issued)

@@ -177,8 +177,7 @@ mod tests {
     use super::*;
 
     fn known(disabled: bool, expires_in: Option<Duration>) -> Known {
-        let owner =
-            Owner { client: ClientNo(1), hash: Vec::new(), scopes: Scopes::all(), disabled, expires_in };
+        let owner = Owner { client: ClientNo(1), hash: Vec::new(), scopes: Scopes::all(), disabled, expires_in };
         Known::new(owner, Instant::now(), Arc::default())
     }
 

@@ -123,10 +123,13 @@ mod tests {
 
     #[test]
     fn a_lifetime_says_what_it_counts() {
-        for (text, seconds) in [("90d", 7_776_000), ("12h", 43_200), ("30m", 1_800), ("45s", 45), ("36500d", 3_153_600_000)] {
+        for (text, seconds) in
+            [("90d", 7_776_000), ("12h", 43_200), ("30m", 1_800), ("45s", 45), ("36500d", 3_153_600_000)]
+        {
             assert_eq!(lifetime(text), Ok(Duration::from_secs(seconds)));
         }
-        for wrong in ["", "90", "d", "-1d", "1.5d", "1 d", "1w", "0s", "36501d", "99999999999999999999d", "1dd", "1ä"] {
+        for wrong in ["", "90", "d", "-1d", "1.5d", "1 d", "1w", "0s", "36501d", "99999999999999999999d", "1dd", "1ä"]
+        {
             assert!(lifetime(wrong).is_err(), "{wrong}");
         }
     }
