@@ -1,8 +1,8 @@
 //! Every error that a client can get, as an RFC 9457 problem. The only file that knows HTTP statuses of errors.
 
 use axum::response::{IntoResponse, Response};
-use holdfast_app::{accept, webhook};
-use holdfast_domain::Violation;
+use holdfast_app::{StoreError, accept, keys, webhook};
+use holdfast_domain::{Scope, Violation};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
@@ -26,6 +26,8 @@ pub enum Problem {
     /// Why this callback cannot be sent again.
     NotResendable(String),
     Unauthorized,
+    /// The key is valid, and lacks this.
+    InsufficientScope(Scope),
     /// A webhook whose signature does not verify, or whose time has passed.
     NotAuthentic,
     NotFound,
@@ -69,6 +71,7 @@ impl Problem {
             Self::NotCancellable(_) => (StatusCode::CONFLICT, "not-cancellable", "It cannot be cancelled"),
             Self::NotResendable(_) => (StatusCode::CONFLICT, "not-resendable", "It cannot be sent again"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "API key is missing or not valid"),
+            Self::InsufficientScope(_) => (StatusCode::FORBIDDEN, "insufficient-scope", "API key may not do this"),
             Self::NotAuthentic => {
                 (StatusCode::UNAUTHORIZED, "webhook-not-authentic", "Signature is missing, not valid, or too old")
             }
@@ -112,6 +115,7 @@ impl Problem {
             | Self::NotResendable(detail) => {
                 return Some(detail.clone());
             }
+            Self::InsufficientScope(scope) => return Some(format!("It lacks the scope {scope}")),
             Self::KeyMissing => "Send the body's own id (such as transactionId) or an Idempotency-Key header",
             Self::KeyMalformed => "An Idempotency-Key has 1 to 255 visible ASCII characters, bare or in double quotes",
             Self::KeyReused => "The first content stands. Use another key for another command",
@@ -139,6 +143,9 @@ impl IntoResponse for Problem {
             Self::Unauthorized => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"holdfast\""));
             }
+            Self::InsufficientScope(scope) => {
+                headers.insert(WWW_AUTHENTICATE, insufficient(scope));
+            }
             Self::NotAuthentic => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Signature"));
             }
@@ -148,6 +155,21 @@ impl IntoResponse for Problem {
             _ => {}
         }
         response
+    }
+}
+
+/// RFC 6750, 3.1.
+fn insufficient(scope: Scope) -> HeaderValue {
+    let text = format!("Bearer realm=\"holdfast\", error=\"insufficient_scope\", scope=\"{scope}\"");
+    HeaderValue::try_from(text).expect("scopes are visible ASCII")
+}
+
+impl From<keys::Error> for Problem {
+    fn from(error: keys::Error) -> Self {
+        match error {
+            keys::Error::Invalid => Self::Unauthorized,
+            keys::Error::Unavailable(cause) => of_store(&cause),
+        }
     }
 }
 
@@ -182,19 +204,21 @@ impl From<webhook::Error> for Problem {
     }
 }
 
-impl From<holdfast_app::StoreError> for Problem {
-    fn from(error: holdfast_app::StoreError) -> Self {
-        match &error {
-            holdfast_app::StoreError::Unavailable(_)
-            | holdfast_app::StoreError::Locked(_)
-            | holdfast_app::StoreError::ReadOnly => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "could not read from postgres");
-                Self::Unavailable
-            }
-            _ => {
-                tracing::error!(error = &error as &dyn std::error::Error, "could not read from postgres");
-                Self::Internal
-            }
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        of_store(&error)
+    }
+}
+
+fn of_store(error: &StoreError) -> Problem {
+    match error {
+        StoreError::Unavailable(_) | StoreError::Locked(_) | StoreError::ReadOnly => {
+            tracing::warn!(error = error as &dyn std::error::Error, "could not read from postgres");
+            Problem::Unavailable
+        }
+        _ => {
+            tracing::error!(error = error as &dyn std::error::Error, "could not read from postgres");
+            Problem::Internal
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What callers say in headers: who they are, which key, how long they want to wait.
 
 use crate::error::Problem;
-use crate::state::State;
+use crate::state::Needing;
 use axum::extract::FromRequestParts;
-use holdfast_app::keys;
+use holdfast_app::keys::Holder;
 use holdfast_domain::{ClientNo, command};
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, IF_NONE_MATCH};
 use http::request::Parts;
@@ -12,24 +12,21 @@ use std::time::Duration;
 /// The longest that an answer is held back.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// The client that this request's API key belongs to.
+/// The client that this request's API key belongs to, where the key has the scope that the route needs.
 pub(crate) struct Caller(pub(crate) ClientNo);
 
-impl FromRequestParts<State> for Caller {
+impl FromRequestParts<Needing> for Caller {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, Needing { state, scope }: &Needing) -> Result<Self, Problem> {
         let header =
             parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or(Problem::Unauthorized)?;
         let (scheme, api_key) = header.split_once(' ').ok_or(Problem::Unauthorized)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(Problem::Unauthorized);
         }
-        match state.keys.client(api_key.trim()).await {
-            Ok(client) => Ok(Self(client)),
-            Err(keys::Error::Invalid) => Err(Problem::Unauthorized),
-            Err(keys::Error::Unavailable(error)) => Err(error.into()),
-        }
+        let Holder { client, scopes } = state.keys.holder(api_key.trim()).await?;
+        if scopes.contains(*scope) { Ok(Self(client)) } else { Err(Problem::InsufficientScope(*scope)) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::error::Problem;
 use anyhow::Context as _;
-use axum::extract::{self, Request};
+use axum::extract::{self, FromRef, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use holdfast_app::accept::Acceptor;
@@ -13,7 +13,8 @@ use holdfast_app::metrics::one;
 use holdfast_app::outage::Outage;
 use holdfast_app::watch::Watch;
 use holdfast_app::webhook::Webhooks;
-use holdfast_app::{App, relay, survey};
+use holdfast_app::{App, key_usage, relay, survey};
+use holdfast_domain::Scope;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -84,11 +85,33 @@ impl State {
         self.schema_checked.load(Ordering::Acquire)
     }
 
+    /// What the handlers of a route get whose callers need this scope.
+    pub(crate) fn needing(&self, scope: Scope) -> Needing {
+        Needing { state: self.clone(), scope }
+    }
+
     /// From here on commands are accepted, and overdue ones published.
     pub fn schema_is_checked(&self) {
         self.schema_checked.store(true, Ordering::Release);
         self.tasks.spawn(relay::publish_overdue(self.app.clone(), self.stop.clone()));
         self.tasks.spawn(survey::run(self.app.clone(), self.stop.clone()));
+        let (api, keys) = (&self.app.config.api, self.keys.clone());
+        let pool = self.app.pool.within(api.accept_timeout_ms.get());
+        self.tasks.spawn(key_usage::write_down(keys, pool, api.key_usage_ms.get(), self.stop.clone()));
+    }
+}
+
+/// The state, and what a caller must be allowed to do. There is a [`Caller`](crate::headers::Caller) in no other state: a
+/// route that does not say what it needs does not compile.
+#[derive(Clone)]
+pub(crate) struct Needing {
+    pub(crate) state: State,
+    pub(crate) scope: Scope,
+}
+
+impl FromRef<Needing> for State {
+    fn from_ref(needing: &Needing) -> Self {
+        needing.state.clone()
     }
 }
 

@@ -1,10 +1,11 @@
-//! Making clients and their secrets.
+//! Making clients, their keys and their secrets.
 
 use crate::App;
 use anyhow::{Context as _, ensure};
-use holdfast_domain::ClientNo;
 use holdfast_domain::api_key::ApiKey;
+use holdfast_domain::{ClientNo, Scopes};
 use holdfast_partners::signature;
+use holdfast_store::api_keys::{self, Issued};
 use holdfast_store::clients::{self, NewClient};
 use std::time::Duration;
 use url::Url;
@@ -42,23 +43,74 @@ async fn create(
         let url = Url::parse(url).context("read the callback URL")?;
         ensure!(matches!(url.scheme(), "http" | "https"), "the callback URL must be http or https");
     }
-    let api_key = ApiKey::format(random()?, random()?);
+    let Drawn { key_id, api_key, hash } = Drawn::new(app)?;
     let secret: [u8; 32] = random()?;
-    let key_id = ApiKey::parse(&api_key).context("read the new key")?.key_id;
-    let hash = app.server_key.api_key_hash(&api_key);
-    let client = NewClient { no, name, callback_url, callback_secret: &secret, key_id, key_hash: &hash };
+    let client = NewClient { no, name, callback_url, callback_secret: &secret, key_id: &key_id, key_hash: &hash };
     let client = clients::create(&app.pool, client).await.context("create the client")?;
     let callback_secret = signature::show_secret(&secret);
     Ok(client.map(|client| Created { client, api_key, callback_secret }))
 }
 
-/// A further API key for the client of this name. Those that it has are valid for `overlap` more. `None`: no such client.
-pub async fn rotate_key(app: &App, name: &str, overlap: Duration) -> anyhow::Result<Option<String>> {
-    let api_key = ApiKey::format(random()?, random()?);
-    let key_id = ApiKey::parse(&api_key).context("read the new key")?.key_id;
-    let hash = app.server_key.api_key_hash(&api_key);
-    let rotated = clients::rotate_key(&app.pool, name, key_id, &hash, overlap).await.context("store the new key")?;
-    Ok(rotated.then_some(api_key))
+/// Shown once.
+pub struct NewKey {
+    pub key_id: String,
+    pub api_key: String,
+    pub scopes: Scopes,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    #[error("there is no such client")]
+    NoClient,
+    #[error("the client has two live keys already, and never more: disable one, or wait until it has expired")]
+    Full,
+    #[error("somebody else issued a key to this client at the same moment: try again")]
+    Raced,
+    #[error("api key could not be issued")]
+    Failed(#[from] anyhow::Error),
+}
+
+/// A further API key for the client of this name, which may do what its others may. They are valid for `overlap` more.
+pub async fn rotate_key(app: &App, name: &str, overlap: Duration) -> Result<NewKey, KeyError> {
+    let drawn = Drawn::new(app)?;
+    let issued = api_keys::rotate(&app.pool, name, drawn.row(), overlap).await.context("store the new key")?;
+    drawn.issued(issued)
+}
+
+/// One with these scopes. The others stay as they are.
+pub async fn add_key(app: &App, name: &str, scopes: Scopes, lifetime: Option<Duration>) -> Result<NewKey, KeyError> {
+    let drawn = Drawn::new(app)?;
+    let issued = api_keys::add(&app.pool, name, drawn.row(), scopes, lifetime).await.context("store the new key")?;
+    drawn.issued(issued)
+}
+
+/// A key that nobody has yet.
+struct Drawn {
+    key_id: String,
+    api_key: String,
+    hash: [u8; 32],
+}
+
+impl Drawn {
+    fn new(app: &App) -> anyhow::Result<Self> {
+        let api_key = ApiKey::format(random()?, random()?);
+        let key_id = ApiKey::parse(&api_key).context("read the new key")?.key_id.to_owned();
+        let hash = app.server_key.api_key_hash(&api_key);
+        Ok(Self { key_id, api_key, hash })
+    }
+
+    fn row(&self) -> api_keys::NewKey<'_> {
+        api_keys::NewKey { key_id: &self.key_id, hash: &self.hash }
+    }
+
+    fn issued(self, issued: Issued) -> Result<NewKey, KeyError> {
+        match issued {
+            Issued::Done(scopes) => Ok(NewKey { key_id: self.key_id, api_key: self.api_key, scopes }),
+            Issued::NoClient => Err(KeyError::NoClient),
+            Issued::Full => Err(KeyError::Full),
+            Issued::Raced => Err(KeyError::Raced),
+        }
+    }
 }
 
 pub(crate) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {

@@ -3,20 +3,27 @@
 use crate::App;
 use crate::outage::Outage;
 use holdfast_domain::api_key::ApiKey;
-use holdfast_domain::{ClientNo, ServerKey};
+use holdfast_domain::{ClientNo, Scopes, ServerKey};
 use holdfast_store::Pool;
-use holdfast_store::clients::{self, Owner};
+use holdfast_store::api_keys::{self, Owner};
 use moka::future::Cache;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long an answer counts without asking again: a disabled key works at most this much longer.
+/// How long an answer counts while Postgres can be asked: a disabled key works at most this much longer.
 const FRESH: Duration = Duration::from_secs(5);
+
+/// At this age of an answer the next one is asked for, and nobody waits for it. Only who was not here for a while does.
+const RENEWED: Duration = Duration::from_millis(2_500);
 
 /// How long a known key keeps working while Postgres cannot be asked.
 const STALE: Duration = Duration::from_secs(24 * 3600);
 
 const CAPACITY: u64 = 100_000;
+
+/// Keys that were just asked for. They have a cache of their own: whoever makes up keys pushes out nobody's.
+const MET_CAPACITY: u64 = 10_000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -24,7 +31,14 @@ pub enum Error {
     Invalid,
     /// Never seen here, and Postgres cannot be asked.
     #[error("api key cannot be checked")]
-    Unavailable(#[source] holdfast_store::Error),
+    Unavailable(#[source] Arc<holdfast_store::Error>),
+}
+
+/// Whose key it is, and what it may do.
+#[derive(Clone, Copy, Debug)]
+pub struct Holder {
+    pub client: ClientNo,
+    pub scopes: Scopes,
 }
 
 #[derive(Clone)]
@@ -32,14 +46,21 @@ pub struct Keys {
     pool: Pool,
     server_key: ServerKey,
     outage: Outage,
-    cache: Cache<String, Known>,
+    known: Cache<String, Arc<Known>>,
+    /// `None`: nobody's.
+    met: Cache<String, Option<Arc<Known>>>,
 }
 
-#[derive(Clone)]
+/// What Postgres said of a key.
 struct Known {
-    /// `None`: nobody's.
-    owner: Option<Arc<Owner>>,
+    owner: Owner,
+    /// Before it was asked: no answer is older than it is taken for.
     asked: Instant,
+    /// From then on it is refused, by the clock of this process.
+    ends: Option<Instant>,
+    renewing: AtomicBool,
+    /// Since that was last written down.
+    used: Arc<AtomicBool>,
 }
 
 impl Keys {
@@ -49,43 +70,123 @@ impl Keys {
             pool,
             server_key: app.server_key.clone(),
             outage,
-            cache: Cache::builder().max_capacity(CAPACITY).time_to_live(STALE).build(),
+            known: Cache::builder().max_capacity(CAPACITY).time_to_live(STALE).build(),
+            met: Cache::builder().max_capacity(MET_CAPACITY).time_to_live(FRESH).build(),
         }
     }
 
-    pub async fn client(&self, api_key: &str) -> Result<ClientNo, Error> {
+    pub async fn holder(&self, api_key: &str) -> Result<Holder, Error> {
         let key = ApiKey::parse(api_key).ok_or(Error::Invalid)?;
-        let owner = self.owner(key.key_id).await?.ok_or(Error::Invalid)?;
-        let valid = self.server_key.is_api_key(key.text, &owner.hash) && !owner.disabled;
-        if valid { Ok(owner.client) } else { Err(Error::Invalid) }
+        let known = self.known(key.key_id).await?.ok_or(Error::Invalid)?;
+        if !self.server_key.is_api_key(key.text, &known.owner.hash) || !known.is_live() {
+            return Err(Error::Invalid);
+        }
+        known.mark_used();
+        Ok(Holder { client: known.owner.client, scopes: known.owner.scopes })
     }
 
-    async fn owner(&self, key_id: &str) -> Result<Option<Arc<Owner>>, Error> {
-        let cached = self.cache.get(key_id).await;
-        match &cached {
-            Some(known) if known.asked.elapsed() < FRESH => return Ok(known.owner.clone()),
-            Some(Known { owner: Some(owner), .. }) if self.outage.is_on() => return Ok(Some(Arc::clone(owner))),
-            // Whoever asks is the only one: the others go on with what is known until there is an answer.
-            Some(Known { owner: Some(owner), .. }) => self.know(key_id, Some(Arc::clone(owner))).await,
-            Some(Known { owner: None, .. }) | None => {}
+    async fn known(&self, key_id: &str) -> Result<Option<Arc<Known>>, Error> {
+        let Some(known) = self.known.get(key_id).await else {
+            return Box::pin(self.meet(key_id)).await.map_err(Error::Unavailable);
+        };
+        let age = known.asked.elapsed();
+        if age < RENEWED || self.outage.is_on() {
+            return Ok(Some(known));
         }
-        match (clients::owner_of_key(&self.pool, key_id).await, cached) {
-            (Ok(owner), _) => {
-                let owner = owner.map(Arc::new);
-                self.know(key_id, owner.clone()).await;
-                Ok(owner)
+        if age < FRESH {
+            self.renew(key_id, &known);
+            return Ok(Some(known));
+        }
+        match Box::pin(self.meet(key_id)).await {
+            Ok(answer) => Ok(answer),
+            Err(error) => {
+                tracing::debug!(%error, "could not ask for an api key, going on with what is known");
+                Ok(Some(known))
             }
-            (Err(error), cached) => {
+        }
+    }
+
+    /// Everybody who comes with this key meanwhile waits for the same answer.
+    async fn meet(&self, key_id: &str) -> Result<Option<Arc<Known>>, Arc<holdfast_store::Error>> {
+        self.met.try_get_with_by_ref(key_id, self.ask(key_id)).await
+    }
+
+    /// The first one has it done. If that fails, everybody asks when the answer is no longer fresh.
+    fn renew(&self, key_id: &str, known: &Known) {
+        if known.renewing.load(Ordering::Relaxed) || known.renewing.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (keys, key_id) = (self.clone(), key_id.to_owned());
+        tokio::spawn(async move {
+            if let Err(error) = keys.ask(&key_id).await {
+                tracing::debug!(%error, "could not renew an api key");
+            }
+        });
+    }
+
+    async fn ask(&self, key_id: &str) -> Result<Option<Arc<Known>>, holdfast_store::Error> {
+        let asked = Instant::now();
+        match api_keys::owner(&self.pool, key_id).await {
+            Ok(Some(owner)) => {
+                let used = self.known.get(key_id).await.map(|known| Arc::clone(&known.used));
+                let known = Arc::new(Known::new(owner, asked, used.unwrap_or_default()));
+                self.known.insert(key_id.to_owned(), Arc::clone(&known)).await;
+                Ok(Some(known))
+            }
+            Ok(None) => {
+                self.known.invalidate(key_id).await;
+                Ok(None)
+            }
+            Err(error) => {
                 if matches!(error, holdfast_store::Error::Unavailable(_)) {
                     self.outage.report();
                 }
-                let owner = cached.and_then(|known| known.owner);
-                owner.map(Some).ok_or(Error::Unavailable(error))
+                Err(error)
             }
         }
     }
 
-    async fn know(&self, key_id: &str, owner: Option<Arc<Owner>>) {
-        self.cache.insert(key_id.to_owned(), Known { owner, asked: Instant::now() }).await;
+    /// The keys that were used since this was last called, each with what makes it count as used once more.
+    pub(crate) fn take_used(&self) -> Vec<(Arc<String>, Arc<AtomicBool>)> {
+        let used = self.known.iter().filter(|(_, known)| known.used.swap(false, Ordering::Relaxed));
+        used.map(|(key_id, known)| (key_id, Arc::clone(&known.used))).collect()
+    }
+}
+
+impl Known {
+    fn new(owner: Owner, asked: Instant, used: Arc<AtomicBool>) -> Self {
+        // Postgres said how long, not until when: the two clocks need not agree.
+        let ends = owner.expires_in.and_then(|left| asked.checked_add(left));
+        Self { owner, asked, ends, renewing: AtomicBool::new(false), used }
+    }
+
+    fn is_live(&self) -> bool {
+        !self.owner.disabled && self.ends.is_none_or(|ends| Instant::now() < ends)
+    }
+
+    /// Looks first: whoever only reads takes the line of memory from nobody.
+    fn mark_used(&self) {
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(disabled: bool, expires_in: Option<Duration>) -> Known {
+        let owner = Owner { client: ClientNo(1), hash: Vec::new(), scopes: Scopes::all(), disabled, expires_in };
+        Known::new(owner, Instant::now(), Arc::default())
+    }
+
+    #[test]
+    fn a_key_is_refused_from_its_end_on_however_fresh_the_answer_is() {
+        assert!(known(false, None).is_live());
+        assert!(known(false, Some(Duration::from_secs(3600))).is_live());
+        assert!(known(false, Some(Duration::MAX)).is_live(), "no clock goes that far");
+        assert!(!known(false, Some(Duration::ZERO)).is_live());
+        assert!(!known(true, None).is_live());
     }
 }

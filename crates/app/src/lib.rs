@@ -1,6 +1,6 @@
 //! The use cases: what the binaries do, without how they are reached.
 //!
-//! `accept`, `callbacks`, `cancel`, `endpoint`, `query`, `watch`, `webhook` and `keys` serve the API; `engine`, `dispatch`,
+//! `accept`, `callbacks`, `cancel`, `endpoint`, `query`, `watch`, `webhook`, `keys` and `key_usage` serve the API; `engine`, `dispatch`,
 //! `handlers` and `tell` are the worker, `statements` its batched writes; `relay`, `publish`, `survey`, `metrics` and `trace`
 //! serve both; `attention`, `operators` and `redrive` serve the command line and the console. Only this crate joins the store, the queue and the partners.
 
@@ -23,6 +23,7 @@ pub mod heartbeat;
 pub mod intake;
 pub mod introspection;
 pub mod journal;
+pub mod key_usage;
 pub mod keys;
 mod line;
 mod log_format;

@@ -1,7 +1,7 @@
 //! `holdfast clients`.
 
-use crate::exit;
 use crate::output::{Format, Table, say};
+use crate::{exit, keys};
 use anyhow::{Context as _, ensure};
 use clap::Subcommand;
 use holdfast_app::{App, credentials};
@@ -23,13 +23,21 @@ pub(crate) enum Command {
         #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
         number: Option<i32>,
     },
-    /// Prints a new API key, once. The old ones expire after the overlap.
+    /// Prints a new API key, once, which may do what the old one may. Old ones expire after the overlap. A client has two
+    /// live keys at most.
+    #[command(visible_alias = "rotate-key")]
     Rotate {
         name: String,
         /// How long the old keys are still valid, in seconds.
         #[arg(long, default_value_t = 86_400)]
         overlap_s: u64,
     },
+    /// Prints one more API key, once. A client has two live keys at most.
+    AddKey(keys::Add),
+    /// Shows what the keys of a client may do, how long, and when they were last used, to about a minute.
+    Keys { name: String },
+    /// Refuses this key for good, within 5 s.
+    DisableKey { key_id: String },
     /// Refuses all keys of a client, within 5 s. What it has submitted goes on, and it is told.
     Disable { name: String },
     /// Takes that back.
@@ -43,7 +51,10 @@ pub(crate) async fn run(app: &App, format: Format, command: Command) -> anyhow::
         Command::Create { name, callback_url, number } => {
             create(app, &name, callback_url.as_deref(), number.map(ClientNo)).await
         }
-        Command::Rotate { name, overlap_s } => rotate(app, &name, Duration::from_secs(overlap_s)).await,
+        Command::Rotate { name, overlap_s } => keys::rotate(app, &name, Duration::from_secs(overlap_s)).await,
+        Command::AddKey(add) => keys::add(app, add).await,
+        Command::Keys { name } => keys::list(app, format, &name).await,
+        Command::DisableKey { key_id } => keys::disable(app, format, &key_id).await,
         Command::Disable { name } => set_disabled(app, format, &name, true).await,
         Command::Enable { name } => set_disabled(app, format, &name, false).await,
         Command::List => list(app, format).await,
@@ -73,13 +84,6 @@ async fn create(app: &App, name: &str, callback_url: Option<&str>, no: Option<Cl
     Ok(())
 }
 
-async fn rotate(app: &App, name: &str, overlap: Duration) -> anyhow::Result<()> {
-    let api_key = credentials::rotate_key(app, name, overlap).await?;
-    let api_key = api_key.ok_or_else(|| nobody(name))?;
-    say(serde_json::to_string_pretty(&json!({ "name": name, "apiKey": api_key }))?);
-    Ok(())
-}
-
 async fn set_disabled(app: &App, format: Format, name: &str, disabled: bool) -> anyhow::Result<()> {
     let found = clients::set_disabled(&app.pool, name, disabled).await.context("change the client")?;
     if !found {
@@ -90,7 +94,7 @@ async fn set_disabled(app: &App, format: Format, name: &str, disabled: bool) -> 
     Ok(())
 }
 
-fn nobody(name: &str) -> anyhow::Error {
+pub(crate) fn nobody(name: &str) -> anyhow::Error {
     exit::not_found(format!("there is no client named {name}"))
 }
 

@@ -11,6 +11,7 @@ mod exit;
 mod filter;
 mod get;
 mod http;
+mod keys;
 mod list;
 mod locked;
 mod operators;

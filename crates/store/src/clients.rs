@@ -1,4 +1,4 @@
-//! Clients and their API keys.
+//! Clients.
 
 use crate::{Pool, Result};
 use chrono::{DateTime, Utc};
@@ -7,14 +7,6 @@ use std::time::Duration;
 
 /// More clients than are created between a backup and the accident.
 const GAP: i32 = 1_000;
-
-/// Who an API key belongs to.
-#[derive(Clone, Debug)]
-pub struct Owner {
-    pub client: ClientNo,
-    pub hash: Vec<u8>,
-    pub disabled: bool,
-}
 
 /// Where and how a client is told.
 #[derive(Clone)]
@@ -99,18 +91,6 @@ pub async fn list(pool: &Pool) -> Result<Vec<Listed>> {
     Ok(listed.collect())
 }
 
-pub async fn owner_of_key(pool: &Pool, key_id: &str) -> Result<Option<Owner>> {
-    let query = sqlx::query!(
-        r#"select k.client, k.hash, c.disabled_at is not null or coalesce(k.expires_at <= holdfast_now(), false) as "disabled!"
-             from api_keys k
-             join clients c on c.no = k.client
-            where k.key_id = $1"#,
-        key_id
-    );
-    let row = pool.fetch_optional(query).await?;
-    Ok(row.map(|row| Owner { client: ClientNo(row.client), hash: row.hash, disabled: row.disabled }))
-}
-
 pub async fn callback_endpoint(pool: &Pool, client: ClientNo) -> Result<Option<CallbackEndpoint>> {
     let query = sqlx::query!(
         "select callback_url, callback_secret,
@@ -146,29 +126,6 @@ pub async fn rotate_callback_secret(pool: &Pool, client: ClientNo, secret: &[u8]
     );
     pool.execute(query).await?;
     Ok(())
-}
-
-/// Gives the client of this name another key; those that it has expire after `overlap`, if not before. Answers whether
-/// there is such a client.
-pub async fn rotate_key(pool: &Pool, name: &str, key_id: &str, hash: &[u8], overlap: Duration) -> Result<bool> {
-    let query = sqlx::query!(
-        "with c as (
-           select no from clients where name = $1
-         ),
-         old as (
-           update api_keys k
-              set expires_at = least(k.expires_at, holdfast_now() + make_interval(secs => $4))
-             from c
-            where k.client = c.no
-         )
-         insert into api_keys (key_id, client, hash) select $2, no, $3 from c
-         returning client",
-        name,
-        key_id,
-        hash,
-        overlap.as_secs_f64()
-    );
-    Ok(pool.fetch_optional(query).await?.is_some())
 }
 
 /// Refuses all of this client's keys from now on, or takes that back. What it has submitted goes on. Answers whether there

@@ -4,6 +4,7 @@
 //! guarded on the row that it changes. Times go in as durations and are added to Postgres' clock (PROTOCOL 24). Nothing
 //! here touches the network beyond Postgres, and nothing here decides anything.
 
+pub mod api_keys;
 pub mod attention;
 pub mod callback_resends;
 pub mod census;

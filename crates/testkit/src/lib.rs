@@ -4,6 +4,7 @@
 pub mod backup;
 pub mod browser;
 pub mod cli;
+mod clients;
 pub mod clock;
 pub mod collector;
 pub mod partner;
@@ -14,6 +15,7 @@ pub mod stack;
 mod surroundings;
 
 pub use browser::{Browser, browse};
+pub use clients::{key_id, unknown_key};
 pub use collector::{Collector, Span};
 pub use holdfast_devstack::gate::Gate;
 pub use partner::{Line, Loss, Script, losing};

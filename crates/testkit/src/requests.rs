@@ -26,8 +26,7 @@ impl Submission {
 
 impl Stack {
     pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
-        let method = method.parse().expect("a method");
-        self.client.request(method, format!("{}{path}", self.api_url)).bearer_auth(&self.api_key)
+        self.request_as(&self.api_key, method, path)
     }
 
     /// Submits a transaction as it is.

@@ -1,5 +1,6 @@
 //! Single statements against a real database: the guards that the protocol rests on.
 
+mod keys;
 mod progress;
 
 use chrono::DateTime;

@@ -3,7 +3,7 @@
 use super::paths::{answer, body, operation, parameter, uncached, with_problems};
 use super::schemas::{header, reference, title};
 use super::{examples, told};
-use holdfast_domain::{Kind, Status};
+use holdfast_domain::{Kind, Scope, Status};
 use serde_json::{Value, json};
 use utoipa::openapi::link::{Link, LinkBuilder};
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, PathItem, PathsBuilder};
@@ -30,13 +30,16 @@ fn id(verb: &str, kind: Kind) -> String {
     format!("{verb}{}", title(kind))
 }
 
-fn begin(verb: &str, kind: Kind, summary: &str) -> OperationBuilder {
-    operation(kind.plural(), &id(verb, kind), summary)
+fn reading(verb: &str, kind: Kind, summary: &str) -> OperationBuilder {
+    operation(kind.plural(), &id(verb, kind), summary, Scope::read(kind))
 }
 
-/// About one command.
-fn about_one(verb: &str, kind: Kind, summary: &str) -> OperationBuilder {
-    with_problems(begin(verb, kind, summary), ["not-found"]).parameter_ref(parameter("id"))
+fn writing(verb: &str, kind: Kind, summary: &str) -> OperationBuilder {
+    operation(kind.plural(), &id(verb, kind), summary, Scope::write(kind))
+}
+
+fn about_one(operation: OperationBuilder) -> OperationBuilder {
+    with_problems(operation, ["not-found"]).parameter_ref(parameter("id"))
 }
 
 /// To what can be done with the command next.
@@ -64,7 +67,7 @@ fn submit(kind: Kind) -> Operation {
     });
     let description = "A retry under the same key with the same content answers the same id and the present status. An \
                        own id in the body or an `Idempotency-Key` is required.";
-    with_problems(begin("submit", kind, &format!("Submit a {kind}")), slugs)
+    with_problems(writing("submit", kind, &format!("Submit a {kind}")), slugs)
         .description(Some(description))
         .parameter_ref(parameter("Idempotency-Key"))
         .parameter_ref(parameter("traceparent"))
@@ -98,7 +101,7 @@ fn list(kind: Kind) -> Operation {
     let page = answer("One page, newest first", reference(&format!("{}Page", title(kind))), Some(example))
         .link("next", link("list", kind, &next))
         .link("show", link("show", kind, &first));
-    let operation = with_problems(begin("list", kind, &format!("List your {}", kind.plural())), ["invalid-query"])
+    let operation = with_problems(reading("list", kind, &format!("List your {}", kind.plural())), ["invalid-query"])
         .description(Some("Pages are stable under inserts. An unknown parameter is an error."))
         .response("200", page);
     let names = ["limit", "cursor", "status", "createdFrom", "createdBefore", "key"];
@@ -119,7 +122,7 @@ fn show(kind: Kind) -> Operation {
     let unchanged = uncached(ResponseBuilder::new().description("It has not changed"))
         .header("ETag", header("That of the request", true))
         .header("Preference-Applied", applied());
-    about_one("show", kind, &format!("Where a {kind} stands"))
+    about_one(reading("show", kind, &format!("Where a {kind} stands")))
         .parameter_ref(parameter("Prefer"))
         .parameter_ref(parameter("If-None-Match"))
         .response("200", found)
@@ -132,7 +135,7 @@ fn cancel(kind: Kind) -> Operation {
     let cancelled = uncached(answer("Cancelled, now or before", reference(title(kind)), Some(example)))
         .header("ETag", header("As of `show`", true))
         .link("show", link("show", kind, &SAME));
-    with_problems(about_one("cancel", kind, &format!("Cancel a {kind}")), ["not-cancellable"])
+    with_problems(about_one(writing("cancel", kind, &format!("Cancel a {kind}"))), ["not-cancellable"])
         .description(Some("Ends a command of which nobody has hold and nothing was sent to any partner."))
         .response("200", cancelled)
         .build()
@@ -143,7 +146,7 @@ fn events(kind: Kind) -> Operation {
         { "sequence": 0, "at": "2026-01-31T12:00:00Z", "type": "accepted" },
         { "sequence": 3, "at": "2026-01-31T12:00:00.18Z", "type": "finished", "status": "completed" },
     ]});
-    about_one("trail", kind, &format!("What happened to a {kind}"))
+    about_one(reading("trail", kind, &format!("What happened to a {kind}")))
         .response("200", uncached(answer("The audit trail, oldest first", reference("Trail"), Some(example))))
         .build()
 }
@@ -153,14 +156,15 @@ fn callbacks(kind: Kind) -> Operation {
     let example = json!({ "data": [examples::callback(kind)] });
     let told = uncached(answer("What you were told, oldest first", reference("Callbacks"), Some(example)))
         .link("resend", link("resendCallbackOf", kind, &resend));
-    about_one("callbacksOf", kind, &format!("What you were told about a {kind}")).response("200", told).build()
+    let summary = format!("What you were told about a {kind}");
+    about_one(reading("callbacksOf", kind, &summary)).response("200", told).build()
 }
 
 fn resend(kind: Kind) -> Operation {
     let owed = answer("Owed once more", reference("Callback"), Some(examples::callback(kind)))
         .link("callbacks", link("callbacksOf", kind, &SAME));
     let summary = format!("Be told about a {kind} once more");
-    with_problems(about_one("resendCallbackOf", kind, &summary), ["not-resendable"])
+    with_problems(about_one(writing("resendCallbackOf", kind, &summary)), ["not-resendable"])
         .description(Some(
             "At once, on a schedule that begins anew, under the same `webhook-id`. Only the present state.",
         ))

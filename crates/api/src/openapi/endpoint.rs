@@ -3,11 +3,14 @@
 use super::paths::{answer, body, operation, with_problems};
 use super::schemas::reference;
 use super::told;
+use holdfast_domain::Scope;
+use holdfast_domain::scope::Subject;
 use serde_json::json;
 use utoipa::openapi::link::{Link, LinkBuilder};
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, PathItem, PathItemBuilder, PathsBuilder};
 use utoipa::openapi::response::Response;
 
+const TAG: &str = "callback endpoint";
 const BASE: &str = "/api/v1/callback-endpoint";
 const URL: &str = "https://shop.example/callbacks";
 const SECRET: &str = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
@@ -23,8 +26,12 @@ pub(super) fn paths(paths: PathsBuilder) -> PathsBuilder {
         .path(format!("{BASE}/test"), PathItem::new(HttpMethod::Post, test()))
 }
 
-fn begin(id: &str, summary: &str) -> OperationBuilder {
-    operation("callback endpoint", id, summary)
+fn reading(id: &str, summary: &str) -> OperationBuilder {
+    operation(TAG, id, summary, Scope::read(Subject::CallbackEndpoint))
+}
+
+fn writing(id: &str, summary: &str) -> OperationBuilder {
+    operation(TAG, id, summary, Scope::write(Subject::CallbackEndpoint))
 }
 
 fn link(id: &str) -> Link {
@@ -32,7 +39,7 @@ fn link(id: &str) -> Link {
 }
 
 fn show() -> Operation {
-    with_problems(begin("showCallbackEndpoint", "Where you are told"), ["not-found"])
+    with_problems(reading("showCallbackEndpoint", "Where you are told"), ["not-found"])
         .response("200", answer("The standing endpoint", reference("Endpoint"), Some(json!({ "url": URL }))))
         .build()
 }
@@ -44,7 +51,7 @@ fn set() -> Operation {
         .link("show", link("showCallbackEndpoint"))
         .link("test", link("testCallbackEndpoint"))
         .link("remove", link("removeCallbackEndpoint"));
-    with_problems(begin("setCallbackEndpoint", "Set where you are told"), slugs)
+    with_problems(writing("setCallbackEndpoint", "Set where you are told"), slugs)
         .description(Some("Callbacks of commands that name no `callbackUrl` go there from now on."))
         .request_body(Some(body("EndpointRequest", [("shop".to_owned(), json!({ "url": URL }))])))
         .response("200", set)
@@ -53,14 +60,14 @@ fn set() -> Operation {
 }
 
 fn remove() -> Operation {
-    begin("removeCallbackEndpoint", "Be told no more")
+    writing("removeCallbackEndpoint", "Be told no more")
         .description(Some("Callbacks of commands that name no `callbackUrl` go nowhere from now on."))
         .response("204", Response::new("There is none, now or since before"))
         .build()
 }
 
 fn rotate_secret() -> Operation {
-    begin("rotateCallbackSecret", "Draw a new secret")
+    writing("rotateCallbackSecret", "Draw a new secret")
         .description(Some("For 24 h the old one signs too."))
         .response(
             "200",
@@ -71,7 +78,7 @@ fn rotate_secret() -> Operation {
 
 fn test() -> Operation {
     let example = json!({ "outcome": "delivered", "httpStatus": 204, "tookMs": 12 });
-    with_problems(begin("testCallbackEndpoint", "Send a `callback_endpoint.test` event"), ["not-found"])
+    with_problems(writing("testCallbackEndpoint", "Send a `callback_endpoint.test` event"), ["not-found"])
         .description(Some("200 whatever the endpoint made of it."))
         .response("200", answer("What the endpoint made of it", reference("Tested"), Some(example)))
         .build()

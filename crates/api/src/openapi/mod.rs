@@ -18,6 +18,7 @@ use axum::Router;
 use axum::response::Html;
 use axum::routing::get;
 use bytes::Bytes;
+use holdfast_domain::Scopes;
 use http::header::CONTENT_TYPE;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -121,7 +122,11 @@ fn components() -> Components {
 }
 
 fn api_key() -> SecurityScheme {
-    let description = "The API key of a client, as `holdfast clients create` shows it, once.";
+    let description = format!(
+        "The API key of a client, as `holdfast clients create` shows it, once. Each operation names the scope that it \
+         needs; without it the answer is 403. There are {}. A key has all of them unless it was made with fewer.",
+        Scopes::all().names().iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    );
     let http = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("hfk_…").description(Some(description));
     SecurityScheme::Http(http.build())
 }

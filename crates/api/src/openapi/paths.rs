@@ -2,9 +2,9 @@
 
 use super::problems::{self, WITH_A_KEY};
 use super::schemas::{formatted, header, integer, reference, string, words};
-use super::{SIGNATURE, commands, endpoint, examples, requests};
+use super::{API_KEY, SIGNATURE, commands, endpoint, examples, requests};
 use crate::routes::lists::{DEFAULT_LIMIT, MAX_LIMIT};
-use holdfast_domain::{Kind, Status};
+use holdfast_domain::{Kind, Scope, Status};
 use serde_json::{Value, json};
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::example::ExampleBuilder;
@@ -32,9 +32,11 @@ pub(super) fn paths() -> PathsBuilder {
 
 // What operations are made of.
 
-/// An operation that an API key opens, as is the rule (`mod.rs`), with the answers that all of these have.
-pub(super) fn operation(tag: &str, id: &str, summary: &str) -> OperationBuilder {
-    with_problems(bare(tag, id, summary), WITH_A_KEY)
+/// An operation that an API key with this scope opens, with the answers that all of these have.
+pub(super) fn operation(tag: &str, id: &str, summary: &str, scope: Scope) -> OperationBuilder {
+    // OpenAPI 3.1 has the scopes of every scheme here, not only those of OAuth.
+    let security = SecurityRequirement::new(API_KEY, [scope.to_string()]);
+    with_problems(bare(tag, id, summary), WITH_A_KEY).security(security)
 }
 
 /// An operation that is open to everybody.

@@ -2,7 +2,7 @@
 
 use super::schemas::{header, reference};
 use crate::error::Problem;
-use holdfast_domain::Violation;
+use holdfast_domain::{Kind, Scope, Violation};
 use http::StatusCode;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -13,10 +13,10 @@ use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::{Ref, RefOr};
 
 /// Answers of every operation that an API key opens.
-pub(super) const WITH_A_KEY: [&str; 3] = ["unauthorized", "internal", "unavailable"];
+pub(super) const WITH_A_KEY: [&str; 4] = ["unauthorized", "insufficient-scope", "internal", "unavailable"];
 
 /// One of each, as a client may meet it.
-fn every() -> [Problem; 16] {
+fn every() -> [Problem; 17] {
     let violations =
         vec![Violation::new("/amount", "must be greater than zero"), Violation::new("/colour", "is not a known field")];
     let unparseable = "body is not valid JSON: EOF while parsing a value at line 1 column 11";
@@ -30,6 +30,7 @@ fn every() -> [Problem; 16] {
         Problem::NotCancellable("Something was sent to a partner".to_owned()),
         Problem::NotResendable("There is no endpoint to send it to".to_owned()),
         Problem::Unauthorized,
+        Problem::InsufficientScope(Scope::write(Kind::Refund)),
         Problem::NotAuthentic,
         Problem::NotFound,
         Problem::MethodNotAllowed,
@@ -41,7 +42,28 @@ fn every() -> [Problem; 16] {
 }
 
 /// When a client meets it, and what it can do then. Neither has characters that HTML would read.
-const fn explain(problem: &Problem) -> (&'static str, &'static str) {
+type Explanation = (&'static str, &'static str);
+
+// Of who may not.
+
+const UNAUTHORIZED: Explanation = (
+    "There is no API key in the Authorization header, or it is mistyped, unknown, expired, disabled, or of \
+     a disabled client.",
+    "Send the header Authorization with the word Bearer, a space, and the key.",
+);
+
+const INSUFFICIENT_SCOPE: Explanation = (
+    "The API key is valid, and was not made for this. Nothing was done.",
+    "The detail names the scope that is needed. Use a key that has it, or have the operator add one.",
+);
+
+const NOT_AUTHENTIC: Explanation = (
+    "The signature of a webhook is missing or does not verify, or its time is more than 5 minutes from now.",
+    "Sign the raw body with the secret that both sides have configured, and send it at once. \
+     Nothing was stored: it may be sent again.",
+);
+
+const fn explain(problem: &Problem) -> Explanation {
     match problem {
         Problem::Unparseable(_) => (
             "The body is not JSON, not UTF-8, or could not be read to its end.",
@@ -78,16 +100,9 @@ const fn explain(problem: &Problem) -> (&'static str, &'static str) {
              nowhere to send it to.",
             "Resend the newest callback, or set an endpoint first.",
         ),
-        Problem::Unauthorized => (
-            "There is no API key in the Authorization header, or it is mistyped, unknown, expired, or of \
-             a disabled client.",
-            "Send the header Authorization with the word Bearer, a space, and the key.",
-        ),
-        Problem::NotAuthentic => (
-            "The signature of a webhook is missing or does not verify, or its time is more than 5 minutes from now.",
-            "Sign the raw body with the secret that both sides have configured, and send it at once. \
-             Nothing was stored: it may be sent again.",
-        ),
+        Problem::Unauthorized => UNAUTHORIZED,
+        Problem::InsufficientScope(_) => INSUFFICIENT_SCOPE,
+        Problem::NotAuthentic => NOT_AUTHENTIC,
         Problem::NotFound => (
             "There is no such route, no such command of this client, or no such callback or endpoint.",
             "Compare the path with the links of the answer to the submission, and the key with the client's.",
@@ -156,7 +171,9 @@ fn response(problems: &[Problem]) -> Response {
 /// The header that comes with problems of this status.
 fn own_header(problem: &Problem) -> Option<(&'static str, Header)> {
     match problem.status() {
-        StatusCode::UNAUTHORIZED => Some(("WWW-Authenticate", header("What is asked for", true))),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            Some(("WWW-Authenticate", header("What is asked for", true)))
+        }
         StatusCode::METHOD_NOT_ALLOWED => Some(("Allow", header("The methods that the path knows", true))),
         StatusCode::SERVICE_UNAVAILABLE => {
             Some(("Retry-After", header("Seconds after which a retry has a chance", true)))

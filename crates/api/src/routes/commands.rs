@@ -18,7 +18,7 @@ use holdfast_app::trace::{Span, spans};
 use holdfast_app::{StoreError, pause};
 use holdfast_domain::content::{self, Content};
 use holdfast_domain::resource::{Links, milliseconds};
-use holdfast_domain::{ClientNo, Command, CommandId, Kind, Status};
+use holdfast_domain::{ClientNo, Command, CommandId, Kind, Scope, Status};
 use http::header::{CACHE_CONTROL, ETAG, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
@@ -33,16 +33,23 @@ type Shared = extract::State<State>;
 
 pub(crate) fn router(kind: Kind, base: &str, state: &State) -> Router<State> {
     let path = |rest: &str| format!("{base}/{{id}}{rest}");
-    let resend = path("/callbacks/{callback}/resend");
+    let (reads, writes) = (state.needing(Scope::read(kind)), state.needing(Scope::write(kind)));
+    let list = get(move |state, caller, query| lists::list(kind, state, caller, query));
+    let show = get(move |state, caller, id, headers| show(kind, state, caller, id, headers));
+    let cancel = post(move |state, caller, id| cancel(kind, state, caller, id));
+    let events = get(move |state, caller, id| events(kind, state, caller, id));
+    let callbacks = get(move |state, caller, id| callbacks::list(kind, state, caller, id));
+    let resend = post(move |state, caller, path| callbacks::resend(kind, state, caller, path));
+    let submit = post(move |state, caller, headers, body| submit(kind, state, caller, headers, body));
     Router::new()
-        .route(base, get(move |state, caller, query| lists::list(kind, state, caller, query)))
-        .route(&path(""), get(move |state, caller, id, headers| show(kind, state, caller, id, headers)))
-        .route(&path("/cancel"), post(move |state, caller, id| cancel(kind, state, caller, id)))
-        .route(&path("/events"), get(move |state, caller, id| events(kind, state, caller, id)))
-        .route(&path("/callbacks"), get(move |state, caller, id| callbacks::list(kind, state, caller, id)))
-        .route(&resend, post(move |state, caller, path| callbacks::resend(kind, state, caller, path)))
+        .route(base, list.with_state(reads.clone()))
+        .route(&path(""), show.with_state(reads.clone()))
+        .route(&path("/cancel"), cancel.with_state(writes.clone()))
+        .route(&path("/events"), events.with_state(reads.clone()))
+        .route(&path("/callbacks"), callbacks.with_state(reads))
+        .route(&path("/callbacks/{callback}/resend"), resend.with_state(writes.clone()))
         .route_layer(middleware::from_fn_with_state(state.clone(), needs_postgres))
-        .route(base, post(move |state, caller, headers, body| submit(kind, state, caller, headers, body)))
+        .route(base, submit.with_state(writes))
 }
 
 /// The answer to a submission.

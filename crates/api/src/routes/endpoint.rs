@@ -4,20 +4,25 @@ use crate::body::{self, JsonBytes};
 use crate::error::Problem;
 use crate::headers::Caller;
 use crate::state::{State, needs_postgres};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Json, Router, extract, middleware};
 use holdfast_app::endpoint::{self, Tested};
+use holdfast_domain::Scope;
 use holdfast_domain::endpoint::Endpoint;
+use holdfast_domain::scope::Subject;
 use http::StatusCode;
 use serde::Serialize;
 
 type Shared = extract::State<State>;
 
 pub(crate) fn router(base: &str, state: &State) -> Router<State> {
+    let reads = state.needing(Scope::read(Subject::CallbackEndpoint));
+    let writes = state.needing(Scope::write(Subject::CallbackEndpoint));
+    let change = put(set).delete(remove).with_state(writes.clone());
     Router::new()
-        .route(base, get(show).put(set).delete(remove))
-        .route(&format!("{base}/rotate-secret"), post(rotate_secret))
-        .route(&format!("{base}/test"), post(test))
+        .route(base, get(show).with_state(reads).merge(change))
+        .route(&format!("{base}/rotate-secret"), post(rotate_secret).with_state(writes.clone()))
+        .route(&format!("{base}/test"), post(test).with_state(writes))
         .route_layer(middleware::from_fn_with_state(state.clone(), needs_postgres))
 }
 

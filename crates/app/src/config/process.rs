@@ -21,6 +21,8 @@ pub struct Api {
     pub publish_within_ms: Millis,
     /// How often the state of all commands that somebody waits for is read.
     pub wait_poll_ms: Millis,
+    /// How often it is written down which API keys were used.
+    pub key_usage_ms: Millis,
     /// After SIGTERM, how long requests are still taken, while `/readyz` says no: whoever spreads them must see that.
     pub drain_ms: Millis,
     /// After SIGTERM, how long all of this and requests under way may take.
@@ -37,6 +39,7 @@ impl Default for Api {
             probe_ms: Millis(250),
             publish_within_ms: Millis(2_000),
             wait_poll_ms: Millis(25),
+            key_usage_ms: Millis(60_000),
             drain_ms: Millis(1_000),
             grace_ms: Millis(20_000),
         }
