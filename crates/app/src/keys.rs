@@ -1,9 +1,10 @@
 //! Who is calling: API keys, cached, and still known while Postgres is down.
 
 use crate::App;
+use crate::limits::Strangers;
 use crate::outage::Outage;
+use holdfast_domain::ServerKey;
 use holdfast_domain::api_key::ApiKey;
-use holdfast_domain::{ClientNo, ServerKey};
 use holdfast_store::Pool;
 use holdfast_store::clients::{self, Owner};
 use moka::future::Cache;
@@ -25,6 +26,9 @@ pub enum Error {
     /// Never seen here, and Postgres cannot be asked.
     #[error("api key cannot be checked")]
     Unavailable(#[source] holdfast_store::Error),
+    /// Never seen here, and too many of those were nobody's.
+    #[error("too many unknown api keys")]
+    TooMany { wait: Duration },
 }
 
 #[derive(Clone)]
@@ -32,6 +36,7 @@ pub struct Keys {
     pool: Pool,
     server_key: ServerKey,
     outage: Outage,
+    strangers: Arc<Strangers>,
     cache: Cache<String, Known>,
 }
 
@@ -49,15 +54,16 @@ impl Keys {
             pool,
             server_key: app.server_key.clone(),
             outage,
+            strangers: Arc::new(Strangers::new(&app.config.limits)),
             cache: Cache::builder().max_capacity(CAPACITY).time_to_live(STALE).build(),
         }
     }
 
-    pub async fn client(&self, api_key: &str) -> Result<ClientNo, Error> {
+    pub async fn client(&self, api_key: &str) -> Result<Arc<Owner>, Error> {
         let key = ApiKey::parse(api_key).ok_or(Error::Invalid)?;
         let owner = self.owner(key.key_id).await?.ok_or(Error::Invalid)?;
         let valid = self.server_key.is_api_key(key.text, &owner.hash) && !owner.disabled;
-        if valid { Ok(owner.client) } else { Err(Error::Invalid) }
+        if valid { Ok(owner) } else { Err(Error::Invalid) }
     }
 
     async fn owner(&self, key_id: &str) -> Result<Option<Arc<Owner>>, Error> {
@@ -67,10 +73,15 @@ impl Keys {
             Some(Known { owner: Some(owner), .. }) if self.outage.is_on() => return Ok(Some(Arc::clone(owner))),
             // Whoever asks is the only one: the others go on with what is known until there is an answer.
             Some(Known { owner: Some(owner), .. }) => self.know(key_id, Some(Arc::clone(owner))).await,
-            Some(Known { owner: None, .. }) | None => {}
+            Some(Known { owner: None, .. }) | None => {
+                self.strangers.admit().map_err(|wait| Error::TooMany { wait })?;
+            }
         }
         match (clients::owner_of_key(&self.pool, key_id).await, cached) {
             (Ok(owner), _) => {
+                if owner.is_none() {
+                    self.strangers.met();
+                }
                 let owner = owner.map(Arc::new);
                 self.know(key_id, owner.clone()).await;
                 Ok(owner)
