@@ -1,10 +1,13 @@
 //! What callers say in headers: who they are, which key, how long they want to wait.
 
+use crate::envelope;
 use crate::error::Problem;
 use crate::state::State;
 use axum::extract::FromRequestParts;
 use holdfast_app::keys;
+use holdfast_app::limits::Allowance;
 use holdfast_domain::{ClientNo, command};
+use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, IF_NONE_MATCH};
 use http::request::Parts;
 use std::time::Duration;
@@ -12,7 +15,7 @@ use std::time::Duration;
 /// The longest that an answer is held back.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// The client that this request's API key belongs to.
+/// The client that this request's API key belongs to. It has not asked for more than it may.
 pub(crate) struct Caller(pub(crate) ClientNo);
 
 impl FromRequestParts<State> for Caller {
@@ -25,10 +28,26 @@ impl FromRequestParts<State> for Caller {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(Problem::Unauthorized);
         }
-        match state.keys.client(api_key.trim()).await {
-            Ok(client) => Ok(Self(client)),
-            Err(keys::Error::Invalid) => Err(Problem::Unauthorized),
-            Err(keys::Error::Unavailable(error)) => Err(error.into()),
+        let owner = state.keys.client(api_key.trim()).await.map_err(|error| refusal(state, error))?;
+        let allowance = if parts.method == Method::POST { Allowance::Submissions } else { Allowance::Reads };
+        if let Some(standing) = state.limits.take(&owner, allowance) {
+            envelope::note(standing);
+            if standing.taken.refused {
+                state.app.metrics.refusing.limited(allowance.name());
+                return Err(Problem::RateLimited(standing.taken.wait));
+            }
+        }
+        Ok(Self(owner.client))
+    }
+}
+
+fn refusal(state: &State, error: keys::Error) -> Problem {
+    match error {
+        keys::Error::Invalid => Problem::Unauthorized,
+        keys::Error::Unavailable(error) => error.into(),
+        keys::Error::TooMany { wait } => {
+            state.app.metrics.refusing.limited("unknown_keys");
+            Problem::RateLimited(wait)
         }
     }
 }
