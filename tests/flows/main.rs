@@ -14,6 +14,7 @@ mod expiry;
 mod handlers;
 mod kills;
 mod lambda;
+mod limits;
 mod lists;
 mod metrics;
 mod openapi;
