@@ -17,6 +17,7 @@ mod isolation;
 mod keys;
 mod kills;
 mod lambda;
+mod limits;
 mod lists;
 mod metrics;
 mod openapi;

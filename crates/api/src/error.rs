@@ -3,12 +3,16 @@
 use axum::response::{IntoResponse, Response};
 use holdfast_app::{StoreError, accept, keys, webhook};
 use holdfast_domain::{Scope, Violation};
-use http::StatusCode;
-use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, StatusCode};
 use serde::Serialize;
+use std::time::Duration;
 
-/// Seconds after which a retry has a chance.
-const RETRY_AFTER_S: u16 = 2;
+/// Seconds after which a retry has a chance: when Postgres and SQS were away …
+const RETRY_AFTER_S: u64 = 2;
+
+/// … and when there was too much to do.
+const RETRY_OVERLOADED_AFTER_S: u64 = 1;
 
 #[derive(Debug)]
 pub enum Problem {
@@ -33,7 +37,14 @@ pub enum Problem {
     NotFound,
     MethodNotAllowed,
     PayloadTooLarge,
+    UriTooLong,
+    /// The body did not come in time.
+    RequestTimeout,
     UnsupportedMediaType,
+    /// More than this client may ask for. There is room again after this.
+    RateLimited(Duration),
+    /// More than this process can do at once. Nothing of it was done.
+    Overloaded,
     /// Not promised, which is not the same as not done.
     Unavailable,
     /// The cause was logged where it happened.
@@ -80,6 +91,10 @@ impl Problem {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method is not allowed here")
             }
             Self::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "payload-too-large", "Body is larger than 64 KiB"),
+            Self::UriTooLong => (StatusCode::URI_TOO_LONG, "uri-too-long", "URI is longer than 8 KiB"),
+            Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request-timeout", "Body did not arrive in time"),
+            Self::RateLimited(_) => (StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests"),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Service is overloaded"),
             Self::UnsupportedMediaType => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Body must be plain application/json")
             }
@@ -107,6 +122,38 @@ impl Problem {
         Body { kind: format!("/problems/{slug}"), title, status: status.as_u16(), detail: self.detail(), errors }
     }
 
+    /// Whole seconds, and never none.
+    fn retry_after_s(&self) -> Option<u64> {
+        match self {
+            Self::Unavailable => Some(RETRY_AFTER_S),
+            Self::Overloaded => Some(RETRY_OVERLOADED_AFTER_S),
+            Self::RateLimited(wait) => Some(whole_seconds(*wait)),
+            _ => None,
+        }
+    }
+
+    fn add_headers(&self, headers: &mut HeaderMap) {
+        if let Some(seconds) = self.retry_after_s() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        match self {
+            Self::Unauthorized => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"holdfast\""));
+            }
+            Self::NotAuthentic => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Signature"));
+            }
+            Self::InsufficientScope(scope) => {
+                headers.insert(WWW_AUTHENTICATE, insufficient(*scope));
+            }
+            // What is left of the body would be read as the next request.
+            Self::PayloadTooLarge | Self::RequestTimeout => {
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+    }
+
     fn detail(&self) -> Option<String> {
         let text = match self {
             Self::Unparseable(detail)
@@ -119,6 +166,8 @@ impl Problem {
             Self::KeyMissing => "Send the body's own id (such as transactionId) or an Idempotency-Key header",
             Self::KeyMalformed => "An Idempotency-Key has 1 to 255 visible ASCII characters, bare or in double quotes",
             Self::KeyReused => "The first content stands. Use another key for another command",
+            Self::RateLimited(_) => "Repeat it with the same key after the time that Retry-After says",
+            Self::Overloaded => "Nothing was done. Repeat it with the same key after the time that Retry-After says",
             Self::Unavailable => "The request may or may not have taken effect. Repeat it with the same key",
             Self::InvalidContent(_)
             | Self::Unauthorized
@@ -126,11 +175,18 @@ impl Problem {
             | Self::NotFound
             | Self::MethodNotAllowed
             | Self::PayloadTooLarge
+            | Self::UriTooLong
+            | Self::RequestTimeout
             | Self::UnsupportedMediaType
             | Self::Internal => return None,
         };
         Some(text.to_owned())
     }
+}
+
+/// As `Retry-After` and `RateLimit` say it: rather too late than too early.
+pub(crate) fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 impl IntoResponse for Problem {
@@ -139,21 +195,7 @@ impl IntoResponse for Problem {
         let mut response = (self.status(), body).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        match self {
-            Self::Unauthorized => {
-                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"holdfast\""));
-            }
-            Self::InsufficientScope(scope) => {
-                headers.insert(WWW_AUTHENTICATE, insufficient(scope));
-            }
-            Self::NotAuthentic => {
-                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Signature"));
-            }
-            Self::Unavailable => {
-                headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
-            }
-            _ => {}
-        }
+        self.add_headers(headers);
         response
     }
 }
@@ -169,6 +211,7 @@ impl From<keys::Error> for Problem {
         match error {
             keys::Error::Invalid => Self::Unauthorized,
             keys::Error::Unavailable(cause) => of_store(&cause),
+            keys::Error::TooMany { wait } => Self::RateLimited(wait),
         }
     }
 }
@@ -177,6 +220,7 @@ impl From<accept::Error> for Problem {
     fn from(error: accept::Error) -> Self {
         match &error {
             accept::Error::Conflict => Self::KeyReused,
+            accept::Error::Overloaded => Self::Overloaded,
             accept::Error::Unavailable(cause) => {
                 tracing::warn!(error = cause as &dyn std::error::Error, "could not accept a command");
                 Self::Unavailable

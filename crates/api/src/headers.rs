@@ -1,10 +1,13 @@
 //! What callers say in headers: who they are, which key, how long they want to wait.
 
+use crate::envelope;
 use crate::error::Problem;
-use crate::state::Needing;
+use crate::state::{Needing, State};
 use axum::extract::FromRequestParts;
-use holdfast_app::keys::Holder;
+use holdfast_app::keys::{self, Holder};
+use holdfast_app::limits::Allowance;
 use holdfast_domain::{ClientNo, command};
+use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, IF_NONE_MATCH};
 use http::request::Parts;
 use std::time::Duration;
@@ -12,7 +15,8 @@ use std::time::Duration;
 /// The longest that an answer is held back.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// The client that this request's API key belongs to, where the key has the scope that the route needs.
+/// The client that this request's API key belongs to, where the key has the scope that the route needs. It has not asked
+/// for more than it may.
 pub(crate) struct Caller(pub(crate) ClientNo);
 
 impl FromRequestParts<Needing> for Caller {
@@ -25,8 +29,23 @@ impl FromRequestParts<Needing> for Caller {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(Problem::Unauthorized);
         }
-        let Holder { client, scopes } = state.keys.holder(api_key.trim()).await?;
+        let holder = state.keys.holder(api_key.trim()).await;
+        let Holder { client, scopes, rates } = holder.inspect_err(|error| count(state, error))?;
+        let allowance = if parts.method == Method::POST { Allowance::Submissions } else { Allowance::Reads };
+        if let Some(standing) = state.limits.take(client, rates, allowance) {
+            envelope::note(standing);
+            if standing.taken.refused {
+                state.app.metrics.refusing.limited(allowance.name());
+                return Err(Problem::RateLimited(standing.taken.wait));
+            }
+        }
         if scopes.contains(*scope) { Ok(Self(client)) } else { Err(Problem::InsufficientScope(*scope)) }
+    }
+}
+
+fn count(state: &State, error: &keys::Error) {
+    if let keys::Error::TooMany { .. } = error {
+        state.app.metrics.refusing.limited("unknown_keys");
     }
 }
 

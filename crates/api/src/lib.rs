@@ -1,10 +1,15 @@
 //! holdfast-api: accepts commands over HTTP, and says where they stand.
 
 mod body;
+mod connections;
 mod console;
+mod cors;
+mod envelope;
 pub mod error;
+mod gate;
 mod headers;
 mod healthcheck;
+mod load;
 mod measure;
 pub mod openapi;
 mod path;

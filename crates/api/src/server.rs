@@ -1,27 +1,30 @@
 //! Listening, and ending without a failed request.
 
-use crate::console;
+use crate::body::MAX_BODY_BYTES;
+use crate::envelope::Envelope;
 use crate::error::Problem;
+use crate::gate::Gate;
 use crate::measure::Measure;
 use crate::routes;
 use crate::state::State;
+use crate::{connections, console, cors};
 use anyhow::Context as _;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::response::Response;
 use axum::routing::{get, post};
-use axum::serve::ListenerExt as _;
 use holdfast_app::SchemaError;
 use holdfast_domain::Kind;
 use holdfast_queue::Backoff;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower::util::option_layer;
+use tower::{Layer as _, Service};
 use tower_http::catch_panic::CatchPanicLayer;
-
-/// The largest body that is read. SQS would take more; a payment needs less.
-const MAX_BODY_BYTES: usize = 64 * 1024;
 
 pub struct Server {
     listener: TcpListener,
@@ -50,6 +53,17 @@ pub fn router(state: State) -> Router {
         .with_state(state)
 }
 
+/// The routes with what stands around each of them: who is turned away, and what every answer carries.
+fn guarded(
+    state: State,
+) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Sync {
+    let config = Arc::clone(&state.app.config);
+    let (load, limits) = (Arc::clone(&state.load), Arc::clone(&state.limits));
+    let gate = Gate { inner: router(state), load };
+    let with_cors = option_layer(cors::layer(&config.api.cors_origins)).layer(gate);
+    Envelope::new(with_cors, config.api.hsts(), &limits)
+}
+
 impl Server {
     pub async fn bind(state: State) -> anyhow::Result<Self> {
         let address = state.app.config.api.listen;
@@ -69,27 +83,22 @@ impl Server {
         if let Some(listener) = console {
             console::serve(listener, &state.app, stop.clone())?;
         }
-        let tasks = state.tasks.clone();
-        let (drain, grace) = (state.app.config.api.drain_ms.get(), state.app.config.api.grace_ms.get());
+        let (app, tasks) = (state.app.clone(), state.tasks.clone());
+        let (config, metrics) = (&app.config.api, Arc::clone(&app.metrics));
+        let (drain, grace) = (config.drain_ms.get(), config.grace_ms.get());
         let schema = tokio::spawn(check_schema(state.clone(), stop.clone()));
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "could not set TCP_NODELAY");
-            }
-        });
-        let serve = axum::serve(listener, router(state)).with_graceful_shutdown(drained_of(stop.clone(), drain));
+        let serve = connections::serve(listener, guarded(state), config, metrics, drained_of(stop.clone(), drain));
         let drained = async {
-            serve.await.context("serve")?;
+            serve.await;
             tasks.close();
             tasks.wait().await;
-            anyhow::Ok(())
         };
         let overtime = async {
             stop.cancelled().await;
             holdfast_queue::backoff::sleep(grace).await;
         };
         tokio::select! {
-            drained = drained => drained?,
+            () = drained => {}
             () = overtime => tracing::warn!("requests were still under way at the end of the grace period"),
         }
         schema.await.context("check the schema")?

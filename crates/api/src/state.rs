@@ -1,6 +1,7 @@
 //! What every request handler has.
 
 use crate::error::Problem;
+use crate::load::Load;
 use anyhow::Context as _;
 use axum::extract::{self, FromRef, Request};
 use axum::middleware::Next;
@@ -9,6 +10,7 @@ use holdfast_app::accept::Acceptor;
 use holdfast_app::endpoint::{self, Deliverer, HttpClient};
 use holdfast_app::journal::Journal;
 use holdfast_app::keys::Keys;
+use holdfast_app::limits::Limits;
 use holdfast_app::metrics::one;
 use holdfast_app::outage::Outage;
 use holdfast_app::watch::Watch;
@@ -29,6 +31,10 @@ pub struct Inner {
     pub app: App,
     pub acceptor: Acceptor,
     pub keys: Keys,
+    /// What each client may ask for.
+    pub limits: Arc<Limits>,
+    /// What all of them together may.
+    pub load: Arc<Load>,
     pub watch: Watch,
     pub webhooks: Webhooks,
     /// For tests of clients' endpoints.
@@ -71,6 +77,8 @@ impl State {
             deliverer: endpoint::deliverer(&app, HttpClient::build().context("build the client for callbacks")?),
             acceptor: Acceptor::start(&app, journal, outage.clone(), &tasks),
             keys: Keys::new(&app, outage.clone()),
+            limits: Arc::new(Limits::new(&app.config.limits)),
+            load: Load::new(&app.config.api, &app.metrics),
             watch: Watch::start(app.clone(), stop.clone()),
             schema_checked: AtomicBool::default(),
             outage,

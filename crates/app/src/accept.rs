@@ -3,7 +3,7 @@
 
 use crate::batch::{Batcher, Shared};
 use crate::journal::{Journal, NotTaken};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Shed};
 use crate::outage::Outage;
 use crate::publish::{First, Publisher};
 use crate::{App, clock, failpoint};
@@ -55,6 +55,9 @@ pub enum Error {
     /// Not promised, which is not the same as not done: a retry with the same key settles it.
     #[error("neither postgres nor the journal took the command")]
     Unavailable(#[source] NotTaken),
+    /// Not even tried: others who came before have waited too long already.
+    #[error("too many commands wait for postgres")]
+    Overloaded,
     #[error("command could not be stored")]
     Failed(#[source] Shared),
 }
@@ -73,6 +76,9 @@ pub struct Acceptor {
     journal: Journal,
     outage: Outage,
     timeout: Duration,
+    /// Where commands wait for their statement as long as this, further ones are turned away. Else more and more would wait,
+    /// all of them until their time is over, and Postgres would be busy with what nobody waits for any more.
+    patience: Duration,
     metrics: Arc<Metrics>,
 }
 
@@ -92,6 +98,7 @@ impl Acceptor {
             journal,
             outage,
             timeout,
+            patience: timeout / 2,
             metrics: Arc::clone(&app.metrics),
         }
     }
@@ -108,6 +115,10 @@ impl Acceptor {
     async fn by_anybody(&self, command: Command) -> Result<Receipt, Error> {
         let command = Arc::new(command);
         if !self.outage.is_on() {
+            if self.batcher.is_behind(self.patience) {
+                self.metrics.refusing.shed(Shed::Queue);
+                return Err(Error::Overloaded);
+            }
             match tokio::time::timeout(self.timeout, self.batcher.call(Arc::clone(&command))).await {
                 Ok(Ok(stored)) => {
                     self.outage.wrote();

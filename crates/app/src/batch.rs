@@ -8,6 +8,7 @@ use futures::FutureExt as _;
 use holdfast_store::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
@@ -33,7 +34,14 @@ const BACKLOG: usize = 4_096;
 pub type Shared = Arc<Error>;
 
 /// Turns single calls into statements over many.
-pub struct Batcher<I, O>(mpsc::Sender<Job<I, O>>);
+pub struct Batcher<I, O> {
+    jobs: mpsc::Sender<Job<I, O>>,
+    waited: Arc<Waited>,
+}
+
+/// How long the first item of the last statement had waited for it, in milliseconds.
+#[derive(Default)]
+struct Waited(AtomicU64);
 
 /// How many statements may be under way, with how many items, and how long after one another they begin.
 #[derive(Clone, Copy)]
@@ -45,12 +53,13 @@ pub struct Shape {
 
 struct Job<I, O> {
     item: I,
+    since: Instant,
     reply: oneshot::Sender<Result<O, Shared>>,
 }
 
 impl<I, O> Clone for Batcher<I, O> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { jobs: self.jobs.clone(), waited: Arc::clone(&self.waited) }
     }
 }
 
@@ -84,17 +93,23 @@ where
         F: Future<Output = Result<Vec<O>, Error>> + Send + 'static,
     {
         let (sender, jobs) = mpsc::channel(BACKLOG);
-        let line = Arc::new(Mutex::new(Line::new(jobs)));
+        let (line, waited) = (Arc::new(Mutex::new(Line::new(jobs))), Arc::<Waited>::default());
         for _ in 0..shape.in_flight {
-            tokio::spawn(run(Arc::clone(&line), shape, meter.clone(), statement.clone()));
+            let line = (Arc::clone(&line), Arc::clone(&waited));
+            tokio::spawn(run(line, shape, meter.clone(), statement.clone()));
         }
-        Self(sender)
+        Self { jobs: sender, waited }
+    }
+
+    /// Whether items wait, and the last that were taken had waited for as long: who comes now can expect no better.
+    pub fn is_behind(&self, by: Duration) -> bool {
+        self.jobs.capacity() < self.jobs.max_capacity() && self.waited.get() >= by
     }
 
     /// Once handed over, an item is carried out even if the caller goes away.
     pub async fn call(&self, item: I) -> Result<O, Shared> {
         let (reply, answer) = oneshot::channel();
-        if self.0.send(Job { item, reply }).await.is_err() {
+        if self.jobs.send(Job { item, since: Instant::now(), reply }).await.is_err() {
             return Err(ended());
         }
         answer.await.unwrap_or_else(|_| Err(ended()))
@@ -106,7 +121,19 @@ fn ended() -> Shared {
     Arc::new(Error::Unavailable(holdfast_store::error::worker_crashed()))
 }
 
-async fn run<I, O, F, S>(line: Arc<Mutex<Line<Job<I, O>>>>, shape: Shape, meter: Meter, statement: S)
+impl Waited {
+    fn get(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
+
+    fn set(&self, waited: Duration) {
+        self.0.store(waited.as_millis() as u64, Ordering::Relaxed);
+    }
+}
+
+type Jobs<I, O> = Arc<Mutex<Line<Job<I, O>>>>;
+
+async fn run<I, O, F, S>((line, waited): (Jobs<I, O>, Arc<Waited>), shape: Shape, meter: Meter, statement: S)
 where
     S: Fn(Arc<Vec<I>>) -> F,
     F: Future<Output = Result<Vec<O>, Error>>,
@@ -114,9 +141,8 @@ where
     loop {
         let mut turn = line.lock().await;
         let jobs = turn.gather(shape.max, shape.pace).await;
-        if jobs.is_empty() {
-            return;
-        }
+        let Some(first) = jobs.first() else { return };
+        waited.set(first.since.elapsed());
         let (items, replies): (Vec<_>, Vec<_>) = jobs.into_iter().map(|job| (job.item, job.reply)).unzip();
         let (items, started) = (Arc::new(items), Instant::now());
         // A panic would end this loop, and with the last of them the batcher.
@@ -199,6 +225,49 @@ mod tests {
             let (item, answer) = call.await.expect("no panic");
             assert_eq!(answer, item * 2);
         }
+    }
+
+    #[tokio::test]
+    async fn it_is_behind_while_items_wait_as_long_as_others_have() {
+        let gate = Arc::new(tokio::sync::Semaphore::new(0));
+        let entered = Arc::new(tokio::sync::Semaphore::new(0));
+        let shape = Shape { in_flight: 1, max: 1, pace: Duration::ZERO };
+        let statement = {
+            let (gate, entered) = (Arc::clone(&gate), Arc::clone(&entered));
+            move |items: Arc<Vec<u32>>| {
+                let (gate, entered) = (Arc::clone(&gate), Arc::clone(&entered));
+                async move {
+                    entered.add_permits(1);
+                    gate.acquire().await.expect("open").forget();
+                    Ok(items.to_vec())
+                }
+            }
+        };
+        let batcher = Batcher::start(shape, Meter::unread(), statement);
+        let call = |item| {
+            let batcher = batcher.clone();
+            tokio::spawn(async move { batcher.call(item).await.expect("answered") })
+        };
+        let begun = async || entered.acquire().await.expect("open").forget();
+        let (by, far) = (Duration::from_millis(5), Duration::from_secs(3600));
+
+        let first = call(1);
+        begun().await;
+        let rest = [call(2), call(3)];
+        while batcher.jobs.max_capacity() - batcher.jobs.capacity() < 2 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!batcher.is_behind(by), "nobody has waited yet");
+        holdfast_queue::backoff::sleep(by).await;
+        gate.add_permits(1);
+        first.await.expect("no panic");
+        begun().await;
+        assert!(batcher.is_behind(by) && !batcher.is_behind(far), "the second has waited, the third does");
+        gate.add_permits(2);
+        for call in rest {
+            call.await.expect("no panic");
+        }
+        assert!(!batcher.is_behind(Duration::ZERO), "nobody waits");
     }
 
     #[tokio::test]

@@ -1,11 +1,13 @@
 //! Who is calling: API keys, cached, and still known while Postgres is down.
 
 use crate::App;
+use crate::limits::Strangers;
 use crate::outage::Outage;
 use holdfast_domain::api_key::ApiKey;
 use holdfast_domain::{ClientNo, Scopes, ServerKey};
 use holdfast_store::Pool;
 use holdfast_store::api_keys::{self, Owner};
+use holdfast_store::clients::Rates;
 use moka::future::Cache;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,6 +34,9 @@ pub enum Error {
     /// Never seen here, and Postgres cannot be asked.
     #[error("api key cannot be checked")]
     Unavailable(#[source] Arc<holdfast_store::Error>),
+    /// Never seen here, and too many of those were nobody's.
+    #[error("too many unknown api keys")]
+    TooMany { wait: Duration },
 }
 
 /// Whose key it is, and what it may do.
@@ -39,6 +44,7 @@ pub enum Error {
 pub struct Holder {
     pub client: ClientNo,
     pub scopes: Scopes,
+    pub rates: Rates,
 }
 
 #[derive(Clone)]
@@ -46,6 +52,7 @@ pub struct Keys {
     pool: Pool,
     server_key: ServerKey,
     outage: Outage,
+    strangers: Arc<Strangers>,
     known: Cache<String, Arc<Known>>,
     /// `None`: nobody's.
     met: Cache<String, Option<Arc<Known>>>,
@@ -70,6 +77,7 @@ impl Keys {
             pool,
             server_key: app.server_key.clone(),
             outage,
+            strangers: Arc::new(Strangers::new(&app.config.limits)),
             known: Cache::builder().max_capacity(CAPACITY).time_to_live(STALE).build(),
             met: Cache::builder().max_capacity(MET_CAPACITY).time_to_live(FRESH).build(),
         }
@@ -82,11 +90,13 @@ impl Keys {
             return Err(Error::Invalid);
         }
         known.mark_used();
-        Ok(Holder { client: known.owner.client, scopes: known.owner.scopes })
+        let Owner { client, scopes, rates, .. } = known.owner;
+        Ok(Holder { client, scopes, rates })
     }
 
     async fn known(&self, key_id: &str) -> Result<Option<Arc<Known>>, Error> {
         let Some(known) = self.known.get(key_id).await else {
+            self.strangers.admit().map_err(|wait| Error::TooMany { wait })?;
             return Box::pin(self.meet(key_id)).await.map_err(Error::Unavailable);
         };
         let age = known.asked.elapsed();
@@ -134,6 +144,7 @@ impl Keys {
                 Ok(Some(known))
             }
             Ok(None) => {
+                self.strangers.met();
                 self.known.invalidate(key_id).await;
                 Ok(None)
             }
@@ -177,7 +188,7 @@ mod tests {
     use super::*;
 
     fn known(disabled: bool, expires_in: Option<Duration>) -> Known {
-        let owner = Owner { client: ClientNo(1), hash: Vec::new(), scopes: Scopes::all(), disabled, expires_in };
+        let owner = Owner { client: ClientNo(1), hash: Vec::new(), scopes: Scopes::all(), disabled, expires_in, rates: Rates::default() };
         Known::new(owner, Instant::now(), Arc::default())
     }
 

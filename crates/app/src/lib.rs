@@ -1,12 +1,13 @@
 //! The use cases: what the binaries do, without how they are reached.
 //!
-//! `accept`, `callbacks`, `cancel`, `endpoint`, `query`, `watch`, `webhook`, `keys` and `key_usage` serve the API; `engine`, `dispatch`,
+//! `accept`, `callbacks`, `cancel`, `endpoint`, `query`, `watch`, `webhook`, `keys`, `key_usage` and `limits` serve the API; `engine`, `dispatch`,
 //! `handlers` and `tell` are the worker, `statements` its batched writes; `relay`, `publish`, `survey`, `metrics` and `trace`
 //! serve both; `attention`, `operators` and `redrive` serve the command line and the console. Only this crate joins the store, the queue and the partners.
 
 pub mod accept;
 pub mod attention;
 pub mod batch;
+pub mod bucket;
 pub mod callbacks;
 pub mod cancel;
 pub mod circuit;
@@ -25,6 +26,7 @@ pub mod introspection;
 pub mod journal;
 pub mod key_usage;
 pub mod keys;
+pub mod limits;
 mod line;
 mod log_format;
 pub mod materialise;

@@ -61,6 +61,7 @@ impl Stack {
             queues: &queues,
         });
         environment.insert("RUST_LOG".to_owned(), "warn".to_owned());
+        environment.extend(settings::unlimited());
         // Six processes share the machine's cores: a second thread of one is taken from the others.
         let threads = std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
         environment.insert("TOKIO_WORKER_THREADS".to_owned(), threads.to_string());

@@ -93,6 +93,7 @@ impl Local {
             api_port: 0,
             queues: &queues,
         });
+        environment.extend(settings::unlimited());
         environment.extend(faster());
         Ok(Self {
             postgres,

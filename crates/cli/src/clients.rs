@@ -3,10 +3,11 @@
 use crate::output::{Format, Table, say};
 use crate::{exit, keys};
 use anyhow::{Context as _, ensure};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use holdfast_app::config::HIGHEST_RATE;
 use holdfast_app::{App, credentials};
 use holdfast_domain::ClientNo;
-use holdfast_store::clients;
+use holdfast_store::clients::{self, Rates};
 use serde_json::json;
 use std::time::Duration;
 
@@ -42,8 +43,31 @@ pub(crate) enum Command {
     Disable { name: String },
     /// Takes that back.
     Enable { name: String },
+    /// Sets how many requests a client may make of each process, within 5 s. What is not named stays as it is.
+    Limit(Limit),
     /// Lists all clients with the ids of their keys.
     List,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct Wanted {
+    /// Requests by POST in a second. 0: no limit.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=i64::from(HIGHEST_RATE)))]
+    submissions_per_s: Option<u32>,
+    /// All other requests.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=i64::from(HIGHEST_RATE)))]
+    reads_per_s: Option<u32>,
+    /// As many as are configured for all clients.
+    #[arg(long, conflicts_with_all = ["submissions_per_s", "reads_per_s"])]
+    default: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Limit {
+    name: String,
+    #[command(flatten)]
+    wanted: Wanted,
 }
 
 pub(crate) async fn run(app: &App, format: Format, command: Command) -> anyhow::Result<()> {
@@ -57,6 +81,7 @@ pub(crate) async fn run(app: &App, format: Format, command: Command) -> anyhow::
         Command::DisableKey { key_id } => keys::disable(app, format, &key_id).await,
         Command::Disable { name } => set_disabled(app, format, &name, true).await,
         Command::Enable { name } => set_disabled(app, format, &name, false).await,
+        Command::Limit(Limit { name, wanted }) => limit(app, format, &name, wanted).await,
         Command::List => list(app, format).await,
     }
 }
@@ -94,6 +119,32 @@ async fn set_disabled(app: &App, format: Format, name: &str, disabled: bool) -> 
     Ok(())
 }
 
+async fn limit(app: &App, format: Format, name: &str, wanted: Wanted) -> anyhow::Result<()> {
+    let Wanted { submissions_per_s, reads_per_s, default } = wanted;
+    let found = match default {
+        true => clients::clear_rates(&app.pool, name).await,
+        false => clients::set_rates(&app.pool, name, Rates { submissions_per_s, reads_per_s }).await,
+    };
+    if !found.context("change the client")? {
+        return Err(nobody(name));
+    }
+    format.each(format_args!("{name} is limited so within 5 s"), &json!({ "name": name, "state": "limited" }));
+    Ok(())
+}
+
+/// A limit of its own, as a person reads it.
+fn limits(rates: Rates) -> String {
+    let show = |rate: Option<u32>| match rate {
+        None => "default".to_owned(),
+        Some(0) => "none".to_owned(),
+        Some(rate) => format!("{rate}/s"),
+    };
+    match rates {
+        Rates { submissions_per_s: None, reads_per_s: None } => String::new(),
+        Rates { submissions_per_s, reads_per_s } => format!("{}, {}", show(submissions_per_s), show(reads_per_s)),
+    }
+}
+
 pub(crate) fn nobody(name: &str) -> anyhow::Error {
     exit::not_found(format!("there is no client named {name}"))
 }
@@ -103,19 +154,22 @@ const fn state(disabled: bool) -> &'static str {
 }
 
 async fn list(app: &App, format: Format) -> anyhow::Result<()> {
-    let mut table = Table::new(&["client", "name", "state", "keys", "callback URL"]);
+    let mut table = Table::new(&["client", "name", "state", "limits", "keys", "callback URL"]);
     for client in clients::list(&app.pool).await.context("list clients")? {
         let state = state(client.disabled);
         let value = json!({
             "client": client.no.0,
             "name": client.name,
             "state": state,
+            "submissionsPerS": client.rates.submissions_per_s,
+            "readsPerS": client.rates.reads_per_s,
             "keys": client.keys,
             "callbackUrl": client.callback_url,
             "createdAt": client.created_at,
         });
         let url = client.callback_url.unwrap_or_default();
-        let cells = [client.no.0.to_string(), client.name, state.to_owned(), client.keys.join(" "), url];
+        let keys = client.keys.join(" ");
+        let cells = [client.no.0.to_string(), client.name, state.to_owned(), limits(client.rates), keys, url];
         table.push(cells, value);
     }
     format.list(table);

@@ -32,7 +32,7 @@ pub(crate) struct Api {
     /// Holds the API key and nothing else. Without it the key is in the environment, as HOLDFAST_API_KEY.
     #[arg(long, value_name = "FILE", global = true)]
     api_key_file: Option<PathBuf>,
-    /// For how long a request is repeated that nobody answers, or that is answered with 503.
+    /// For how long a request is repeated that nobody answers, or that is answered with 503 or 429.
     #[arg(long, default_value_t = 30, global = true)]
     retry_for_s: u64,
 }
@@ -202,9 +202,15 @@ impl Client {
     }
 }
 
-/// Not promised, or not even seen by the API: the same again may work.
+/// Not promised, one too many, or not even seen by the API: the same again may work.
 fn is_passing(status: StatusCode) -> bool {
-    matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
+    const PASSING: [StatusCode; 4] = [
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::BAD_GATEWAY,
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::GATEWAY_TIMEOUT,
+    ];
+    PASSING.contains(&status)
 }
 
 #[cfg(test)]

@@ -64,6 +64,12 @@ pub fn environment(surroundings: &Surroundings<'_>) -> BTreeMap<String, String> 
     pairs.into_iter().chain(partners).chain(secrets).chain(queues).collect()
 }
 
+/// What lets clients ask for as much as they like, for whoever drives load.
+pub fn unlimited() -> [(String, String); 3] {
+    let names = ["SUBMISSIONS", "READS", "UNKNOWN_KEYS"];
+    names.map(|name| (format!("HOLDFAST__LIMITS__{name}_PER_S"), "0".to_owned()))
+}
+
 /// What makes the API serve the console there, for a browser on this machine.
 pub fn console(listen: &str) -> [(String, String); 2] {
     let pairs = [("HOLDFAST__CONSOLE__LISTEN", listen), ("HOLDFAST__CONSOLE__PLAIN_HTTP", "true")];

@@ -131,13 +131,15 @@ pub async fn run(
 async fn settings_of(services: &Services) -> anyhow::Result<BTreeMap<String, String>> {
     let sqs = queues::client(&services.sqs_url, REGION).await;
     let queues = queues::create(&sqs, "").await?;
-    Ok(settings::environment(&Surroundings {
+    let mut environment = settings::environment(&Surroundings {
         database_url: &services.database_url,
         sqs_url: &services.sqs_url,
         sandbox_url: "http://127.0.0.1:9",
         api_port: 0,
         queues: &queues,
-    }))
+    });
+    environment.extend(settings::unlimited());
+    Ok(environment)
 }
 
 /// Starts everything, shows it at work, and stays until `stop`. Goes on with the data of earlier runs.

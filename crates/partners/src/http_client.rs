@@ -4,7 +4,7 @@ use crate::exchange::{self, Answer, NoAnswer};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use http::request::Builder;
-use http::{Method, Request, Response, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnectorBuilder, MaybeHttpsStream};
@@ -75,11 +75,12 @@ impl HttpClient {
         Ok(Self(client))
     }
 
-    /// Whether a GET succeeds in time.
+    /// Whether a GET succeeds in time, or is turned away for want of room: who says so lives.
     pub async fn is_answered(&self, url: &Url, patience: Duration) -> bool {
         let Ok(request) = request(Method::GET, url).body(Full::default()) else { return false };
         let answer = tokio::time::timeout(patience, self.send(request)).await;
-        answer.is_ok_and(|answer| answer.is_ok_and(|answer| answer.status().is_success()))
+        let lives = |status: StatusCode| status.is_success() || status == StatusCode::SERVICE_UNAVAILABLE;
+        answer.is_ok_and(|answer| answer.is_ok_and(|answer| lives(answer.status())))
     }
 
     /// One request under a total deadline, and its answer, of which no more than a start is read. For services of our own,

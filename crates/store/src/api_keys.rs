@@ -1,6 +1,7 @@
 //! API keys: whose they are, what they may do, and how long. A client has two live ones at most, so that it can change from
 //! one to the next: live is what is neither disabled nor expired.
 
+use crate::clients::Rates;
 use crate::{Pool, Result};
 use chrono::{DateTime, Utc};
 use holdfast_domain::{ClientNo, Scopes};
@@ -16,6 +17,8 @@ pub struct Owner {
     pub disabled: bool,
     /// What is left of its life, nothing if that is over. `None`: it does not expire.
     pub expires_in: Option<Duration>,
+    /// What its client may ask for.
+    pub rates: Rates,
 }
 
 pub struct Listed {
@@ -51,7 +54,8 @@ pub enum Issued {
 pub async fn owner(pool: &Pool, key_id: &str) -> Result<Option<Owner>> {
     let query = sqlx::query!(
         r#"select k.client, k.hash, k.scopes, c.disabled_at is not null or k.disabled_at is not null as "disabled!",
-                  extract(epoch from k.expires_at - holdfast_now())::float8 as expires_in_s
+                  extract(epoch from k.expires_at - holdfast_now())::float8 as expires_in_s,
+                  c.submissions_per_s, c.reads_per_s
              from api_keys k
              join clients c on c.no = k.client
             where k.key_id = $1"#,
@@ -65,6 +69,7 @@ pub async fn owner(pool: &Pool, key_id: &str) -> Result<Option<Owner>> {
         scopes: scopes(&row.scopes),
         disabled: row.disabled,
         expires_in: row.expires_in_s.map(left),
+        rates: Rates::of(row.submissions_per_s, row.reads_per_s),
     }))
 }
 

@@ -8,6 +8,22 @@ use std::time::Duration;
 /// More clients than are created between a backup and the accident.
 const GAP: i32 = 1_000;
 
+/// Requests a second that a client may make of one process, where they are not what is configured for all. 0: as many as it
+/// likes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rates {
+    pub submissions_per_s: Option<u32>,
+    pub reads_per_s: Option<u32>,
+}
+
+impl Rates {
+    /// Neither column is negative.
+    pub(crate) fn of(submissions_per_s: Option<i32>, reads_per_s: Option<i32>) -> Self {
+        let rate = |rate: Option<i32>| rate.map(i32::unsigned_abs);
+        Self { submissions_per_s: rate(submissions_per_s), reads_per_s: rate(reads_per_s) }
+    }
+}
+
 /// Where and how a client is told.
 #[derive(Clone)]
 pub struct CallbackEndpoint {
@@ -22,6 +38,7 @@ pub struct Listed {
     pub name: String,
     pub callback_url: Option<String>,
     pub disabled: bool,
+    pub rates: Rates,
     pub keys: Vec<String>,
     pub created_at: DateTime<Utc>,
 }
@@ -75,6 +92,7 @@ pub async fn leave_gap(pool: &Pool) -> Result<i64> {
 pub async fn list(pool: &Pool) -> Result<Vec<Listed>> {
     let query = sqlx::query!(
         r#"select c.no, c.name, c.callback_url, c.disabled_at is not null as "disabled!", c.created_at,
+                  c.submissions_per_s, c.reads_per_s,
                   array(select k.key_id from api_keys k where k.client = c.no order by k.created_at) as "keys!"
              from clients c
             order by c.no"#
@@ -85,6 +103,7 @@ pub async fn list(pool: &Pool) -> Result<Vec<Listed>> {
         name: row.name,
         callback_url: row.callback_url,
         disabled: row.disabled,
+        rates: Rates::of(row.submissions_per_s, row.reads_per_s),
         keys: row.keys,
         created_at: row.created_at,
     });
@@ -136,6 +155,27 @@ pub async fn set_disabled(pool: &Pool, name: &str, disabled: bool) -> Result<boo
         name,
         disabled
     );
+    Ok(pool.execute(query).await?.rows_affected() == 1)
+}
+
+/// How many requests this client may make. What is not given stays. Answers whether there is such a client.
+pub async fn set_rates(pool: &Pool, name: &str, rates: Rates) -> Result<bool> {
+    let column = |rate: Option<u32>| rate.map(|rate| i32::try_from(rate).unwrap_or(i32::MAX));
+    let query = sqlx::query!(
+        "update clients
+            set submissions_per_s = coalesce($2, submissions_per_s),
+                reads_per_s = coalesce($3, reads_per_s)
+          where name = $1",
+        name,
+        column(rates.submissions_per_s),
+        column(rates.reads_per_s)
+    );
+    Ok(pool.execute(query).await?.rows_affected() == 1)
+}
+
+/// From now on this client may make as many requests as is configured for all. Answers whether there is such a client.
+pub async fn clear_rates(pool: &Pool, name: &str) -> Result<bool> {
+    let query = sqlx::query!("update clients set submissions_per_s = null, reads_per_s = null where name = $1", name);
     Ok(pool.execute(query).await?.rows_affected() == 1)
 }
 

@@ -99,6 +99,7 @@ impl Stack {
             queues: &queues,
         });
         let faster = [("HOLDFAST__WORKER__RECEIVE_WAIT_MS", "2000"), ("RUST_LOG", "info,aws=warn")];
+        environment.extend(settings::unlimited());
         environment.extend(faster.map(|(name, value)| (name.to_owned(), value.to_owned())));
         environment.extend(options.environment.into_iter().map(|(name, value)| (name.to_owned(), value)));
         let app = app(&environment, &direct_database_url).await;

@@ -1,6 +1,7 @@
 //! The routes that every kind of command has.
 
 use super::paths::{answer, body, operation, parameter, uncached, with_problems};
+use super::problems::{WITH_A_BODY, rate_limit};
 use super::schemas::{header, reference, title};
 use super::{examples, told};
 use holdfast_domain::{Kind, Scope, Status};
@@ -52,15 +53,8 @@ fn link(verb: &str, kind: Kind, parameters: &[(&str, &str)]) -> Link {
 const SAME: [(&str, &str); 1] = [("id", "$request.path.id")];
 
 fn submit(kind: Kind) -> Operation {
-    let slugs = [
-        "unparseable-body",
-        "idempotency-key-missing",
-        "idempotency-key-malformed",
-        "payload-too-large",
-        "unsupported-media-type",
-        "invalid-content",
-        "idempotency-key-reused",
-    ];
+    let own = ["idempotency-key-missing", "idempotency-key-malformed", "invalid-content", "idempotency-key-reused"];
+    let slugs = WITH_A_BODY.into_iter().chain(own);
     let bodies = examples::bodies(kind).iter().map(|(name, body)| {
         let body = serde_json::from_str(body).expect("an example is JSON");
         ((*name).to_owned(), body)
@@ -84,7 +78,9 @@ fn id_of_request(kind: Kind) -> String {
 fn accepted(kind: Kind) -> ResponseBuilder {
     let new = [("id", "$response.body#/id")];
     let by = "What it rests on: a row in Postgres (`database`), or a message in SQS (`queue`)";
-    answer("Accepted, now or before", reference("Accepted"), Some(examples::accepted(kind)))
+    let accepted = answer("Accepted, now or before", reference("Accepted"), Some(examples::accepted(kind)));
+    let accepted = rate_limit().into_iter().fold(accepted, |accepted, (name, header)| accepted.header(name, header));
+    accepted
         .header("Location", header("The command", true))
         .header("Holdfast-Accepted-By", header(by, true))
         .header("Idempotent-Replayed", header("`true`, if it was accepted before", false))

@@ -1,6 +1,7 @@
 //! The routes of `/api/v1/callback-endpoint`.
 
 use super::paths::{answer, body, operation, with_problems};
+use super::problems::WITH_A_BODY;
 use super::schemas::reference;
 use super::told;
 use holdfast_domain::Scope;
@@ -45,7 +46,7 @@ fn show() -> Operation {
 }
 
 fn set() -> Operation {
-    let slugs = ["unparseable-body", "payload-too-large", "unsupported-media-type", "invalid-content"];
+    let slugs = WITH_A_BODY.into_iter().chain(["invalid-content"]);
     let example = json!({ "url": URL, "secret": SECRET });
     let set = answer("Set. With the `secret`, if there was none before", reference("Endpoint"), Some(example))
         .link("show", link("showCallbackEndpoint"))

@@ -15,11 +15,11 @@ use crate::error::Problem;
 use crate::path::Named;
 use crate::state::State;
 use axum::Router;
-use axum::response::Html;
+use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 use bytes::Bytes;
 use holdfast_domain::Scopes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use utoipa::openapi::info::{InfoBuilder, LicenseBuilder};
@@ -89,8 +89,12 @@ pub(crate) fn router() -> Router<State> {
         .route("/problems/{slug}", get(problem))
 }
 
-async fn problem(Named(slug): Named<String>) -> Result<Html<String>, Problem> {
-    problems::page(&slug).map(Html).ok_or(Problem::NotFound)
+/// It brings its style along, and nothing else.
+async fn problem(Named(slug): Named<String>) -> Result<impl IntoResponse, Problem> {
+    const POLICY: &str =
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let page = problems::page(&slug).ok_or(Problem::NotFound)?;
+    Ok(([(CONTENT_SECURITY_POLICY, POLICY)], Html(page)))
 }
 
 fn info() -> Info {

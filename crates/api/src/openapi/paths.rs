@@ -136,8 +136,16 @@ fn receive() -> Operation {
                        body names the event. Each event is stored once. A final status ends the polling at once; early \
                        ones wait for the command, late and repeated ones are harmless. Any answer but 200 means that it was \
                        not stored and should be sent again.";
-    let slugs =
-        ["unparseable-body", "webhook-not-authentic", "not-found", "payload-too-large", "internal", "unavailable"];
+    let slugs = [
+        "unparseable-body",
+        "webhook-not-authentic",
+        "not-found",
+        "request-timeout",
+        "payload-too-large",
+        "internal",
+        "unavailable",
+        "overloaded",
+    ];
     let example = json!({ "id": examples::id(), "status": "completed" });
     with_problems(bare("partners", "receiveWebhook", "A partner says how far it is"), slugs)
         .description(Some(description))

@@ -6,6 +6,7 @@ use holdfast_domain::{Kind, Scope, Violation};
 use http::StatusCode;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::example::ExampleBuilder;
 use utoipa::openapi::header::Header;
@@ -13,10 +14,15 @@ use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::{Ref, RefOr};
 
 /// Answers of every operation that an API key opens.
-pub(super) const WITH_A_KEY: [&str; 4] = ["unauthorized", "insufficient-scope", "internal", "unavailable"];
+pub(super) const WITH_A_KEY: [&str; 7] =
+    ["unauthorized", "insufficient-scope", "uri-too-long", "rate-limited", "internal", "unavailable", "overloaded"];
+
+/// Further ones, of operations that take a body.
+pub(super) const WITH_A_BODY: [&str; 4] =
+    ["unparseable-body", "request-timeout", "payload-too-large", "unsupported-media-type"];
 
 /// One of each, as a client may meet it.
-fn every() -> [Problem; 17] {
+fn every() -> [Problem; 21] {
     let violations =
         vec![Violation::new("/amount", "must be greater than zero"), Violation::new("/colour", "is not a known field")];
     let unparseable = "body is not valid JSON: EOF while parsing a value at line 1 column 11";
@@ -35,7 +41,11 @@ fn every() -> [Problem; 17] {
         Problem::NotFound,
         Problem::MethodNotAllowed,
         Problem::PayloadTooLarge,
+        Problem::UriTooLong,
+        Problem::RequestTimeout,
         Problem::UnsupportedMediaType,
+        Problem::RateLimited(Duration::from_secs(1)),
+        Problem::Overloaded,
         Problem::Unavailable,
         Problem::Internal,
     ]
@@ -114,6 +124,25 @@ const fn explain(problem: &Problem) -> Explanation {
             "The body has more than 64 KiB.",
             "Keep in metadata what is needed to find the rest, and the rest elsewhere.",
         ),
+        Problem::UriTooLong => {
+            ("Path and query have more than 8 KiB.", "Cursors are to be sent as they came; nothing else here is long.")
+        }
+        Problem::RequestTimeout => (
+            "The body was announced, but did not arrive within 10 seconds. The connection was closed.",
+            "Send the request again, with the same key: nothing of it was read.",
+        ),
+        Problem::RateLimited(_) => (
+            "This client has made more requests than it may: by POST, or by all other methods. Every answer tells in \
+             RateLimit what is left and in RateLimit-Policy how many there are. Each process counts by itself. Or a \
+             great many unknown API keys were tried, and this one is not known yet.",
+            "Wait for the time that Retry-After says, then repeat it with the same key. The operator can set another \
+             limit for a client.",
+        ),
+        Problem::Overloaded => (
+            "There are more requests than can be answered in time, from all clients together. This one was refused at \
+             once, and nothing of it was done.",
+            "Repeat it after the time that Retry-After says, with the same key.",
+        ),
         Problem::UnsupportedMediaType => {
             ("The Content-Type is not application/json, or the body is compressed.", "Send plain JSON with that type.")
         }
@@ -164,22 +193,31 @@ fn response(problems: &[Problem]) -> Response {
     let response = ResponseBuilder::new()
         .description(texts.collect::<Vec<_>>().join("\n\n"))
         .content("application/problem+json", content);
-    let headers = problems.first().and_then(own_header);
-    headers.into_iter().fold(response, |response, (name, header)| response.header(name, header)).build()
+    let headers = problems.first().into_iter().flat_map(own_headers);
+    headers.fold(response, |response, (name, header)| response.header(name, header)).build()
 }
 
-/// The header that comes with problems of this status.
-fn own_header(problem: &Problem) -> Option<(&'static str, Header)> {
+/// The headers that come with problems of this status.
+fn own_headers(problem: &Problem) -> Vec<(&'static str, Header)> {
+    let retry_after = || ("Retry-After", header("Seconds after which a retry has a chance", true));
     match problem.status() {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            Some(("WWW-Authenticate", header("What is asked for", true)))
+            vec![("WWW-Authenticate", header("What is asked for", true))]
         }
-        StatusCode::METHOD_NOT_ALLOWED => Some(("Allow", header("The methods that the path knows", true))),
-        StatusCode::SERVICE_UNAVAILABLE => {
-            Some(("Retry-After", header("Seconds after which a retry has a chance", true)))
-        }
-        _ => None,
+        StatusCode::METHOD_NOT_ALLOWED => vec![("Allow", header("The methods that the path knows", true))],
+        StatusCode::TOO_MANY_REQUESTS => [retry_after()].into_iter().chain(rate_limit()).collect(),
+        StatusCode::SERVICE_UNAVAILABLE => vec![retry_after()],
+        _ => Vec::new(),
     }
+}
+
+/// Where a client stands with its limit, as every answer tells that knows who asks.
+pub(super) fn rate_limit() -> [(&'static str, Header); 2] {
+    let policy = "`\"submissions\";q=2000;w=2`: of requests by POST (`submissions`) or of others (`reads`) there are at \
+                  most `q` at once, and as many again after `w` seconds";
+    let left =
+        "`\"submissions\";r=1999;t=1`: `r` are left. All are there again after `t` seconds; or, if none is left, one";
+    [("RateLimit-Policy", header(policy, false)), ("RateLimit", header(left, false))]
 }
 
 /// What `type` leads to.

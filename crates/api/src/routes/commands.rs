@@ -158,13 +158,20 @@ async fn show(
     let wait = headers::preferred_wait(&headers);
     let known = headers::none_match(&headers);
     let deadline = Instant::now() + wait.unwrap_or(Duration::ZERO);
+    let mut waiting = None;
+    let mut may_wait = || {
+        waiting = waiting.take().or_else(|| state.load.wait());
+        waiting.is_some()
+    };
     loop {
         let view = match query::find(&state.app, client, kind, id).await {
             Ok(Found::Nothing) => return Err(Problem::NotFound),
             Ok(Found::IssuedOnly) => return Ok(issued(kind, id)),
             Ok(Found::Command(view)) => view,
             // Whoever waits for minutes need not hear of a moment in which Postgres was not there.
-            Err(StoreError::Unavailable(_)) if Instant::now() < deadline && !state.stop.is_cancelled() => {
+            Err(StoreError::Unavailable(_))
+                if Instant::now() < deadline && !state.stop.is_cancelled() && may_wait() =>
+            {
                 pause(LOOK_AGAIN).await;
                 continue;
             }
@@ -175,6 +182,10 @@ async fn show(
         let awaited = if known.is_some() { !unchanged } else { view.version.status.is_settled() };
         if awaited || Instant::now() >= deadline || state.stop.is_cancelled() {
             return Ok(represent(*view, etag, unchanged, wait));
+        }
+        if !may_wait() {
+            // Too many wait already. A preference may be left unheeded (RFC 7240).
+            return Ok(represent(*view, etag, unchanged, None));
         }
         // The time limit and the end of the process both lead to one more look and an answer.
         tokio::select! {

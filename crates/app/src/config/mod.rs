@@ -7,6 +7,7 @@
 mod console;
 mod infrastructure;
 mod kinds;
+mod limits;
 mod partner;
 mod process;
 mod traces;
@@ -14,6 +15,7 @@ mod traces;
 pub use console::Console;
 pub use infrastructure::{Database, QueueNames, Sqs};
 pub use kinds::{Orders, Refunds, Transactions};
+pub use limits::{HIGHEST_RATE, Limits};
 pub use partner::Partner;
 pub use process::{Api, Callbacks, Worker};
 pub use traces::Traces;
@@ -54,6 +56,8 @@ pub struct Config {
     pub queues: QueueNames,
     #[serde(default)]
     pub api: Api,
+    #[serde(default)]
+    pub limits: Limits,
     #[serde(default)]
     pub worker: Worker,
     #[serde(default)]
@@ -123,7 +127,7 @@ fn read(
         .try_parsing(true)
         .ignore_empty(true);
     let own = own.list_separator(",").with_list_parse_key("callbacks.schedule_ms");
-    let own = own.with_list_parse_key("refunds.partners");
+    let own = own.with_list_parse_key("refunds.partners").with_list_parse_key("api.cors_origins");
     let builder = builder.add_source(own.source(Some(environment.into_iter().collect())));
     let mut config: Config = builder.build()?.try_deserialize()?;
     let (user, password) = credentials;
@@ -166,6 +170,8 @@ impl Config {
             worker.receive_wait_ms.get() <= Duration::from_secs(20),
             "worker.receive_wait_ms is over 20000"
         );
+        self.api.validate()?;
+        self.limits.validate()?;
         self.console.validate()?;
         anyhow::ensure!(self.database.connections > 1, "database.connections must be at least 2");
         let consumed = 10 * worker.pollers * Kind::ALL.len();

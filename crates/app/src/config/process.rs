@@ -1,8 +1,10 @@
 //! How API and worker behave.
 
 use super::Millis;
+use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 use std::net::SocketAddr;
+use url::Url;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -27,6 +29,45 @@ pub struct Api {
     pub drain_ms: Millis,
     /// After SIGTERM, how long all of this and requests under way may take.
     pub grace_ms: Millis,
+    /// Connections at once. Whoever comes then is told so and hung up on.
+    pub max_connections: usize,
+    /// Requests in hand at once. Beyond that they are answered 503 before anything of them is looked at …
+    pub max_in_flight: usize,
+    /// … but those that wait for a command to change have a limit of their own, beyond which nobody waits.
+    pub max_waiting: usize,
+    /// How long the head of a request may take to arrive, or the first one of a connection to begin.
+    pub header_timeout_ms: Millis,
+    /// How long a whole body may take.
+    pub body_timeout_ms: Millis,
+    /// How long a client may take nothing of its answer.
+    pub write_timeout_ms: Millis,
+    /// How long a connection without a request is kept. Longer than whoever stands in front keeps it, or a request of theirs
+    /// could meet its end.
+    pub idle_timeout_ms: Millis,
+    /// Tells browsers to come by HTTPS only (HSTS). Without it: unless `listen` is on the loopback.
+    pub hsts: Option<bool>,
+    /// Origins whose pages may call this API, as browsers write them: `https://shop.example`. None, as a rule: an API key
+    /// is nothing for a page.
+    pub cors_origins: Vec<String>,
+}
+
+impl Api {
+    pub fn hsts(&self) -> bool {
+        self.hsts.unwrap_or(!self.listen.ip().is_loopback())
+    }
+
+    pub(super) fn validate(&self) -> anyhow::Result<()> {
+        let counts = [self.max_connections, self.max_in_flight, self.max_waiting];
+        ensure!(!counts.contains(&0), "api.max_connections, .max_in_flight and .max_waiting must not be zero");
+        let timeouts = [self.header_timeout_ms, self.body_timeout_ms, self.write_timeout_ms, self.idle_timeout_ms];
+        ensure!(timeouts.iter().all(|timeout| !timeout.get().is_zero()), "no api.*_timeout_ms may be zero");
+        for origin in &self.cors_origins {
+            let url = Url::parse(origin).with_context(|| format!("read api.cors_origins: {origin}"))?;
+            let is_origin = matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == *origin;
+            ensure!(is_origin, "api.cors_origins: {origin} is no origin such as https://shop.example");
+        }
+        Ok(())
+    }
 }
 
 impl Default for Api {
@@ -42,6 +83,15 @@ impl Default for Api {
             key_usage_ms: Millis(60_000),
             drain_ms: Millis(1_000),
             grace_ms: Millis(20_000),
+            max_connections: 10_000,
+            max_in_flight: 4_096,
+            max_waiting: 10_000,
+            header_timeout_ms: Millis(10_000),
+            body_timeout_ms: Millis(10_000),
+            write_timeout_ms: Millis(10_000),
+            idle_timeout_ms: Millis(90_000),
+            hsts: None,
+            cors_origins: Vec::new(),
         }
     }
 }

@@ -1,0 +1,70 @@
+//! Too much at once: answered early, and nothing of it done.
+
+use super::{Limited, header, slug, transaction};
+use holdfast_testkit::{Gate, Options, Stack, Submission};
+use reqwest::StatusCode;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Postgres is there and says nothing: what has come waits for it, and what comes then is told so at once.
+#[tokio::test]
+async fn while_postgres_is_held_up_no_more_than_so_many_wait_for_it() {
+    let gate = Gate::before(Stack::postgres_address()).await;
+    // As long as the test may take.
+    let settings = [
+        ("HOLDFAST__API__MAX_IN_FLIGHT", "4"),
+        ("HOLDFAST__API__ACCEPT_TIMEOUT_MS", "60000"),
+        ("HOLDFAST__DATABASE__STATEMENT_TIMEOUT_MS", "60000"),
+    ];
+    let options = Options { database_address: Some(gate.address), ..Options::default() };
+    let limited = Arc::new(Limited::behind(&settings, options).await);
+    limited.stack.submit_until_accepted(&transaction("before")).await;
+    gate.freeze();
+    let waiting: Vec<_> = (0..4)
+        .map(|n| {
+            let limited = Arc::clone(&limited);
+            tokio::spawn(async move { limited.stack.post(&transaction(&format!("w-{n}"))).await.status() })
+        })
+        .collect();
+    limited.becomes("holdfast_requests_in_flight", 4.0).await;
+
+    let refused = limited.stack.post(&transaction("one too many")).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(header(&refused, "retry-after").as_deref(), Some("1"));
+    assert_eq!(slug(refused).await, "overloaded");
+    let stranger = reqwest::get(format!("{}/api/v1/orders", limited.stack.api_url)).await.expect("an answer");
+    assert_eq!(slug(stranger).await, "overloaded", "nobody has looked who it is");
+    for probe in ["/livez", "/readyz"] {
+        assert_eq!(limited.get(probe).await.status(), StatusCode::OK, "{probe}");
+    }
+    limited.becomes(r#"holdfast_requests_shed_total{why="in_flight"}"#, 2.0).await;
+
+    gate.open();
+    for post in waiting {
+        assert_eq!(post.await.expect("no panic"), StatusCode::ACCEPTED);
+    }
+    limited.becomes("holdfast_requests_in_flight", 0.0).await;
+}
+
+/// A wait costs its connection only, and has a limit of its own.
+#[tokio::test]
+async fn who_waits_is_not_in_hand_and_one_too_many_need_not_wait() {
+    let settings = [("HOLDFAST__API__MAX_IN_FLIGHT", "1"), ("HOLDFAST__API__MAX_WAITING", "1")];
+    let limited = Arc::new(Limited::with(&settings).await);
+    let Submission { this, .. } = limited.stack.submit("w", "1.00").await;
+    let wait = |limited: &Limited| limited.stack.request("GET", &this).header("prefer", "wait=60");
+    let first = tokio::spawn(wait(&limited).send());
+    limited.becomes("holdfast_requests_waiting", 1.0).await;
+    limited.becomes("holdfast_requests_in_flight", 0.0).await;
+    let second = wait(&limited).send().await.expect("an answer");
+    assert_eq!((second.status(), header(&second, "preference-applied")), (StatusCode::OK, None));
+    assert_eq!(second.json::<Value>().await.expect("a body")["status"], "accepted");
+    limited.becomes(r#"holdfast_requests_shed_total{why="waiting"}"#, 1.0).await;
+
+    let cancelled = limited.stack.request("POST", &format!("{this}/cancel")).send().await.expect("an answer");
+    assert_eq!(cancelled.status(), StatusCode::OK);
+    let first = first.await.expect("no panic").expect("an answer");
+    assert_eq!(header(&first, "preference-applied").as_deref(), Some("wait=60"));
+    assert_eq!(first.json::<Value>().await.expect("a body")["status"], "cancelled");
+    limited.becomes("holdfast_requests_waiting", 0.0).await;
+}
