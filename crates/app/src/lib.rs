@@ -58,6 +58,7 @@ pub use holdfast_store::schema::SchemaError;
 use anyhow::Context as _;
 use config::Config;
 use holdfast_domain::{Kind, ServerKey};
+use holdfast_partners::egress::Guard;
 use holdfast_queue::{Clients, Endpoint, Queue};
 use holdfast_store::{Pool, pool, schema};
 use metrics::{Metrics, Value, gauge, one};
@@ -74,6 +75,8 @@ pub struct App {
     pub pool: Pool,
     pub server_key: ServerKey,
     pub queues: Arc<Queues>,
+    /// Where callbacks may go.
+    pub egress: Guard,
     /// Begins no spans, unless a binary puts another here.
     pub tracer: Tracer,
     pub metrics: Arc<Metrics>,
@@ -96,8 +99,9 @@ impl App {
                 .collect(),
             journal: clients.queue(&config.queues.journal),
         };
+        let egress = config.callbacks.guard()?;
         let (config, queues, tracer) = (Arc::new(config), Arc::new(queues), Tracer::default());
-        let app = Self { config, pool, server_key, queues, metrics: Metrics::new(), tracer };
+        let app = Self { config, pool, server_key, queues, egress, metrics: Metrics::new(), tracer };
         app.sample_pool();
         Ok(app)
     }
