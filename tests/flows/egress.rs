@@ -89,7 +89,8 @@ async fn a_url_where_no_callback_may_ever_go_is_refused_when_it_is_taken() {
     pointers.sort_unstable();
     assert_eq!(pointers, ["/amount", "/callbackUrl", "/colour"]);
 
-    let commands: i64 = sqlx::query_scalar("select count(*) from commands").fetch_one(&stack.pool).await.expect("count");
+    let commands: i64 =
+        sqlx::query_scalar("select count(*) from commands").fetch_one(&stack.pool).await.expect("count");
     let answer = stack.request("GET", ENDPOINT).send().await.expect("an answer");
     assert_eq!((commands, answer.status()), (0, StatusCode::NOT_FOUND));
     for kind in Kind::ALL {
@@ -143,7 +144,10 @@ async fn a_test_of_an_endpoint_is_guarded_too() {
         answer.json::<Value>().await.expect("a body")
     };
     let tested = test(format!("{}/callbacks", stack.inbox_url)).await;
-    assert_eq!((&tested["outcome"], &tested["detail"]), (&json!("unreachable"), &json!("http is not allowed, only https")));
+    assert_eq!(
+        (&tested["outcome"], &tested["detail"]),
+        (&json!("unreachable"), &json!("http is not allowed, only https"))
+    );
     let tested = test("https://10.0.0.7/".to_owned()).await;
     assert_eq!(tested["detail"], "address is not allowed: 10.0.0.7 is private");
     assert!(stack.inbox.about("callback-endpoint").is_empty());

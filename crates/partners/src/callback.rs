@@ -33,9 +33,7 @@ pub enum Delivery {
     /// 410: the endpoint wants no more of this.
     Gone,
     /// Any other status, redirects included. It may say how long it wants to be left alone.
-    Refused {
-        retry_after: Option<Duration>,
-    },
+    Refused { retry_after: Option<Duration> },
     /// No answer, or nothing may be sent there. That too may change, with the name's addresses or our configuration.
     Unreachable(String),
 }

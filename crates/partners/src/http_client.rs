@@ -47,7 +47,11 @@ pub(crate) type Connector = BoxCloneSyncService<Uri, Stream, BoxError>;
 
 /// Finds the addresses of a name.
 pub(crate) trait Resolve:
-    Service<Name, Response: Iterator<Item = SocketAddr>, Error: Into<BoxError>, Future: Send> + Clone + Send + Sync + 'static
+    Service<Name, Response: Iterator<Item = SocketAddr>, Error: Into<BoxError>, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
 {
 }
 

@@ -78,10 +78,7 @@ fn own_id() -> OneOfBuilder {
 }
 
 fn callback_url() -> ObjectBuilder {
-    string()
-        .pattern(Some(CALLBACK_URL))
-        .max_length(Some(MAX_CALLBACK_URL_LEN))
-        .description(Some(CALLBACK_RULE))
+    string().pattern(Some(CALLBACK_URL)).max_length(Some(MAX_CALLBACK_URL_LEN)).description(Some(CALLBACK_RULE))
 }
 
 fn amount() -> OneOfBuilder {

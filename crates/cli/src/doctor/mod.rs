@@ -103,7 +103,8 @@ mod tests {
             let pairs = required.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
             callbacks(&config::from_pairs(pairs.collect()).expect("valid")).level
         };
-        let (sqs, http) = (("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:4566"), ("HOLDFAST__CALLBACKS__ALLOW_HTTP", "true"));
+        let (sqs, http) =
+            (("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:4566"), ("HOLDFAST__CALLBACKS__ALLOW_HTTP", "true"));
         let allow = ("HOLDFAST__CALLBACKS__ALLOW", "10.0.0.0/8");
         assert_eq!(level(&[]), Level::Ok);
         assert_eq!([level(&[http]), level(&[allow])], [Level::Warn; 2]);

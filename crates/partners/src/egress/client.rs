@@ -72,7 +72,9 @@ mod tests {
         fn of(listener: TcpListener) -> Self {
             let connections = Arc::new(AtomicUsize::new(0));
             let (address, count) = (listener.local_addr().expect("an address"), Arc::clone(&connections));
-            let listener = listener.tap_io(move |_| drop(count.fetch_add(1, Ordering::SeqCst)));
+            let listener = listener.tap_io(move |_| {
+                count.fetch_add(1, Ordering::SeqCst);
+            });
             // Each request is a connection of its own.
             let router = Router::new().fallback(async || (StatusCode::NO_CONTENT, [(CONNECTION, "close")]));
             tokio::spawn(axum::serve(listener, router).into_future());

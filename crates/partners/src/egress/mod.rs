@@ -125,7 +125,9 @@ mod tests {
     #[test]
     fn without_settings_only_https_at_443_of_public_addresses_passes() {
         let strict = guard(false, &["443"], &[]);
-        for good in ["https://shop.example/a?b", "https://shop.example:443/", "https://8.8.8.8/", "https://[2606:4700::1]/"] {
+        for good in
+            ["https://shop.example/a?b", "https://shop.example:443/", "https://8.8.8.8/", "https://[2606:4700::1]/"]
+        {
             assert_eq!(judged(&strict, good), "", "{good}");
         }
         for (url, why) in [
@@ -145,11 +147,13 @@ mod tests {
     #[test]
     fn an_address_is_known_however_it_is_written() {
         let strict = guard(false, &["443"], &[]);
-        for host in ["127.0.0.1", "127.0.0.1.", "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1"] {
+        for host in ["127.0.0.1", "127.0.0.1.", "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1"]
+        {
             let why = "address is not allowed: 127.0.0.1 is loopback";
             assert_eq!(judged(&strict, &format!("https://{host}/")), why, "{host}");
         }
-        for host in ["１２７.0.0.1", "127。0。0。1", "%31%32%37.0.0.1", "0X7F.0.0.1", "017700000001", "127.0.0x1"] {
+        for host in ["１２７.0.0.1", "127。0。0。1", "%31%32%37.0.0.1", "0X7F.0.0.1", "017700000001", "127.0.0x1"]
+        {
             let why = "address is not allowed: 127.0.0.1 is loopback";
             assert_eq!(judged(&strict, &format!("https://{host}/")), why, "{host}");
         }
@@ -170,7 +174,8 @@ mod tests {
     #[test]
     fn what_is_allowed_is_allowed_at_its_ports_alone() {
         let loose = guard(true, &["443", "8000-8999"], &["127.0.0.0/8", "inbox.example"]);
-        for good in ["http://127.0.0.1:8080/", "http://inbox.example/", "https://127.9.9.9/", "http://shop.example:80/"] {
+        for good in ["http://127.0.0.1:8080/", "http://inbox.example/", "https://127.9.9.9/", "http://shop.example:80/"]
+        {
             assert_eq!(judged(&loose, good), "", "{good}");
         }
         for (url, why) in [

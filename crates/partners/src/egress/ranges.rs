@@ -8,48 +8,48 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const V4: &[(Ipv4Net, &str)] = &[
-    (v4([0, 0, 0, 0], 8), "of this network"),            // RFC 791, 3.2; 0.0.0.0 reaches this machine
-    (v4([10, 0, 0, 0], 8), "private"),                   // RFC 1918
-    (v4([100, 64, 0, 0], 10), "shared"),                 // RFC 6598, carrier-grade NAT; has a cloud's 100.100.100.200
-    (v4([127, 0, 0, 0], 8), "loopback"),                 // RFC 1122, 3.2.1.3
-    (v4([168, 63, 129, 16], 32), "a cloud's own"),       // Azure's platform, reached from its machines alone
-    (v4([169, 254, 0, 0], 16), "link-local"),            // RFC 3927; has 169.254.169.254 and ECS' 169.254.170.2
-    (v4([172, 16, 0, 0], 12), "private"),                // RFC 1918
+    (v4([0, 0, 0, 0], 8), "of this network"), // RFC 791, 3.2; 0.0.0.0 reaches this machine
+    (v4([10, 0, 0, 0], 8), "private"),        // RFC 1918
+    (v4([100, 64, 0, 0], 10), "shared"),      // RFC 6598, carrier-grade NAT; has a cloud's 100.100.100.200
+    (v4([127, 0, 0, 0], 8), "loopback"),      // RFC 1122, 3.2.1.3
+    (v4([168, 63, 129, 16], 32), "a cloud's own"), // Azure's platform, reached from its machines alone
+    (v4([169, 254, 0, 0], 16), "link-local"), // RFC 3927; has 169.254.169.254 and ECS' 169.254.170.2
+    (v4([172, 16, 0, 0], 12), "private"),     // RFC 1918
     (v4([192, 0, 0, 0], 24), "set aside for protocols"), // RFC 6890, 2.1
-    (v4([192, 0, 2, 0], 24), "for documentation"),       // RFC 5737
-    (v4([192, 31, 196, 0], 24), "for AS112"),            // RFC 7535
+    (v4([192, 0, 2, 0], 24), "for documentation"), // RFC 5737
+    (v4([192, 31, 196, 0], 24), "for AS112"), // RFC 7535
     (v4([192, 52, 193, 0], 24), "for multicast relays"), // RFC 7450
-    (v4([192, 88, 99, 0], 24), "for 6to4 relays"),       // RFC 7526
-    (v4([192, 168, 0, 0], 16), "private"),               // RFC 1918
-    (v4([192, 175, 48, 0], 24), "for AS112"),            // RFC 7534
-    (v4([198, 18, 0, 0], 15), "for benchmarks"),         // RFC 2544
-    (v4([198, 51, 100, 0], 24), "for documentation"),    // RFC 5737
-    (v4([203, 0, 113, 0], 24), "for documentation"),     // RFC 5737
-    (v4([224, 0, 0, 0], 4), "multicast"),                // RFC 5771
-    (v4([240, 0, 0, 0], 4), "reserved"),                 // RFC 1112, 4; with the broadcast of RFC 919
+    (v4([192, 88, 99, 0], 24), "for 6to4 relays"), // RFC 7526
+    (v4([192, 168, 0, 0], 16), "private"),    // RFC 1918
+    (v4([192, 175, 48, 0], 24), "for AS112"), // RFC 7534
+    (v4([198, 18, 0, 0], 15), "for benchmarks"), // RFC 2544
+    (v4([198, 51, 100, 0], 24), "for documentation"), // RFC 5737
+    (v4([203, 0, 113, 0], 24), "for documentation"), // RFC 5737
+    (v4([224, 0, 0, 0], 4), "multicast"),     // RFC 5771
+    (v4([240, 0, 0, 0], 4), "reserved"),      // RFC 1112, 4; with the broadcast of RFC 919
 ];
 
 /// Within and without [`GLOBAL_V6`]. The first that has an address names it.
 const V6: &[(Ipv6Net, &str)] = &[
-    (v6([0, 0, 0, 0, 0, 0, 0, 0], 128), "of this network"),      // RFC 4291, 2.5.2
-    (v6([0, 0, 0, 0, 0, 0, 0, 1], 128), "loopback"),             // RFC 4291, 2.5.3
-    (v6([0, 0, 0, 0, 0, 0xffff, 0, 0], 96), "IPv4-mapped"),      // RFC 4291, 2.5.5.2; whatever is inside
-    (v6([0, 0, 0, 0, 0, 0, 0, 0], 96), "IPv4-compatible"),       // RFC 4291, 2.5.5.1
-    (v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96), "for NAT64"),     // RFC 6052; whatever is inside
-    (v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48), "for NAT64"),     // RFC 8215
-    (v6([0x100, 0, 0, 0, 0, 0, 0, 0], 64), "discarded"),         // RFC 6666
-    (v6([0x100, 0, 0, 1, 0, 0, 0, 0], 64), "a dummy"),           // RFC 9780
-    (v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32), "a Teredo tunnel"),  // RFC 4380; whatever is inside
+    (v6([0, 0, 0, 0, 0, 0, 0, 0], 128), "of this network"), // RFC 4291, 2.5.2
+    (v6([0, 0, 0, 0, 0, 0, 0, 1], 128), "loopback"),        // RFC 4291, 2.5.3
+    (v6([0, 0, 0, 0, 0, 0xffff, 0, 0], 96), "IPv4-mapped"), // RFC 4291, 2.5.5.2; whatever is inside
+    (v6([0, 0, 0, 0, 0, 0, 0, 0], 96), "IPv4-compatible"),  // RFC 4291, 2.5.5.1
+    (v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96), "for NAT64"), // RFC 6052; whatever is inside
+    (v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48), "for NAT64"), // RFC 8215
+    (v6([0x100, 0, 0, 0, 0, 0, 0, 0], 64), "discarded"),    // RFC 6666
+    (v6([0x100, 0, 0, 1, 0, 0, 0, 0], 64), "a dummy"),      // RFC 9780
+    (v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32), "a Teredo tunnel"), // RFC 4380; whatever is inside
     (v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23), "set aside for protocols"), // RFC 2928; benchmarks, AMT, AS112, ORCHID, DET
     (v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32), "for documentation"), // RFC 3849
-    (v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16), "a 6to4 tunnel"),    // RFC 3056; whatever is inside
+    (v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16), "a 6to4 tunnel"), // RFC 3056; whatever is inside
     (v6([0x2620, 0x4f, 0x8000, 0, 0, 0, 0, 0], 48), "for AS112"), // RFC 7534
     (v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20), "for documentation"), // RFC 9637
     (v6([0x5f00, 0, 0, 0, 0, 0, 0, 0], 16), "for segment routing"), // RFC 9602
-    (v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7), "private"),           // RFC 4193; has a cloud's fd00:ec2::254
-    (v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10), "link-local"),       // RFC 4291, 2.5.6
-    (v6([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10), "site-local"),       // RFC 3879
-    (v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8), "multicast"),         // RFC 4291, 2.7
+    (v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7), "private"),      // RFC 4193; has a cloud's fd00:ec2::254
+    (v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10), "link-local"),  // RFC 4291, 2.5.6
+    (v6([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10), "site-local"),  // RFC 3879
+    (v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8), "multicast"),    // RFC 4291, 2.7
 ];
 
 /// All that is given out to be reached (iana-ipv6-address-space). What else will be is not known.

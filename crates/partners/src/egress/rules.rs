@@ -154,7 +154,9 @@ mod tests {
 
     #[test]
     fn what_can_only_be_a_mistake_is_refused() {
-        for wrong in ["", ".", "10.0.0.7/8", "10.0.0.0/33", "10.1", "0x7f.1", "[::1]", "*.example.com", "a b", "host:80"] {
+        for wrong in
+            ["", ".", "10.0.0.7/8", "10.0.0.0/33", "10.1", "0x7f.1", "[::1]", "*.example.com", "a b", "host:80"]
+        {
             assert!(wrong.parse::<Allowed>().is_err(), "{wrong}");
         }
     }
