@@ -9,6 +9,7 @@ mod clients;
 mod console;
 mod containers;
 mod dead_letters;
+mod egress;
 mod every_kind;
 mod expiry;
 mod fairness;

@@ -7,7 +7,7 @@ use axum::extract::{self, FromRef, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use holdfast_app::accept::Acceptor;
-use holdfast_app::endpoint::{self, Deliverer, HttpClient};
+use holdfast_app::endpoint::{self, Deliverer};
 use holdfast_app::journal::Journal;
 use holdfast_app::keys::Keys;
 use holdfast_app::limits::Limits;
@@ -74,7 +74,7 @@ impl State {
         watch(&app, outage.clone())?;
         Ok(Self(Arc::new(Inner {
             webhooks: Webhooks::new(&app, journal.clone(), outage.clone())?,
-            deliverer: endpoint::deliverer(&app, HttpClient::build().context("build the client for callbacks")?),
+            deliverer: endpoint::deliverer(&app).context("build the client for callbacks")?,
             acceptor: Acceptor::start(&app, journal, outage.clone(), &tasks),
             keys: Keys::new(&app, outage.clone()),
             limits: Arc::new(Limits::new(&app.config.limits)),

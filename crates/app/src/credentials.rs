@@ -1,14 +1,14 @@
 //! Making clients, their keys and their secrets.
 
-use crate::App;
-use anyhow::{Context as _, ensure};
+use crate::{App, endpoint};
+use anyhow::{Context as _, Error, ensure};
 use holdfast_domain::api_key::ApiKey;
+use holdfast_domain::endpoint::Endpoint;
 use holdfast_domain::{ClientNo, Scopes};
 use holdfast_partners::signature;
 use holdfast_store::api_keys::{self, Issued};
 use holdfast_store::clients::{self, NewClient};
 use std::time::Duration;
-use url::Url;
 
 /// Shown once.
 pub struct Created {
@@ -40,8 +40,8 @@ async fn create(
     callback_url: Option<&str>,
 ) -> anyhow::Result<Option<Created>> {
     if let Some(url) = callback_url {
-        let url = Url::parse(url).context("read the callback URL")?;
-        ensure!(matches!(url.scheme(), "http" | "https"), "the callback URL must be http or https");
+        endpoint::judge(app, url).context("callback URL")?;
+        Endpoint::at(url.to_owned()).map_err(Error::msg).context("callback URL")?;
     }
     let Drawn { key_id, api_key, hash } = Drawn::new(app)?;
     let secret: [u8; 32] = random()?;

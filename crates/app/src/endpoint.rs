@@ -8,7 +8,8 @@ use holdfast_domain::cloud_event::CloudEvent;
 use holdfast_domain::content::Content;
 use holdfast_domain::trail::Answer;
 use holdfast_partners::callback::Callback;
-
+use holdfast_partners::egress::GuardedClient;
+use holdfast_partners::http_client::Unbuilt;
 use holdfast_partners::signature::show_secret;
 use holdfast_store::clients::CallbackEndpoint;
 use holdfast_store::{Error, clients};
@@ -16,11 +17,19 @@ use serde::Serialize;
 use url::Url;
 
 pub use holdfast_partners::callback::Deliverer;
+pub use holdfast_partners::egress::Refused;
 pub use holdfast_partners::http_client::HttpClient;
 
 /// What calls endpoints.
-pub fn deliverer(app: &App, client: HttpClient) -> Deliverer {
-    Deliverer::new(app.config.callbacks.timeout_ms.get(), client)
+pub fn deliverer(app: &App) -> Result<Deliverer, Unbuilt> {
+    Ok(Deliverer::new(app.config.callbacks.timeout_ms.get(), GuardedClient::build(&app.egress)?))
+}
+
+/// Whether callbacks might ever go there, as far as the text tells: where a name leads is found out when something is sent.
+/// For what is new alone: what was taken under other settings stays, and is refused where it is sent. What is no URL is
+/// for others to name.
+pub fn judge(app: &App, url: &str) -> Result<(), Refused> {
+    Url::parse(url).map_or(Ok(()), |url| app.egress.judge(&url))
 }
 
 /// The address, if there is one.

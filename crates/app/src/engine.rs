@@ -96,7 +96,7 @@ impl Owed {
 impl Engine {
     pub fn new(app: App, stop: CancellationToken) -> anyhow::Result<Arc<Self>> {
         let config = &app.config;
-        let client = HttpClient::build().context("build the client for everybody else")?;
+        let client = HttpClient::build().context("build the client for partners")?;
         let partnerships = partnership::build(config, &client)?;
         config.validate_partners()?;
         let (life, intake) = (Arc::new(Life::new().context("draw a worker id")?), Intake::default());
@@ -104,7 +104,7 @@ impl Engine {
             statements: Statements::start(&app, &life, config.worker.lease_ms.get()),
             records: Records::start(&app),
             materialiser: Materialiser::start(&app),
-            deliverer: endpoint::deliverer(&app, client),
+            deliverer: endpoint::deliverer(&app).context("build the client for callbacks")?,
             run_slots: Slots::new(config.worker.run_slots),
             overflow_slots: Slots::new(config.worker.overflow_slots),
             tell_slots: Slots::new(config.worker.tell_slots),

@@ -62,6 +62,7 @@ pub use holdfast_store::schema::SchemaError;
 use anyhow::Context as _;
 use config::Config;
 use holdfast_domain::{Kind, ServerKey};
+use holdfast_partners::egress::Guard;
 use holdfast_queue::{Clients, Endpoint, Queue};
 use holdfast_store::{Pool, pool, schema};
 use metrics::{Metrics, Value, gauge, one};
@@ -81,6 +82,8 @@ pub struct App {
     pub queues: Arc<Queues>,
     /// Who may send how much by which of them.
     pub shares: Arc<Shares>,
+    /// Where callbacks may go.
+    pub egress: Guard,
     /// Begins no spans, unless a binary puts another here.
     pub tracer: Tracer,
     pub metrics: Arc<Metrics>,
@@ -108,8 +111,9 @@ impl App {
             journal: clients.queue(&config.queues.journal),
         };
         let shares = Arc::new(Shares::new(config.queues.share_per_s, config.queues.fair));
+        let egress = config.callbacks.guard()?;
         let (config, queues, tracer) = (Arc::new(config), Arc::new(queues), Tracer::default());
-        let app = Self { config, pool, server_key, queues, shares, metrics: Metrics::new(), tracer };
+        let app = Self { config, pool, server_key, queues, shares, egress, metrics: Metrics::new(), tracer };
         app.sample_pool();
         Ok(app)
     }

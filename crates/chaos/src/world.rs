@@ -21,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 const CLIENTS: usize = 3;
 
 /// A stack that runs already. Its partners' URLs must lead here: `…/at/{partner}` of the address where they listen. This
-/// program has the environment and the configuration file of the binaries, as `holdfast` has.
+/// program has the environment and the configuration file of the binaries, as `holdfast` has. These must allow callbacks to
+/// the inbox.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Deployed {
     /// Of the API. May be given several times.

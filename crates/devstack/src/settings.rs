@@ -16,6 +16,13 @@ pub const REFUND_PARTNERS: [&str; 4] = ["ticketing", "reservations", "ledger", "
 /// Who fulfils orders.
 pub const ORDER_PARTNER: &str = "warehouse";
 
+/// The inbox listens on this machine, where in earnest no callback may go.
+const CALLBACKS: [(&str, &str); 3] = [
+    ("HOLDFAST__CALLBACKS__ALLOW_HTTP", "true"),
+    ("HOLDFAST__CALLBACKS__PORTS", "1-65535"),
+    ("HOLDFAST__CALLBACKS__ALLOW", "127.0.0.0/8,::1,localhost"),
+];
+
 pub const REGION: &str = "eu-west-1";
 
 /// What runs around the binaries.
@@ -49,7 +56,7 @@ pub fn environment(surroundings: &Surroundings<'_>) -> BTreeMap<String, String> 
         ("HOLDFAST__REFUNDS__PARTNERS", &REFUND_PARTNERS.join(",")),
         ("HOLDFAST__ORDERS__PARTNER", ORDER_PARTNER),
     ];
-    let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let pairs = pairs.into_iter().chain(CALLBACKS).map(|(name, value)| (name.to_owned(), value.to_owned()));
     let partners = REFUND_PARTNERS.into_iter().chain([ORDER_PARTNER]).map(|partner| {
         let name = format!("HOLDFAST__PARTNERS__{}__BASE_URL", partner.to_uppercase());
         (name, format!("{sandbox_url}/at/{partner}"))
@@ -61,7 +68,7 @@ pub fn environment(surroundings: &Surroundings<'_>) -> BTreeMap<String, String> 
     let keys = Kind::ALL.into_iter().map(Kind::plural).chain(["journal"]);
     let queues =
         keys.filter_map(|key| Some((format!("HOLDFAST__QUEUES__{}", key.to_uppercase()), queues.get(key)?.clone())));
-    pairs.into_iter().chain(partners).chain(secrets).chain(queues).collect()
+    pairs.chain(partners).chain(secrets).chain(queues).collect()
 }
 
 /// What lets clients ask for as much as they like, for whoever drives load.

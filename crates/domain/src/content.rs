@@ -6,7 +6,7 @@ use crate::money::{Currency, Money};
 use crate::order::Order;
 use crate::refund::Refund;
 use crate::transaction::Transaction;
-use crate::wishes::Wishes;
+use crate::wishes::{CALLBACK_URL, Wishes};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -35,6 +35,15 @@ pub fn fill_in(kind: Kind, body: &mut Node, currency: Currency) -> bool {
         }
         (Kind::Order, _) => false,
     }
+}
+
+/// Where a body says that its callbacks go, whatever else it says.
+pub fn callback_url(body: &Node) -> Option<&str> {
+    let Node::Object(members) = body else { return None };
+    members.iter().find_map(|(name, node)| match node {
+        Node::String(url) if name == CALLBACK_URL => Some(url.as_str()),
+        _ => None,
+    })
 }
 
 impl Content {

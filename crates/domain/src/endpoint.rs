@@ -10,6 +10,11 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// Checks its address, or says what is wrong with it.
+    pub fn at(url: String) -> Result<Self, String> {
+        callback_url(url).map(|url| Self { url })
+    }
+
     /// Checks every field and names every wrong one.
     pub fn parse(body: Document) -> Result<Self, Vec<Violation>> {
         if !body.violations.is_empty() {

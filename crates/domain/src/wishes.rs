@@ -7,6 +7,9 @@ use serde::Serialize;
 
 pub use crate::fields::MAX_CALLBACK_URL_LEN;
 
+/// The field's name.
+pub const CALLBACK_URL: &str = "callbackUrl";
+
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Wishes {
@@ -26,7 +29,7 @@ impl Wishes {
         Self {
             metadata: fields.optional("metadata", object),
             expires_at: fields.optional_string("expiresAt", time),
-            callback_url: fields.optional_string("callbackUrl", callback_url),
+            callback_url: fields.optional_string(CALLBACK_URL, callback_url),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Delivery of one signed callback. When to try again is decided elsewhere.
 
+use crate::egress::GuardedClient;
 use crate::exchange::{Head, NoAnswer, send_for_status};
-use crate::http_client::{HttpClient, request, traced};
+use crate::http_client::{request, traced};
 use crate::{Exchange, signature};
 use holdfast_domain::cloud_event;
 use http::header::CONTENT_TYPE;
@@ -32,9 +33,8 @@ pub enum Delivery {
     /// 410: the endpoint wants no more of this.
     Gone,
     /// Any other status, redirects included. It may say how long it wants to be left alone.
-    Refused {
-        retry_after: Option<Duration>,
-    },
+    Refused { retry_after: Option<Duration> },
+    /// No answer, or nothing may be sent there. That too may change, with the name's addresses or our configuration.
     Unreachable(String),
 }
 
@@ -48,15 +48,16 @@ impl Delivery {
     }
 }
 
+/// Sends nothing where callbacks may not go.
 #[derive(Clone, Debug)]
 pub struct Deliverer {
-    client: HttpClient,
+    client: GuardedClient,
     timeout: Duration,
 }
 
 impl Deliverer {
     /// `timeout` covers connecting, the request, and what is read of the answer.
-    pub const fn new(timeout: Duration, client: HttpClient) -> Self {
+    pub const fn new(timeout: Duration, client: GuardedClient) -> Self {
         Self { client, timeout }
     }
 
@@ -75,7 +76,7 @@ impl Deliverer {
             .header("webhook-timestamp", timestamp)
             .header("webhook-signature", signatures.join(" "));
         let request = traced(request, traceparent).body(Full::new(body.into()));
-        let exchange = send_for_status(&self.client, request, self.timeout).await;
+        let exchange = send_for_status(self.client.http(), request, self.timeout).await;
         let Exchange { outcome, http_status, took } = exchange;
         let (outcome, excerpt) = match outcome {
             Ok(Head { status, retry_after, excerpt }) => (Delivery::by(status, retry_after), excerpt),

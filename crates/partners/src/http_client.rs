@@ -9,13 +9,15 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tower::BoxError;
 use tower::timeout::Timeout;
 use tower::util::BoxCloneSyncService;
+use tower::{BoxError, Service};
 use url::Url;
 
 /// For a connection, with its handshake.
@@ -35,12 +37,30 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("holdfast/", env!("C
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Follows no redirects (a moved endpoint must be configured, not followed with our credentials), heeds no proxy of the
-/// environment, and connects in bounded time. The total deadline is set per request: each operation has its own.
+/// environment, and connects in bounded time. The total deadline is set per request: each operation has its own. Goes
+/// wherever it is sent, so that what clients name must not reach it: see [`crate::egress`].
 #[derive(Clone, Debug)]
 pub struct HttpClient(Client<Connector, Full<Bytes>>);
 
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
-type Connector = BoxCloneSyncService<Uri, Stream, BoxError>;
+pub(crate) type Connector = BoxCloneSyncService<Uri, Stream, BoxError>;
+
+/// Finds the addresses of a name.
+pub(crate) trait Resolve:
+    Service<Name, Response: Iterator<Item = SocketAddr>, Error: Into<BoxError>, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<R> Resolve for R
+where
+    R: Service<Name, Response: Iterator<Item = SocketAddr>, Error: Into<BoxError>, Future: Send>,
+    R: Clone + Send + Sync + 'static,
+{
+}
 
 /// The system's certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -54,25 +74,18 @@ pub struct Unanswered(String);
 
 impl HttpClient {
     pub fn build() -> Result<Self, Unbuilt> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        // Divided among the addresses of a name: the first may be dead.
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        tcp.set_keepalive(Some(KEEPALIVE));
-        tcp.set_keepalive_interval(Some(KEEPALIVE));
-        tcp.set_keepalive_retries(Some(3));
-        tcp.set_tcp_user_timeout(Some(SILENCE));
-        let tls = HttpsConnectorBuilder::new().try_with_platform_verifier().map_err(|error| Unbuilt(error.into()))?;
-        let connector = tls.https_or_http().enable_all_versions().wrap_connector(tcp);
+        Ok(Self::with(connector(GaiResolver::new())?))
+    }
+
+    pub(crate) fn with(connector: Connector) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .timer(TokioTimer::new())
             .http2_keep_alive_interval(Some(KEEPALIVE))
             .http2_keep_alive_timeout(KEEPALIVE)
-            .build(BoxCloneSyncService::new(Timeout::new(connector, CONNECT_TIMEOUT)));
-        Ok(Self(client))
+            .build(connector);
+        Self(client)
     }
 
     /// Whether a GET succeeds in time, or is turned away for want of room: who says so lives.
@@ -99,6 +112,22 @@ impl HttpClient {
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Error> {
         self.0.request(request).await
     }
+}
+
+/// Connects to what this resolver finds, or to an address that stands in the URI itself: that is never resolved.
+pub(crate) fn connector(resolver: impl Resolve) -> Result<Connector, Unbuilt> {
+    let mut tcp = HttpConnector::new_with_resolver(resolver);
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    // Divided among the addresses of a name: the first may be dead.
+    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    tcp.set_keepalive(Some(KEEPALIVE));
+    tcp.set_keepalive_interval(Some(KEEPALIVE));
+    tcp.set_keepalive_retries(Some(3));
+    tcp.set_tcp_user_timeout(Some(SILENCE));
+    let tls = HttpsConnectorBuilder::new().try_with_platform_verifier().map_err(|error| Unbuilt(error.into()))?;
+    let connector = tls.https_or_http().enable_all_versions().wrap_connector(tcp);
+    Ok(BoxCloneSyncService::new(Timeout::new(connector, CONNECT_TIMEOUT)))
 }
 
 /// A request on its way to be sent. What is wrong with it shows when it is.

@@ -2,6 +2,7 @@
 //! in the request path. Never sees a database connection, never retries, never decides.
 
 pub mod callback;
+pub mod egress;
 mod exchange;
 pub mod generic;
 pub mod http_client;

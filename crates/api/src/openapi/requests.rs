@@ -32,6 +32,11 @@ const AMOUNT: &str = concat!(
 /// No more than what is surely wrong: the host is for the URL parser to judge. No `format`: that would be RFC 3986.
 const CALLBACK_URL: &str = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s#]+$";
 
+/// What the operator's settings make of it no schema can know.
+const CALLBACK_RULE: &str = "An `https` URL of a public address, without user information or fragment, at port 443. The \
+    operator may allow other ports, `http`, and addresses that are not public. A name is resolved for each connection: \
+    where it leads to such an address alone, the attempt fails and is repeated";
+
 /// Every schema of what we are sent.
 pub(super) fn schemas() -> Vec<Component> {
     let mut schemas: Vec<Component> = vec![
@@ -73,10 +78,7 @@ fn own_id() -> OneOfBuilder {
 }
 
 fn callback_url() -> ObjectBuilder {
-    string()
-        .pattern(Some(CALLBACK_URL))
-        .max_length(Some(MAX_CALLBACK_URL_LEN))
-        .description(Some("`http` or `https`, without user information or fragment"))
+    string().pattern(Some(CALLBACK_URL)).max_length(Some(MAX_CALLBACK_URL_LEN)).description(Some(CALLBACK_RULE))
 }
 
 fn amount() -> OneOfBuilder {

@@ -15,10 +15,12 @@ use holdfast_app::accept::Receipt;
 use holdfast_app::cancel::{self, Cancelled};
 use holdfast_app::query::{self, Found, View};
 use holdfast_app::trace::{Span, spans};
-use holdfast_app::{StoreError, pause};
+use holdfast_app::{StoreError, endpoint, pause};
 use holdfast_domain::content::{self, Content};
+use holdfast_domain::json::Node;
 use holdfast_domain::resource::{Links, milliseconds};
-use holdfast_domain::{ClientNo, Command, CommandId, Kind, Scope, Status};
+use holdfast_domain::wishes::CALLBACK_URL;
+use holdfast_domain::{ClientNo, Command, CommandId, Kind, Scope, Status, Violation};
 use http::header::{CACHE_CONTROL, ETAG, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
@@ -115,6 +117,8 @@ fn read(
         false => String::from_utf8(body.to_vec()).map_err(|_| Problem::Unparseable("body is not UTF-8".to_owned()))?,
     };
     let header_key = headers::idempotency_key(headers)?;
+    // No part of reading content: what was accepted under other settings must stay readable.
+    document.violations.extend(refused_url(state, &document.root));
     let content = Content::parse(kind, document).map_err(Problem::InvalidContent)?;
     let (key, header_key) = match (content.own_id(), header_key) {
         (Some(own), header_key) => (own.to_owned(), header_key),
@@ -132,6 +136,12 @@ fn read(
         traceparent,
         accepted_at: None,
     })
+}
+
+/// A callback URL where no callback may go.
+fn refused_url(state: &State, body: &Node) -> Option<Violation> {
+    let refused = endpoint::judge(&state.app, content::callback_url(body)?).err()?;
+    Some(Violation::new(format!("/{CALLBACK_URL}"), refused.to_string()))
 }
 
 fn accepted(kind: Kind, receipt: Receipt) -> Response {

@@ -6,8 +6,8 @@ use crate::headers::Caller;
 use crate::state::{State, needs_postgres};
 use axum::routing::{get, post, put};
 use axum::{Json, Router, extract, middleware};
-use holdfast_app::endpoint::{self, Tested};
-use holdfast_domain::Scope;
+use holdfast_app::endpoint::{self, Refused, Tested};
+use holdfast_domain::{Scope, Violation};
 use holdfast_domain::endpoint::Endpoint;
 use holdfast_domain::scope::Subject;
 use http::StatusCode;
@@ -45,6 +45,8 @@ async fn set(
     JsonBytes(body): JsonBytes,
 ) -> Result<Json<Shown>, Problem> {
     let Endpoint { url } = Endpoint::parse(body::parse(&body)?).map_err(Problem::InvalidContent)?;
+    let refused = |refused: Refused| Problem::InvalidContent(vec![Violation::new("/url", refused.to_string())]);
+    endpoint::judge(&state.app, &url).map_err(refused)?;
     let secret = endpoint::put(&state.app, client, &url).await?;
     Ok(Json(Shown { url, secret }))
 }

@@ -4,6 +4,7 @@
 //! `PGUSER` and `PGPASSWORD` for a URL without them, `AWS_REGION`, `AWS_ENDPOINT_URL_SQS`, `RUST_LOG`, `OTEL_…`; AWS
 //! credentials come from the SDK's own chain. An unknown key is an error, because a misspelt timeout is an outage later.
 
+mod callbacks;
 mod console;
 mod infrastructure;
 mod kinds;
@@ -12,12 +13,13 @@ mod partner;
 mod process;
 mod traces;
 
+pub use callbacks::Callbacks;
 pub use console::Console;
 pub use infrastructure::{Database, QueueNames, Sqs};
 pub use kinds::{Orders, Refunds, Transactions};
 pub use limits::{HIGHEST_RATE, Limits};
 pub use partner::Partner;
-pub use process::{Api, Callbacks, Worker};
+pub use process::{Api, Worker};
 pub use traces::Traces;
 
 use anyhow::Context as _;
@@ -128,6 +130,7 @@ fn read(
         .ignore_empty(true);
     let own = own.list_separator(",").with_list_parse_key("callbacks.schedule_ms");
     let own = own.with_list_parse_key("refunds.partners").with_list_parse_key("api.cors_origins");
+    let own = own.with_list_parse_key("callbacks.ports").with_list_parse_key("callbacks.allow");
     let builder = builder.add_source(own.source(Some(environment.into_iter().collect())));
     let mut config: Config = builder.build()?.try_deserialize()?;
     let (user, password) = credentials;
@@ -173,6 +176,7 @@ impl Config {
         self.api.validate()?;
         self.limits.validate()?;
         self.console.validate()?;
+        self.callbacks.guard()?;
         anyhow::ensure!(self.database.connections > 1, "database.connections must be at least 2");
         let consumed = 10 * worker.pollers * Kind::ALL.len();
         anyhow::ensure!(
@@ -246,6 +250,46 @@ mod tests {
         assert_eq!(read("postgres://me@host/db", Some("role"), Some("word")), "postgres://me:word@host/db");
         assert_eq!(read("postgres:///db?host=/tmp", Some("role"), None), "postgres:///db?host=/tmp");
         assert_eq!(read("postgres://host/db", None, None), "postgres://host/db");
+    }
+
+    fn with(settings: &[(&str, &str)]) -> anyhow::Result<Config> {
+        let required = [("DATABASE_URL", "postgres://host/db"), ("HOLDFAST__SERVER_KEY", "key")];
+        let pairs = required.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        from_pairs(pairs.collect())
+    }
+
+    #[test]
+    fn lists_of_the_environment_may_have_one_entry_or_several() {
+        let lists = |ports: &str, allow: &str| {
+            let settings = [("HOLDFAST__CALLBACKS__PORTS", ports), ("HOLDFAST__CALLBACKS__ALLOW", allow)];
+            let callbacks = with(&settings).expect("valid").callbacks;
+            (callbacks.ports.as_slice().join(" "), callbacks.allow.as_slice().join(" "))
+        };
+        let pair = |ports: &str, allow: &str| (ports.to_owned(), allow.to_owned());
+        assert_eq!(lists("", ""), pair("443", ""));
+        assert_eq!(lists("8443", "inbox"), pair("8443", "inbox"));
+        assert_eq!(lists("443,8000-8999", "10.0.0.0/8,::1"), pair("443 8000-8999", "10.0.0.0/8 ::1"));
+    }
+
+    #[test]
+    fn a_file_lists_ports_as_numbers_or_texts() {
+        let text = "[callbacks]\nports = [443, \"8000-8999\"]\nallow = [\"inbox.example\"]";
+        let source = config::File::from_str(text, config::FileFormat::Toml);
+        let required = [("DATABASE_URL", "postgres://host/db"), ("HOLDFAST__SERVER_KEY", "key")];
+        let required = required.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let builder = config::Config::builder().add_source(source);
+        let config = super::read(builder, required.into()).expect("valid");
+        assert_eq!(config.callbacks.ports.as_slice(), ["443", "8000-8999"]);
+        assert_eq!(config.callbacks.allow.as_slice(), ["inbox.example"]);
+    }
+
+    #[test]
+    fn where_callbacks_may_go_is_checked_when_it_is_read() {
+        for (name, value) in [("PORTS", "0"), ("PORTS", "https"), ("ALLOW", "10.0.0.7/8"), ("ALLOW", "a,*.example")] {
+            let key = format!("HOLDFAST__CALLBACKS__{name}");
+            let error = format!("{:#}", with(&[(key.as_str(), value)]).expect_err("it is wrong"));
+            assert!(error.starts_with(&format!("callbacks.{}: ", name.to_lowercase())), "{error}");
+        }
     }
 
     fn percent_decoded(text: &str) -> String {

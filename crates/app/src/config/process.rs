@@ -146,32 +146,3 @@ impl Default for Worker {
         }
     }
 }
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Callbacks {
-    /// Total deadline of an attempt, the answer's body included.
-    pub timeout_ms: Millis,
-    /// The wait after each failed attempt, ± 20 %. One attempt more than there are waits. In the environment: `5000,300000`.
-    pub schedule_ms: Vec<Millis>,
-    /// Callbacks that one client's endpoint gets at once, per process.
-    pub endpoint_concurrency: usize,
-    /// An endpoint's `Retry-After` puts off the next attempt by no more than this.
-    pub retry_after_cap_ms: Millis,
-    /// How long an old secret signs beside the new one.
-    pub secret_overlap_ms: Millis,
-}
-
-impl Default for Callbacks {
-    fn default() -> Self {
-        // 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h, 12 h, 12 h, 24 h: eleven attempts over 75 h.
-        let schedule_s = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000, 43_200, 43_200, 86_400];
-        Self {
-            timeout_ms: Millis(10_000),
-            schedule_ms: schedule_s.map(|s| Millis(s * 1_000)).to_vec(),
-            endpoint_concurrency: 128,
-            retry_after_cap_ms: Millis(3_600_000),
-            secret_overlap_ms: Millis(86_400_000),
-        }
-    }
-}
