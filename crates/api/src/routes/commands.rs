@@ -108,7 +108,7 @@ fn read(
         false => String::from_utf8(body.to_vec()).map_err(|_| Problem::Unparseable("body is not UTF-8".to_owned()))?,
     };
     let header_key = headers::idempotency_key(headers)?;
-    let content = Content::parse(kind, document).map_err(Problem::InvalidContent)?;
+    let content = Content::take(kind, document, header_key.as_deref()).map_err(Problem::InvalidContent)?;
     let (key, header_key) = match (content.own_id(), header_key) {
         (Some(own), header_key) => (own.to_owned(), header_key),
         (None, Some(header_key)) => (header_key, None),
