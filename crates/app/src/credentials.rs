@@ -1,11 +1,12 @@
 //! Making clients and their secrets.
 
-use crate::App;
+use crate::{App, vault};
 use anyhow::{Context as _, ensure};
 use holdfast_domain::ClientNo;
 use holdfast_domain::api_key::ApiKey;
 use holdfast_partners::signature;
 use holdfast_store::clients::{self, NewClient};
+use secrecy::zeroize::Zeroizing;
 use std::time::Duration;
 use url::Url;
 
@@ -43,12 +44,13 @@ async fn create(
         ensure!(matches!(url.scheme(), "http" | "https"), "the callback URL must be http or https");
     }
     let api_key = ApiKey::format(random()?, random()?);
-    let secret: [u8; 32] = random()?;
+    let secret = Zeroizing::new(random::<32>()?);
+    let sealed = app.vault.seal(vault::callback_secret(name), &*secret).await?;
     let key_id = ApiKey::parse(&api_key).context("read the new key")?.key_id;
     let hash = app.server_key.api_key_hash(&api_key);
-    let client = NewClient { no, name, callback_url, callback_secret: &secret, key_id, key_hash: &hash };
+    let client = NewClient { no, name, callback_url, callback_secret: &sealed, key_id, key_hash: &hash };
     let client = clients::create(&app.pool, client).await.context("create the client")?;
-    let callback_secret = signature::show_secret(&secret);
+    let callback_secret = signature::show_secret(&*secret);
     Ok(client.map(|client| Created { client, api_key, callback_secret }))
 }
 

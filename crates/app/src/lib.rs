@@ -2,7 +2,8 @@
 //!
 //! `accept`, `callbacks`, `cancel`, `endpoint`, `query`, `watch`, `webhook` and `keys` serve the API; `engine`, `dispatch`,
 //! `handlers` and `tell` are the worker, `statements` its batched writes; `relay`, `publish`, `survey`, `metrics` and `trace`
-//! serve both; `attention`, `operators` and `redrive` serve the command line and the console. Only this crate joins the store, the queue and the partners.
+//! serve both; `attention`, `operators` and `redrive` serve the command line and the console; `vault` seals what Postgres must
+//! not know. Only this crate joins the store, the queue and the partners.
 
 pub mod accept;
 pub mod attention;
@@ -48,6 +49,7 @@ pub mod tell;
 pub mod throttle;
 pub mod trace;
 pub mod turnstile;
+pub mod vault;
 pub mod watch;
 pub mod webhook;
 
@@ -66,6 +68,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use trace::Tracer;
+use vault::Vault;
 
 /// What every binary has: configuration, Postgres, SQS. Cheap to clone, connects to nothing until it is used.
 #[derive(Clone)]
@@ -73,6 +76,7 @@ pub struct App {
     pub config: Arc<Config>,
     pub pool: Pool,
     pub server_key: ServerKey,
+    pub vault: Vault,
     pub queues: Arc<Queues>,
     /// Begins no spans, unless a binary puts another here.
     pub tracer: Tracer,
@@ -83,6 +87,7 @@ impl App {
     /// `name` tells Postgres who is connected.
     pub async fn new(config: Config, name: &str) -> anyhow::Result<Self> {
         let server_key = ServerKey::parse(config.server_key.expose_secret()).context("read server_key")?;
+        let vault = Vault::new(&config.encryption, &server_key).await.context("read the encryption keys")?;
         let database = &config.database;
         let pool =
             Pool::lazy(config.database_url.expose_secret(), name, database.limits()).context("read database_url")?;
@@ -97,7 +102,7 @@ impl App {
             journal: clients.queue(&config.queues.journal),
         };
         let (config, queues, tracer) = (Arc::new(config), Arc::new(queues), Tracer::default());
-        let app = Self { config, pool, server_key, queues, metrics: Metrics::new(), tracer };
+        let app = Self { config, pool, server_key, vault, queues, metrics: Metrics::new(), tracer };
         app.sample_pool();
         Ok(app)
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 pub use crate::fields::MAX_CALLBACK_URL_LEN;
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Wishes {
     /// The client's own JSON object, carried and echoed, never interpreted.

@@ -40,7 +40,7 @@ async fn set(
     JsonBytes(body): JsonBytes,
 ) -> Result<Json<Shown>, Problem> {
     let Endpoint { url } = Endpoint::parse(body::parse(&body)?).map_err(Problem::InvalidContent)?;
-    let secret = endpoint::put(&state.app, client, &url).await?;
+    let secret = endpoint::put(&state.app, client, &url).await.map_err(unavailable)?;
     Ok(Json(Shown { url, secret }))
 }
 
