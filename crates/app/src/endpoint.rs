@@ -16,6 +16,7 @@ use holdfast_store::{Error, clients};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretSlice};
 use serde::Serialize;
+use std::time::Duration;
 use url::Url;
 
 pub use holdfast_partners::callback::Deliverer;
@@ -51,10 +52,19 @@ pub async fn delete(app: &App, client: ClientNo) -> Result<(), Error> {
 
 /// Draws a new secret and answers it. The old one signs beside it for as long as `callbacks.secret_overlap_ms` says.
 pub async fn rotate_secret(app: &App, client: ClientNo) -> anyhow::Result<String> {
-    let name = clients::name(&app.pool, client).await.context("read the client's name")?.context("there is a client")?;
+    let before = clients::callback_endpoint(&app.pool, client).await.context("read the callback endpoint")?;
+    let before = before.context("there is a client")?;
+    let binding = callback_secret(&before.name);
+    let overlap = match app.vault.open(binding, &before.secret).await {
+        Ok(_) => app.config.callbacks.secret_overlap_ms.get(),
+        // It signs nothing, and beside the new one it would keep that from signing.
+        Err(error) => {
+            tracing::warn!(client.no = client.0, %error, "exchanged a secret that could not be opened");
+            Duration::ZERO
+        }
+    };
     let secret = Zeroizing::new(random::<32>()?);
-    let sealed = app.vault.seal(callback_secret(&name), &*secret).await?;
-    let overlap = app.config.callbacks.secret_overlap_ms.get();
+    let sealed = app.vault.seal(binding, &*secret).await?;
     clients::rotate_callback_secret(&app.pool, client, &sealed, overlap).await.context("store the new secret")?;
     Ok(show_secret(&*secret))
 }

@@ -50,3 +50,44 @@ impl Encryption {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Config, from_pairs};
+
+    const KEY: &str = "bm9ib2R5IG11c3QgZXZlciBzZWUgdGhpcyBrZXkgISE=";
+
+    fn read(pairs: &[(&str, &str)]) -> anyhow::Result<Config> {
+        let required = [("DATABASE_URL", "postgres://me:dbword@host/db"), ("HOLDFAST__SERVER_KEY", "serverkey")];
+        let pairs = required.iter().chain(pairs).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        from_pairs(pairs.collect())
+    }
+
+    #[test]
+    fn keys_have_names_and_none_is_shown() {
+        let config = read(&[
+            ("HOLDFAST__ENCRYPTION__KEYS__2026_11", KEY),
+            ("HOLDFAST__ENCRYPTION__KEYS__OLD-ONE", KEY),
+            ("HOLDFAST__ENCRYPTION__CURRENT", "2026_11"),
+        ]);
+        let config = config.expect("valid");
+        assert_eq!(config.encryption.keys.keys().collect::<Vec<_>>(), ["2026_11", "old-one"]);
+        assert_eq!(config.encryption.current.as_deref(), Some("2026_11"));
+        let shown = format!("{config:?}");
+        assert!([KEY, "dbword", "serverkey"].into_iter().all(|secret| !shown.contains(secret)), "{shown}");
+    }
+
+    #[test]
+    fn keys_stand_here_or_in_a_file_with_the_name_of_the_present_one() {
+        let key = ("HOLDFAST__ENCRYPTION__KEYS__A", KEY);
+        let (current, file) = (("HOLDFAST__ENCRYPTION__CURRENT", "a"), ("HOLDFAST__ENCRYPTION__KEYS_FILE", "/keys"));
+        assert!(read(&[]).is_ok() && read(&[key, current]).is_ok() && read(&[file]).is_ok());
+        assert!(read(&[key]).is_err() && read(&[key, current, file]).is_err() && read(&[current, file]).is_err());
+    }
+
+    #[test]
+    fn a_key_without_a_name_is_not_repeated() {
+        let error = read(&[("HOLDFAST__ENCRYPTION__KEYS", KEY)]).expect_err("no name");
+        assert!(!format!("{error:#} {error:?}").contains(KEY), "{error:?}");
+    }
+}
