@@ -24,6 +24,7 @@ locals {
       HOLDFAST__REFUNDS__PARTNERS     = join(",", var.routing.refunds)
     },
     var.routing.orders == null ? {} : { HOLDFAST__ORDERS__PARTNER = var.routing.orders },
+    var.encryption_current_key == null ? {} : { HOLDFAST__ENCRYPTION__CURRENT = var.encryption_current_key },
     local.partner_settings,
     var.settings,
   )
@@ -33,11 +34,14 @@ locals {
     { for key, value in partner.settings : "HOLDFAST__PARTNERS__${upper(name)}__${upper(key)}" => value },
   )]...)
 
-  secrets = {
-    PGUSER               = "${local.database_secret_arn}:username::"
-    PGPASSWORD           = "${local.database_secret_arn}:password::"
-    HOLDFAST__SERVER_KEY = var.server_key_secret_arn
-  }
+  secrets = merge(
+    {
+      PGUSER               = "${local.database_secret_arn}:username::"
+      PGPASSWORD           = "${local.database_secret_arn}:password::"
+      HOLDFAST__SERVER_KEY = var.server_key_secret_arn
+    },
+    { for name, arn in var.encryption_key_secret_arns : "HOLDFAST__ENCRYPTION__KEYS__${upper(name)}" => arn },
+  )
 
   # Only who verifies webhooks gets their secrets, only who calls partners gets the credentials for that.
   webhook_secrets = merge([for name, partner in var.partners : { for key, arn in {

@@ -224,6 +224,33 @@ variable "server_key_secret_arn" {
   }
 }
 
+variable "encryption_key_secret_arns" {
+  description = "Secrets with the keys that clients' secrets are sealed with in Postgres, by the name of the key: 32 bytes in base64 each. Without one, the key is derived from the server key."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for name in keys(var.encryption_key_secret_arns) : can(regex("^[a-z0-9]+(_[a-z0-9]+)*$", name))])
+    error_message = "A key's name has lower-case letters, digits and single underscores: it becomes part of a variable's name."
+  }
+
+  validation {
+    condition     = alltrue([for arn in values(var.encryption_key_secret_arns) : startswith(arn, "arn:aws:secretsmanager:")])
+    error_message = "These are no ARNs of secrets."
+  }
+}
+
+variable "encryption_current_key" {
+  description = "Name of the key that is sealed with from now on."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.encryption_current_key == null ? length(var.encryption_key_secret_arns) == 0 : contains(keys(var.encryption_key_secret_arns), var.encryption_current_key)
+    error_message = "This must be the name of one of encryption_key_secret_arns, if there are any."
+  }
+}
+
 variable "database_secret_arn" {
   description = "JSON secret with username and password that the binaries use; null for the one that RDS manages, whose user owns the database."
   type        = string

@@ -78,6 +78,34 @@ run "secrets_go_to_who_needs_them" {
   }
 }
 
+run "encryption_keys_go_to_everybody" {
+  variables {
+    encryption_current_key = "2026_11"
+    encryption_key_secret_arns = {
+      "2026_11" = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:encryption-2026-11-abcdef"
+    }
+  }
+
+  assert {
+    condition = alltrue([
+      for task in [module.api_task, module.worker_task["orders"], module.operator_task] :
+      contains([for one in jsondecode(task.container_definitions)[0].secrets : one.name], "HOLDFAST__ENCRYPTION__KEYS__2026_11")
+      && contains([for one in jsondecode(task.container_definitions)[0].environment : one.value], "2026_11")
+    ])
+    error_message = "Who reads or writes secrets needs the keys."
+  }
+}
+
+run "a_current_key_must_be_there" {
+  command = plan
+
+  variables {
+    encryption_current_key = "2027_02"
+  }
+
+  expect_failures = [var.encryption_current_key]
+}
+
 run "the_journal_is_always_read" {
   variables {
     worker = { min_tasks = 0 }

@@ -148,6 +148,9 @@ async fn without_postgres_everything_is_handed_back() {
     assert_eq!(ended(&stack, &second).await, "completed");
 }
 
+/// 32 bytes.
+const ENCRYPTION_KEY: &str = "MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE=";
+
 /// As Terraform deploys it: credentials are not in its environment, but where to get them.
 #[tokio::test]
 async fn credentials_come_from_secrets_manager() {
@@ -159,16 +162,19 @@ async fn credentials_come_from_secrets_manager() {
     let secrets = SecretsManager::with(BTreeMap::from([
         (arn("database"), database.to_string()),
         (arn("server-key"), stack.setting("HOLDFAST__SERVER_KEY").to_owned()),
+        (arn("encryption-key"), ENCRYPTION_KEY.to_owned()),
     ]))
     .await;
     let references = json!({
         "PGUSER": format!("{}:username::", arn("database")),
         "PGPASSWORD": format!("{}:password::", arn("database")),
         "HOLDFAST__SERVER_KEY": arn("server-key"),
+        "HOLDFAST__ENCRYPTION__KEYS__A": arn("encryption-key"),
     });
     let environment = [
         ("DATABASE_URL", url.as_str()),
         ("HOLDFAST__SERVER_KEY", ""),
+        ("HOLDFAST__ENCRYPTION__CURRENT", "a"),
         ("HOLDFAST_SECRETS", &references.to_string()),
         ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &secrets.url()),
     ];
@@ -179,6 +185,7 @@ async fn credentials_come_from_secrets_manager() {
     let response = runtime.invoke(event, Duration::from_secs(30)).await.expect("no error");
     assert!(reported(&response).is_empty());
     assert_eq!(stack.get(&submission.this).await["status"], "completed");
-    assert_eq!(secrets.asked(), [arn("server-key"), arn("database")], "each once");
-    assert!(!stack.log("holdfast-lambda").contains(stack.setting("HOLDFAST__SERVER_KEY")));
+    assert_eq!(secrets.asked(), [arn("encryption-key"), arn("server-key"), arn("database")], "each once");
+    let log = stack.log("holdfast-lambda");
+    assert!([stack.setting("HOLDFAST__SERVER_KEY"), ENCRYPTION_KEY].into_iter().all(|secret| !log.contains(secret)));
 }

@@ -63,7 +63,7 @@ pub enum Error {
 }
 
 /// What the statement says of one command.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Stored {
     New(Accepted),
     Old(Existing),

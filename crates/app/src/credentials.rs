@@ -1,6 +1,6 @@
 //! Making clients, their keys and their secrets.
 
-use crate::{App, endpoint};
+use crate::{App, endpoint, vault};
 use anyhow::{Context as _, Error, ensure};
 use holdfast_domain::api_key::ApiKey;
 use holdfast_domain::endpoint::Endpoint;
@@ -8,6 +8,7 @@ use holdfast_domain::{ClientNo, Scopes};
 use holdfast_partners::signature;
 use holdfast_store::api_keys::{self, Issued};
 use holdfast_store::clients::{self, NewClient};
+use secrecy::zeroize::Zeroizing;
 use std::time::Duration;
 
 /// Shown once.
@@ -44,10 +45,11 @@ async fn create(
         Endpoint::at(url.to_owned()).map_err(Error::msg).context("callback URL")?;
     }
     let Drawn { key_id, api_key, hash } = Drawn::new(app)?;
-    let secret: [u8; 32] = random()?;
-    let client = NewClient { no, name, callback_url, callback_secret: &secret, key_id: &key_id, key_hash: &hash };
+    let secret = Zeroizing::new(random::<32>()?);
+    let sealed = app.vault.seal(vault::callback_secret(name), &*secret).await?;
+    let client = NewClient { no, name, callback_url, callback_secret: &sealed, key_id: &key_id, key_hash: &hash };
     let client = clients::create(&app.pool, client).await.context("create the client")?;
-    let callback_secret = signature::show_secret(&secret);
+    let callback_secret = signature::show_secret(&*secret);
     Ok(client.map(|client| Created { client, api_key, callback_secret }))
 }
 

@@ -3,6 +3,7 @@
 use crate::engine::{Engine, Held};
 use crate::tell;
 use anyhow::Context as _;
+use holdfast_domain::cloud_event::misread;
 use holdfast_domain::message;
 use holdfast_domain::{Command, Kind, Lane};
 use holdfast_queue::{Handler, Message, Slot, Verdict};
@@ -20,7 +21,7 @@ impl Handler for Dispatch {
     async fn handle(&self, message: Message, slot: Slot) -> Verdict {
         let dispatched = match serde_json::from_str::<message::Message>(&message.body) {
             Ok(event) => self.dispatch(&message, event, slot).await,
-            Err(error) => Box::pin(self.bury(&message, &error.to_string())).await,
+            Err(error) => Box::pin(self.bury(&message, &error)).await,
         };
         dispatched.unwrap_or_else(|error| {
             tracing::warn!(message.id, error = format!("{error:#}"), "message left to the queue");
@@ -83,8 +84,9 @@ impl Dispatch {
     }
 
     /// Kept with the reason, then deleted: a message that cannot be read will not become readable.
-    async fn bury(&self, message: &Message, cause: &str) -> anyhow::Result<Verdict> {
-        tracing::error!(message.id, queue.name = &*message.queue, cause, "message cannot be read, storing it");
+    async fn bury(&self, message: &Message, error: &serde_json::Error) -> anyhow::Result<Verdict> {
+        let (told, cause) = (misread(error), &*error.to_string());
+        tracing::error!(message.id, queue.name = &*message.queue, cause = told, "message cannot be read, storing it");
         let Message { queue, id, body, receive_count, .. } = message;
         let (kind, command, receive_count) = (Some(self.kind), None, *receive_count);
         let letter = dead_letters::DeadLetter { queue, message_id: id, body, cause, kind, command, receive_count };

@@ -1,6 +1,7 @@
 //! A client's own callback endpoint, and the secret that its callbacks are signed with.
 
 use crate::credentials::random;
+use crate::vault::{self, Vault, callback_secret};
 use crate::{App, tell};
 use anyhow::Context as _;
 use holdfast_domain::ClientNo;
@@ -13,7 +14,10 @@ use holdfast_partners::http_client::Unbuilt;
 use holdfast_partners::signature::show_secret;
 use holdfast_store::clients::CallbackEndpoint;
 use holdfast_store::{Error, clients};
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret as _, SecretSlice};
 use serde::Serialize;
+use std::time::Duration;
 use url::Url;
 
 pub use holdfast_partners::callback::Deliverer;
@@ -39,11 +43,15 @@ pub async fn get(app: &App, client: ClientNo) -> Result<Option<String>, Error> {
 }
 
 /// Sets the address. Answers the secret if there was none before: it is shown to who sets up the endpoint.
-pub async fn put(app: &App, client: ClientNo, url: &str) -> Result<Option<String>, Error> {
-    let before = clients::callback_endpoint(&app.pool, client).await?;
-    clients::set_callback_url(&app.pool, client, Some(url)).await?;
-    let shown = before.filter(|before| before.callback_url.is_none());
-    Ok(shown.map(|before| show_secret(&before.secret)))
+pub async fn put(app: &App, client: ClientNo, url: &str) -> anyhow::Result<Option<String>> {
+    let before = clients::callback_endpoint(&app.pool, client).await.context("read the callback endpoint")?;
+    // Before anything is changed: what cannot be opened cannot be shown.
+    let shown = match before.filter(|before| before.callback_url.is_none()) {
+        Some(before) => Some(app.vault.open(callback_secret(&before.name), &before.secret).await?),
+        None => None,
+    };
+    clients::set_callback_url(&app.pool, client, Some(url)).await.context("store the callback URL")?;
+    Ok(shown.map(|secret| show_secret(secret.expose_secret())))
 }
 
 /// Callbacks of commands that name no `callbackUrl` go nowhere from now on.
@@ -53,10 +61,33 @@ pub async fn delete(app: &App, client: ClientNo) -> Result<(), Error> {
 
 /// Draws a new secret and answers it. The old one signs beside it for as long as `callbacks.secret_overlap_ms` says.
 pub async fn rotate_secret(app: &App, client: ClientNo) -> anyhow::Result<String> {
-    let secret: [u8; 32] = random()?;
-    let overlap = app.config.callbacks.secret_overlap_ms.get();
-    clients::rotate_callback_secret(&app.pool, client, &secret, overlap).await.context("store the new secret")?;
-    Ok(show_secret(&secret))
+    let before = clients::callback_endpoint(&app.pool, client).await.context("read the callback endpoint")?;
+    let before = before.context("there is a client")?;
+    let binding = callback_secret(&before.name);
+    let overlap = match app.vault.open(binding, &before.secret).await {
+        Ok(_) => app.config.callbacks.secret_overlap_ms.get(),
+        // It signs nothing, and beside the new one it would keep that from signing.
+        Err(error) => {
+            tracing::warn!(client.no = client.0, %error, "exchanged a secret that could not be opened");
+            Duration::ZERO
+        }
+    };
+    let secret = Zeroizing::new(random::<32>()?);
+    let sealed = app.vault.seal(binding, &*secret).await?;
+    clients::rotate_callback_secret(&app.pool, client, &sealed, overlap).await.context("store the new secret")?;
+    Ok(show_secret(&*secret))
+}
+
+/// What callbacks are signed with: every secret that is valid now, the newest first.
+pub(crate) type Secrets = Vec<SecretSlice<u8>>;
+
+/// All of them open, or none does: who still verifies with the old one would refuse what only the new one has signed.
+pub(crate) async fn open(vault: &Vault, endpoint: &CallbackEndpoint) -> Result<Secrets, vault::Error> {
+    let mut secrets = Vec::with_capacity(2);
+    for stored in [Some(&endpoint.secret), endpoint.previous_secret.as_ref()].into_iter().flatten() {
+        secrets.push(vault.open(callback_secret(&endpoint.name), stored).await?);
+    }
+    Ok(secrets)
 }
 
 /// Whether there is anywhere to tell this client about a command with this content.
@@ -79,15 +110,17 @@ pub struct Tested {
 /// answer. `None`: there is no endpoint.
 pub async fn test(app: &App, deliverer: &Deliverer, client: ClientNo) -> anyhow::Result<Option<Tested>> {
     let endpoint = clients::callback_endpoint(&app.pool, client).await.context("read the callback endpoint")?;
-    let Some(CallbackEndpoint { callback_url: Some(url), secret, previous_secret }) = endpoint else { return Ok(None) };
+    let Some(endpoint) = endpoint else { return Ok(None) };
+    let Some(url) = &endpoint.callback_url else { return Ok(None) };
+    let secrets = open(&app.vault, &endpoint).await?;
     let now = app.pool.now().await.context("ask for the time")?;
     let id = format!("evt_test_{:032x}", u128::from_be_bytes(random()?));
     let kind = "callback_endpoint.test".to_owned();
     let mut event = CloudEvent::new(id.clone(), kind, "callback-endpoint".to_owned(), serde_json::json!({}));
     event.time = Some(now);
     let callback = Callback {
-        url: &Url::parse(&url).context("read the endpoint's address")?,
-        secrets: [Some(&secret), previous_secret.as_ref()].into_iter().flatten().map(Vec::as_slice).collect(),
+        url: &Url::parse(url).context("read the endpoint's address")?,
+        secrets: &secrets,
         id: &id,
         timestamp: now.timestamp(),
         body: serde_json::to_vec(&event).context("write the event")?,

@@ -22,7 +22,6 @@ use holdfast_partners::callback::Deliverer;
 use holdfast_partners::http_client::HttpClient;
 use holdfast_queue::{Slot, Slots, Verdict};
 use holdfast_store::Error;
-use holdfast_store::clients::CallbackEndpoint;
 use holdfast_store::wakeups::{self, Claim, Claimed, Ended, Finish, Note, PutBack};
 use moka::future::Cache;
 use std::sync::Arc;
@@ -40,8 +39,8 @@ const OUTLAST_PAUSE: Duration = Duration::from_millis(50);
 /// How long a command rests whose news could not be written.
 const UNWRITTEN: Duration = Duration::from_secs(10);
 
-/// How long a client's callback endpoint is remembered.
-const ENDPOINTS_FRESH: Duration = Duration::from_secs(5);
+/// How long the secrets of a client's callbacks are remembered.
+const SECRETS_FRESH: Duration = Duration::from_secs(5);
 
 pub struct Engine {
     pub app: App,
@@ -56,7 +55,7 @@ pub struct Engine {
     pub tell_again_slots: Slots,
     pub throttle: Throttle,
     pub(crate) company: Company,
-    pub(crate) endpoints: Cache<ClientNo, Arc<CallbackEndpoint>>,
+    pub(crate) secrets: Cache<ClientNo, Arc<endpoint::Secrets>>,
     partnerships: Partnerships,
     /// What runs outside of a message: callbacks, and rows that the relay claimed.
     tasks: TaskTracker,
@@ -110,7 +109,7 @@ impl Engine {
             tell_slots: Slots::new(config.worker.tell_slots),
             tell_again_slots: Slots::new(config.worker.tell_again_slots),
             throttle: Throttle::new(config.callbacks.endpoint_concurrency),
-            endpoints: Cache::builder().max_capacity(10_000).time_to_live(ENDPOINTS_FRESH).build(),
+            secrets: Cache::builder().max_capacity(10_000).time_to_live(SECRETS_FRESH).build(),
             partnerships,
             tasks: TaskTracker::new(),
             stop,

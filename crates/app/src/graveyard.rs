@@ -3,6 +3,7 @@
 use crate::engine::Engine;
 use crate::statements::persist;
 use anyhow::Context as _;
+use holdfast_domain::cloud_event::misread;
 use holdfast_domain::{Kind, message};
 use holdfast_queue::{Handler, Message, Slot, Verdict};
 use holdfast_store::dead_letters::{self, DeadLetter};
@@ -34,7 +35,8 @@ impl Graveyard {
             Ok(event) => ("not handled when it was received".to_owned(), event.subject.parse().ok()),
             Err(error) => (error.to_string(), None),
         };
-        tracing::error!(message.id, queue.name = &*message.queue, cause, "dead letter");
+        let told = read.as_ref().map_or_else(misread, |_| cause.clone());
+        tracing::error!(message.id, queue.name = &*message.queue, cause = told, "dead letter");
         let Message { queue, id, body, receive_count, .. } = message;
         let letter = || DeadLetter {
             queue,

@@ -2,7 +2,8 @@
 //!
 //! `accept`, `callbacks`, `cancel`, `endpoint`, `query`, `watch`, `webhook`, `keys`, `key_usage` and `limits` serve the API; `engine`, `dispatch`,
 //! `handlers` and `tell` are the worker, `statements` its batched writes; `relay`, `publish`, `survey`, `metrics` and `trace`
-//! serve both; `attention`, `operators` and `redrive` serve the command line and the console. Only this crate joins the store, the queue and the partners.
+//! serve both; `attention`, `operators` and `redrive` serve the command line and the console; `vault` seals what Postgres must
+//! not know. Only this crate joins the store, the queue and the partners.
 
 pub mod accept;
 pub mod attention;
@@ -52,6 +53,7 @@ pub mod throttle;
 pub mod trace;
 pub mod track;
 pub mod turnstile;
+pub mod vault;
 pub mod watch;
 pub mod webhook;
 
@@ -72,6 +74,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use trace::Tracer;
 use track::{Shares, Track};
+use vault::Vault;
 
 /// What every binary has: configuration, Postgres, SQS. Cheap to clone, connects to nothing until it is used.
 #[derive(Clone)]
@@ -79,6 +82,7 @@ pub struct App {
     pub config: Arc<Config>,
     pub pool: Pool,
     pub server_key: ServerKey,
+    pub vault: Vault,
     pub queues: Arc<Queues>,
     /// Who may send how much by which of them.
     pub shares: Arc<Shares>,
@@ -93,6 +97,7 @@ impl App {
     /// `name` tells Postgres who is connected.
     pub async fn new(config: Config, name: &str) -> anyhow::Result<Self> {
         let server_key = ServerKey::parse(config.server_key.expose_secret()).context("read server_key")?;
+        let vault = Vault::new(&config.encryption, &server_key).await.context("read the encryption keys")?;
         let database = &config.database;
         let pool =
             Pool::lazy(config.database_url.expose_secret(), name, database.limits()).context("read database_url")?;
@@ -113,7 +118,7 @@ impl App {
         let shares = Arc::new(Shares::new(config.queues.share_per_s, config.queues.fair));
         let egress = config.callbacks.guard()?;
         let (config, queues, tracer) = (Arc::new(config), Arc::new(queues), Tracer::default());
-        let app = Self { config, pool, server_key, queues, shares, egress, metrics: Metrics::new(), tracer };
+        let app = Self { config, pool, server_key, vault, queues, shares, egress, metrics: Metrics::new(), tracer };
         app.sample_pool();
         Ok(app)
     }

@@ -5,6 +5,7 @@ use crate::statements::persist;
 use crate::trace::spans::FAULT;
 use crate::webhook::store;
 use anyhow::Context as _;
+use holdfast_domain::cloud_event::misread;
 use holdfast_domain::journal::{self, Entry};
 use holdfast_domain::{CommandId, Kind};
 use holdfast_queue::{Handler, Message, Slot, Verdict};
@@ -25,7 +26,7 @@ impl Handler for Replay {
             // a person should see it before those are over.
             Err(error) => {
                 let kept = self.keep(&message, (None, None), &error.to_string()).await;
-                Err(anyhow::Error::new(error).context(if kept.is_ok() { "read it" } else { "read or keep it" }))
+                Err(anyhow::Error::msg(misread(&error)).context(if kept.is_ok() { "read it" } else { "read or keep it" }))
             }
         };
         match written {

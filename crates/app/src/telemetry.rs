@@ -2,7 +2,8 @@
 
 use crate::log_format::Traced;
 use std::io::IsTerminal as _;
-use tracing_subscriber::filter::ParseError;
+use std::panic::PanicHookInfo;
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -23,11 +24,20 @@ pub enum NotSet {
     Ended(#[from] reload::Error),
 }
 
+/// What these tell at lower levels must not be in a log, whatever `RUST_LOG` says. By the beginning of their names.
+const CAPS: [(&str, LevelFilter); 2] = [
+    // Requests with what signs them, the tokens of sessions, whole messages.
+    ("aws", LevelFilter::INFO),
+    // The whole event that a function is invoked with.
+    ("lambda_runtime", LevelFilter::DEBUG),
+];
+
 /// `default` is the filter without `RUST_LOG`.
 pub fn init(default: &str) -> LogLevel {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let (filter, handle) = reload::Layer::new(filter);
-    let (subscriber, lines) = (tracing_subscriber::registry().with(filter), fmt::layer().with_writer(std::io::stderr));
+    let subscriber = tracing_subscriber::registry().with(filter).with(caps());
+    let lines = fmt::layer().with_writer(std::io::stderr);
     match std::io::stderr().is_terminal() {
         true => subscriber.with(lines).init(),
         false => subscriber.with(lines.event_format(Traced::default()).fmt_fields(JsonFields::new())).init(),
@@ -35,10 +45,22 @@ pub fn init(default: &str) -> LogLevel {
     // A panic in a task would otherwise be the one line that is no JSON.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
-        let message = panic.payload_as_str().unwrap_or("not a text");
-        tracing::error!(place, message, "panicked");
+        tracing::error!(place, message = said(panic), "panicked");
     }));
     LogLevel(handle)
+}
+
+fn caps() -> Targets {
+    Targets::new().with_default(LevelFilter::TRACE).with_targets(CAPS)
+}
+
+/// What is put together when somebody panics may repeat a value: of that only the beginning is told.
+fn said<'a>(panic: &'a PanicHookInfo<'_>) -> &'a str {
+    match (panic.payload().downcast_ref::<&str>(), panic.payload_as_str()) {
+        (Some(text), _) => text,
+        (None, Some(text)) => text.split([':', '`']).next().unwrap_or_default(),
+        (None, None) => "not a text",
+    }
 }
 
 impl LogLevel {
@@ -82,5 +104,20 @@ mod tests {
             assert_eq!(level.current(), "hyper=warn,debug");
         });
         assert!(matches!(level.set("info"), Err(NotSet::Ended(_))));
+    }
+
+    #[test]
+    fn nobody_can_have_what_would_show_secrets() {
+        let (filter, handle) = reload::Layer::new(EnvFilter::new("trace"));
+        let level = LogLevel(handle);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(filter).with(caps()), || {
+            for filter in ["trace", "aws_smithy_runtime=trace,lambda_runtime=trace,holdfast=trace"] {
+                level.set(filter).expect("it is a filter");
+                assert!(!tracing::enabled!(target: "aws_smithy_runtime::client", tracing::Level::DEBUG), "{filter}");
+                assert!(tracing::enabled!(target: "aws_smithy_runtime::client", tracing::Level::INFO), "{filter}");
+                assert!(!tracing::enabled!(target: "lambda_runtime::layers", tracing::Level::TRACE), "{filter}");
+                assert!(tracing::enabled!(target: "holdfast_app", tracing::Level::TRACE), "{filter}");
+            }
+        });
     }
 }

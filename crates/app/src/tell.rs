@@ -2,12 +2,13 @@
 //!
 //! Level-triggered: the row says that something is owed, what is told is the state of now.
 
+use crate::endpoint::{self, Secrets};
 use crate::engine::{Engine, Held};
-use crate::failpoint;
 use crate::poison::Pass;
 use crate::query::{self, Standing};
 use crate::run::{MARGIN, Run, random};
 use crate::trace::spans;
+use crate::{failpoint, vault};
 use anyhow::Context as _;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use holdfast_domain::cloud_event::{CloudEvent, callback_id};
@@ -17,7 +18,7 @@ use holdfast_domain::{ClientNo, Status, WorkerId, schedule};
 use holdfast_partners::Exchange;
 use holdfast_partners::callback::{Callback, Delivery};
 use holdfast_queue::Slot;
-use holdfast_store::clients::{self, CallbackEndpoint};
+use holdfast_store::clients;
 use holdfast_store::wakeups::{self, Claimed, Finish, Finished, Hold, Told};
 use holdfast_store::{commands, events};
 use opentelemetry::trace::SpanKind;
@@ -27,6 +28,9 @@ use url::Url;
 
 /// A later attempt that finds no slot comes back after this.
 const NO_SLOT: Duration = Duration::from_secs(2);
+
+/// While a secret cannot be opened, because its key is missing, what is owed waits for this long.
+const UNSIGNED: Duration = Duration::from_secs(60);
 
 /// What is owed, as it came to us.
 pub enum Debt {
@@ -153,10 +157,13 @@ async fn read(engine: &Engine, held: Held) -> anyhow::Result<Option<News>> {
 
 async fn attempt(engine: &Engine, news: &News) -> anyhow::Result<()> {
     let url = news.resource.content.callback_url().or(news.default_url.as_deref());
-    let endpoint = endpoint(engine, news.client).await?;
-    let (Some(url), Some(endpoint)) = (url.and_then(|url| Url::parse(url).ok()), endpoint) else {
-        return give_up(engine, news.untold()).await;
+    let Some(url) = url.and_then(|url| Url::parse(url).ok()) else { return give_up(engine, news.untold()).await };
+    let secrets = match secrets(engine, news.client).await {
+        // Nobody may be told what nobody can verify. No attempt was made, so the schedule stands.
+        Err(error) if error.is::<vault::Error>() => return put_off(engine, news, &error).await,
+        secrets => secrets?,
     };
+    let Some(secrets) = secrets else { return give_up(engine, news.untold()).await };
     let entry = match engine.throttle.enter(news.client, &url).await {
         Ok(entry) => entry,
         Err(wait) => return again(engine, Told { wait: schedule::jittered(wait, random()), ..news.untold() }).await,
@@ -174,14 +181,19 @@ async fn attempt(engine: &Engine, news: &News) -> anyhow::Result<()> {
     let own = span.traceparent();
     let traceparent = own.as_deref().or(parent);
     failpoint::hit("before_callback");
-    let secrets = [Some(&endpoint.secret), endpoint.previous_secret.as_ref()].into_iter().flatten();
-    let secrets = secrets.map(Vec::as_slice).collect();
-    let callback = Callback { url: &url, secrets, id: &id, timestamp, body, traceparent };
+    let callback = Callback { url: &url, secrets: &secrets, id: &id, timestamp, body, traceparent };
     let (exchange, excerpt) = engine.deliverer.deliver(callback).await;
     entry.leave(exchange.took);
     span.called(exchange.http_status);
     failpoint::hit("after_callback");
     conclude(engine, news, id, exchange, excerpt).await
+}
+
+async fn put_off(engine: &Engine, news: &News, error: &anyhow::Error) -> anyhow::Result<()> {
+    let (client, error) = (news.client.0, format!("{error:#}"));
+    tracing::error!(client.no = client, command.id = %news.resource.id, error, "could not sign a callback, it waits");
+    engine.app.metrics.carrying.unsigned();
+    again(engine, Told { wait: schedule::jittered(UNSIGNED, random()), ..news.untold() }).await
 }
 
 /// CloudEvents, structured mode: the same resource that `GET` answers.
@@ -267,14 +279,16 @@ async fn again(engine: &Engine, told: Told) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn endpoint(engine: &Engine, client: ClientNo) -> anyhow::Result<Option<Arc<CallbackEndpoint>>> {
-    if let Some(endpoint) = engine.endpoints.get(&client).await {
-        return Ok(Some(endpoint));
+/// Remembered in the open for as long as the endpoint itself.
+async fn secrets(engine: &Engine, client: ClientNo) -> anyhow::Result<Option<Arc<Secrets>>> {
+    if let Some(secrets) = engine.secrets.get(&client).await {
+        return Ok(Some(secrets));
     }
     let endpoint = clients::callback_endpoint(&engine.app.pool, client).await.context("read the callback endpoint")?;
-    let Some(endpoint) = endpoint.map(Arc::new) else { return Ok(None) };
-    engine.endpoints.insert(client, Arc::clone(&endpoint)).await;
-    Ok(Some(endpoint))
+    let Some(endpoint) = endpoint else { return Ok(None) };
+    let secrets = Arc::new(endpoint::open(&engine.app.vault, &endpoint).await?);
+    engine.secrets.insert(client, Arc::clone(&secrets)).await;
+    Ok(Some(secrets))
 }
 
 impl News {

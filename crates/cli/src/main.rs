@@ -20,6 +20,7 @@ mod problem;
 mod progress;
 mod queues;
 mod restored;
+mod secrets;
 mod submit;
 mod target;
 mod watch;
@@ -95,6 +96,9 @@ enum OperatorCommand {
     /// Who may use the console.
     #[command(subcommand)]
     Operators(operators::Command),
+    /// What is kept of secrets in the database.
+    #[command(subcommand)]
+    Secrets(secrets::Command),
     /// Brings the database schema to this binary's version. Safe to run several times, and from several machines.
     Migrate,
     /// After a restore from a backup, with no worker running: what is owed may have been sent since, and is doubted.
@@ -144,6 +148,7 @@ async fn as_operator(config: &Path, format: Format, command: OperatorCommand) ->
         OperatorCommand::Attention(command) => attention::run(&app, format, command).await,
         OperatorCommand::Clients(command) => clients::run(&app, format, command).await,
         OperatorCommand::Operators(command) => operators::run(&app, format, command).await,
+        OperatorCommand::Secrets(command) => secrets::run(&app, format, command).await,
         OperatorCommand::Migrate => migrate(&app, format).await,
         OperatorCommand::Restored(restored) => restored::run(&app, format, restored).await,
     }

@@ -3,6 +3,7 @@
 use crate::{CommandId, Status};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
 
 /// Content type of a structured-mode event.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
@@ -45,6 +46,15 @@ impl<T> CloudEvent<T> {
             data,
         }
     }
+}
+
+/// For logs: where a message that cannot be read stops being one of ours. What stands there may be a client's text.
+pub fn misread(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        Category::Io | Category::Syntax | Category::Eof => "no JSON",
+        Category::Data => "no message of this version",
+    };
+    format!("{what} (line {}, column {})", error.line(), error.column())
 }
 
 /// The id of the callback that tells this state: the same on every retry, another for every state.

@@ -85,7 +85,7 @@ impl Lane {
 }
 
 /// A whole command: enough to stand in for a row that is not there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Command {
     pub id: CommandId,
@@ -106,6 +106,15 @@ pub struct Command {
     /// When it was accepted, where that was not in Postgres.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted_at: Option<DateTime<Utc>>,
+}
+
+/// Nothing that is the client's own.
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, client, kind, .. } = self;
+        let mut shown = f.debug_struct("Command");
+        shown.field("id", id).field("client", client).field("kind", kind).finish_non_exhaustive()
+    }
 }
 
 /// Longest idempotency key, from header or body.

@@ -1,6 +1,7 @@
 //! What a client asked for, by kind: the one place where bodies become nouns.
 
 use crate::Kind;
+use crate::card_number::{self, KEY_DETAIL};
 use crate::json::{Document, Node, Violation};
 use crate::money::{Currency, Money};
 use crate::order::Order;
@@ -47,6 +48,25 @@ pub fn callback_url(body: &Node) -> Option<&str> {
 }
 
 impl Content {
+    /// Reads what a client sends now, with the `Idempotency-Key` of its header: nothing in it may look like a card number.
+    pub fn take(kind: Kind, body: Document, header_key: Option<&str>) -> Result<Self, Vec<Violation>> {
+        let mut cards = card_number::found_in(&body.root);
+        if header_key.is_some_and(card_number::is) {
+            cards.push(Violation::new("", KEY_DETAIL));
+        }
+        match Self::parse(kind, body) {
+            parsed if cards.is_empty() => parsed,
+            Ok(_) => Err(cards),
+            Err(others) => {
+                // Such a name must not come back in a pointer.
+                cards.extend(others.into_iter().filter(|other| !card_number::is_in(&other.pointer)));
+                Err(cards)
+            }
+        }
+    }
+
+    /// The same for what was accepted, which stays readable whatever later versions refuse.
+    ///
     /// Checks every field and names every wrong one, each once.
     pub fn parse(kind: Kind, body: Document) -> Result<Self, Vec<Violation>> {
         let Document { root, mut violations } = body;
@@ -115,6 +135,21 @@ mod tests {
         let violations = Content::parse(Kind::Transaction, json::parse(body).expect("JSON")).expect_err("invalid");
         let pointers: Vec<_> = violations.iter().map(|violation| violation.pointer.as_str()).collect();
         assert_eq!(pointers, ["/amount", "/description", "/colour"]);
+    }
+
+    #[test]
+    fn what_looks_like_a_card_number_is_not_taken_and_stays_readable() {
+        let document = |body: &str| json::parse(body.as_bytes()).expect("JSON");
+        let pointers = |body: &str, key: Option<&str>| -> Vec<String> {
+            let violations = Content::take(Kind::Transaction, document(body), key).expect_err("refused");
+            violations.into_iter().map(|violation| violation.pointer).collect()
+        };
+        let valid = r#"{"amount": 1, "currency": "EUR", "description": "by 4111 1111 1111 1111"}"#;
+        assert_eq!(pointers(valid, None), ["/description"]);
+        assert!(Content::parse(Kind::Transaction, document(valid)).is_ok());
+        assert_eq!(pointers(r#"{"amount": 1, "currency": "EUR"}"#, Some("4111111111111111")), [""]);
+        assert_eq!(pointers(r#"{"amount": 1, "currency": 1, "4111111111111111": 1}"#, None), ["", "/currency"]);
+        assert!(Content::take(Kind::Transaction, document(r#"{"amount": 1, "currency": "EUR"}"#), Some("k-1")).is_ok());
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use crate::fields::{Fields, callback_url};
 use crate::json::{Document, Violation};
 
-/// A client's standing callback endpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A client's standing callback endpoint. Shown to nobody else: its address may carry a secret.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
     pub url: String,
 }

@@ -2,6 +2,7 @@
 
 pub mod api_key;
 pub mod breaker;
+pub mod card_number;
 pub mod cloud_event;
 pub mod command;
 pub mod content;

@@ -6,6 +6,7 @@ use crate::money::Money;
 use crate::wishes::Wishes;
 use chrono::{DateTime, FixedOffset};
 use serde::Serialize;
+use std::fmt;
 
 pub const MAX_NAME_CHARS: usize = 500;
 pub const MAX_USER_ID_CHARS: usize = 255;
@@ -13,7 +14,7 @@ pub const MAX_QUANTITY: i64 = 1_000_000_000;
 pub const MAX_ITEMS: usize = 500;
 
 /// A valid order. Serialises as the fields that answers echo, the price normalised.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Order {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,6 +32,13 @@ pub struct Order {
     pub items: Option<Node>,
     #[serde(flatten)]
     pub wishes: Wishes,
+}
+
+/// What the client has written is for its answers alone.
+impl fmt::Debug for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Order").finish_non_exhaustive()
+    }
 }
 
 impl Order {

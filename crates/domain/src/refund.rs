@@ -5,12 +5,13 @@ use crate::json::{Node, Violation};
 use crate::money::{self, Money};
 use crate::wishes::Wishes;
 use serde::Serialize;
+use std::fmt;
 
 pub const MAX_REASON_CHARS: usize = 500;
 pub const MAX_REFERENCE_CHARS: usize = 255;
 
 /// A valid refund: of a transaction of ours, or of a sale that somebody else knows.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Refund {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,13 +31,20 @@ pub struct Refund {
 }
 
 /// What is refunded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Original {
     /// A transaction of this client, by the client's own id of it.
     TransactionId(String),
     /// Something that we have never seen.
     OriginalReference(String),
+}
+
+/// What the client has written is for its answers alone.
+impl fmt::Debug for Refund {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refund").finish_non_exhaustive()
+    }
 }
 
 impl Refund {

@@ -14,6 +14,7 @@ use subtle::ConstantTimeEq;
 pub struct ServerKey {
     ids: [u8; 32],
     api_keys: [u8; 32],
+    encryption: [u8; 32],
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +28,12 @@ impl ServerKey {
         if bytes.len() < 32 {
             return Err(InvalidServerKey);
         }
-        Ok(Self { ids: mac(&bytes, &[b"holdfast ids v1"]), api_keys: mac(&bytes, &[b"holdfast api keys v1"]) })
+        let derived = |purpose: &[u8]| mac(&bytes, &[purpose]);
+        Ok(Self {
+            ids: derived(b"holdfast ids v1"),
+            api_keys: derived(b"holdfast api keys v1"),
+            encryption: derived(b"holdfast encryption v1"),
+        })
     }
 
     /// MAC for computed command ids.
@@ -38,6 +44,11 @@ impl ServerKey {
     /// The keyed hash under which an API key is stored.
     pub fn api_key_hash(&self, api_key: &str) -> [u8; 32] {
         mac(&self.api_keys, &[api_key.as_bytes()])
+    }
+
+    /// Seals secrets at rest where no key is configured for that.
+    pub const fn encryption_key(&self) -> [u8; 32] {
+        self.encryption
     }
 
     /// Whether this is the key that was stored, in a time that does not depend on where they differ.

@@ -5,11 +5,12 @@ use crate::json::{Node, Violation};
 use crate::money::Money;
 use crate::wishes::Wishes;
 use serde::Serialize;
+use std::fmt;
 
 pub const MAX_DESCRIPTION_CHARS: usize = 500;
 
 /// A valid transaction. Serialises as the fields that answers echo, the amount normalised.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Transaction {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -20,6 +21,13 @@ pub struct Transaction {
     pub description: Option<String>,
     #[serde(flatten)]
     pub wishes: Wishes,
+}
+
+/// What the client has written is for its answers alone.
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction").finish_non_exhaustive()
+    }
 }
 
 impl Transaction {

@@ -10,7 +10,7 @@ pub use crate::fields::MAX_CALLBACK_URL_LEN;
 /// The field's name.
 pub const CALLBACK_URL: &str = "callbackUrl";
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Wishes {
     /// The client's own JSON object, carried and echoed, never interpreted.

@@ -31,7 +31,8 @@ impl<'a> Reference<'a> {
         let cut = text.match_indices(':').nth(ARN - 1).map(|(at, _)| at);
         let (arn, rest) = cut.map_or((text, ""), |at| (&text[..at], &text[at + 1..]));
         let is_secret = arn.split(':').count() == ARN && arn.split(':').nth(2) == Some("secretsmanager");
-        anyhow::ensure!(is_secret, "{text} is no ARN of a secret");
+        // It is not repeated: somebody may have put the secret itself there.
+        anyhow::ensure!(is_secret, "it is no ARN of a secret");
         let mut parts = rest.split(':').map(|part| Some(part).filter(|part| !part.is_empty()));
         let mut next = || parts.next().flatten();
         let (key, version_stage, version_id) = (next(), next(), next());

@@ -8,21 +8,29 @@ use holdfast_domain::cloud_event;
 use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
 use http_body_util::Full;
+use secrecy::{ExposeSecret as _, SecretSlice};
+use std::fmt;
 use std::time::Duration;
 use url::Url;
 
 /// One attempt to tell a client something.
-#[derive(Debug)]
 pub struct Callback<'a> {
     pub url: &'a Url,
     /// All that are valid now, the newest first: each of them signs.
-    pub secrets: Vec<&'a [u8]>,
+    pub secrets: &'a [SecretSlice<u8>],
     /// The CloudEvents id, the same on every retry.
     pub id: &'a str,
     /// Seconds since the epoch.
     pub timestamp: i64,
     pub body: Vec<u8>,
     pub traceparent: Option<&'a str>,
+}
+
+/// Neither what is told nor where: the address may carry a secret of the client's own.
+impl fmt::Debug for Callback<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Callback").field("id", &self.id).field("host", &self.url.host_str()).finish_non_exhaustive()
+    }
 }
 
 /// What the client's endpoint made of it.
@@ -69,7 +77,7 @@ impl Deliverer {
     /// Answers also how the endpoint began its own answer.
     pub async fn deliver(&self, callback: Callback<'_>) -> (Exchange<Delivery>, Option<String>) {
         let Callback { url, secrets, id, timestamp, body, traceparent } = callback;
-        let signatures: Vec<_> = secrets.iter().map(|secret| signature::sign(secret, id, timestamp, &body)).collect();
+        let signatures: Vec<_> = secrets.iter().map(|secret| signature::sign(secret.expose_secret(), id, timestamp, &body)).collect();
         let request = request(Method::POST, url)
             .header(CONTENT_TYPE, cloud_event::CONTENT_TYPE)
             .header("webhook-id", id)

@@ -48,7 +48,7 @@ pub struct Partner {
 }
 
 /// What is to be created. `fields` are the kind's own.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub struct Creation<'a, F> {
     pub id: CommandId,
     /// The client's own id of it.

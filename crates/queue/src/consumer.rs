@@ -5,6 +5,7 @@ use crate::publisher::MAX_ENTRIES;
 use crate::{Backoff, Error, Queue, Slot, Slots, TRACEPARENT, backoff};
 use aws_sdk_sqs::types::MessageSystemAttributeName;
 use futures::FutureExt as _;
+use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ const PACE: Duration = Duration::from_millis(10);
 const LAST_MOMENT: Duration = Duration::from_millis(200);
 
 /// A received message.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Message {
     pub queue: Arc<str>,
     pub id: String,
@@ -28,6 +29,13 @@ pub struct Message {
     pub traceparent: Option<String>,
     /// How often SQS has handed it out. Approximate: nothing may be decided by it.
     pub receive_count: u32,
+}
+
+/// Without what it carries.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message").field("queue", &self.queue).field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// What is to become of a message.

@@ -10,7 +10,7 @@ pub(crate) const MAX_ENTRIES: usize = 10;
 /// … and 1 MiB over all of them, attributes included; some room is left for those.
 const MAX_BYTES: usize = 1_000_000;
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Outgoing {
     pub body: String,
     pub traceparent: Option<String>,

@@ -24,9 +24,11 @@ impl Rates {
     }
 }
 
-/// Where and how a client is told.
+/// Where and how a client is told. Secrets are as they are stored: sealed.
 #[derive(Clone)]
 pub struct CallbackEndpoint {
+    /// The client's.
+    pub name: String,
     pub callback_url: Option<String>,
     pub secret: Vec<u8>,
     /// The one before, while it is still valid.
@@ -48,6 +50,7 @@ pub struct NewClient<'a> {
     pub no: Option<ClientNo>,
     pub name: &'a str,
     pub callback_url: Option<&'a str>,
+    /// As it is to be stored.
     pub callback_secret: &'a [u8],
     pub key_id: &'a str,
     pub key_hash: &'a [u8],
@@ -112,7 +115,7 @@ pub async fn list(pool: &Pool) -> Result<Vec<Listed>> {
 
 pub async fn callback_endpoint(pool: &Pool, client: ClientNo) -> Result<Option<CallbackEndpoint>> {
     let query = sqlx::query!(
-        "select callback_url, callback_secret,
+        "select name, callback_url, callback_secret,
                 case when callback_previous_until > holdfast_now() then callback_previous_secret end as previous
            from clients
           where no = $1",
@@ -120,6 +123,7 @@ pub async fn callback_endpoint(pool: &Pool, client: ClientNo) -> Result<Option<C
     );
     let row = pool.fetch_optional(query).await?;
     Ok(row.map(|row| CallbackEndpoint {
+        name: row.name,
         callback_url: row.callback_url,
         secret: row.callback_secret,
         previous_secret: row.previous,
@@ -131,7 +135,7 @@ pub async fn set_callback_url(pool: &Pool, client: ClientNo, url: Option<&str>) 
     Ok(())
 }
 
-/// From now on callbacks are signed with this secret, and for `overlap` with the one before too.
+/// From now on callbacks are signed with this secret, as it is to be stored, and for `overlap` with the one before too.
 pub async fn rotate_callback_secret(pool: &Pool, client: ClientNo, secret: &[u8], overlap: Duration) -> Result<()> {
     let query = sqlx::query!(
         "update clients

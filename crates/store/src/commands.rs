@@ -23,7 +23,7 @@ pub struct Accepted {
 }
 
 /// A command that was there before.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Existing {
     pub id: CommandId,
     pub client: ClientNo,
@@ -179,7 +179,7 @@ pub async fn existing(pool: &Pool, ids: &[CommandId]) -> Result<Vec<Existing>> {
 }
 
 /// A command and where it stands, as its client may see it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Current {
     pub no: CommandNo,
     pub kind: Kind,

@@ -49,7 +49,7 @@ pub struct Filter {
     pub limit: i64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Kept {
     pub no: i64,
     pub queue: String,

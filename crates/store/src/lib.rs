@@ -24,6 +24,7 @@ pub mod partner_updates;
 pub mod pool;
 pub mod refunds;
 pub mod schema;
+pub mod secrets;
 pub mod survey;
 pub mod transactions;
 pub mod wakeups;

@@ -35,7 +35,7 @@ pub struct Wanted {
 }
 
 /// A command as a list shows it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Listed {
     pub id: CommandId,
     pub current: Current,

@@ -5,7 +5,7 @@ use crate::{Pool, Result};
 use holdfast_domain::money::Money;
 use holdfast_domain::{ClientNo, CommandNo, Lane, Token};
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewOrder {
     /// The claim under which it is recorded.
     pub hold: Hold,

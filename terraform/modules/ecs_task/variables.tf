@@ -84,7 +84,7 @@ variable "environment" {
   validation {
     condition = alltrue([
       for name, value in var.environment :
-      !can(regex("(SECRET|PASSWORD|SERVER_KEY|AUTH_HEADER)$", upper(name))) && !can(regex("://[^/@]*:[^/@]*@", value))
+      !can(regex("(SECRET|PASSWORD|SERVER_KEY|AUTH_HEADER|ENCRYPTION__KEYS__.*)$", upper(name))) && !can(regex("://[^/@]*:[^/@]*@", value))
     ])
     error_message = "Credentials belong into secrets, not into the plain environment."
   }

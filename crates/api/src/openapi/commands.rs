@@ -60,7 +60,9 @@ fn submit(kind: Kind) -> Operation {
         ((*name).to_owned(), body)
     });
     let description = "A retry under the same key with the same content answers the same id and the present status. An \
-                       own id in the body or an `Idempotency-Key` is required.";
+                       own id in the body or an `Idempotency-Key` is required. Never send card data: text that looks like \
+                       a card number is refused, and so is an id or a key that is nothing but such a number, of 15 or \
+                       16 digits. Where ids are counted up, a letter in front avoids that.";
     with_problems(writing("submit", kind, &format!("Submit a {kind}")), slugs)
         .description(Some(description))
         .parameter_ref(parameter("Idempotency-Key"))

@@ -119,7 +119,7 @@ fn read(
     let header_key = headers::idempotency_key(headers)?;
     // No part of reading content: what was accepted under other settings must stay readable.
     document.violations.extend(refused_url(state, &document.root));
-    let content = Content::parse(kind, document).map_err(Problem::InvalidContent)?;
+    let content = Content::take(kind, document, header_key.as_deref()).map_err(Problem::InvalidContent)?;
     let (key, header_key) = match (content.own_id(), header_key) {
         (Some(own), header_key) => (own.to_owned(), header_key),
         (None, Some(header_key)) => (header_key, None),

@@ -6,6 +6,7 @@
 
 mod callbacks;
 mod console;
+mod encryption;
 mod infrastructure;
 mod kinds;
 mod limits;
@@ -15,6 +16,7 @@ mod traces;
 
 pub use callbacks::Callbacks;
 pub use console::Console;
+pub use encryption::Encryption;
 pub use infrastructure::{Database, QueueNames, Sqs};
 pub use kinds::{Orders, Refunds, Transactions};
 pub use limits::{HIGHEST_RATE, Limits};
@@ -66,6 +68,8 @@ pub struct Config {
     pub console: Console,
     #[serde(default)]
     pub callbacks: Callbacks,
+    #[serde(default)]
+    pub encryption: Encryption,
     /// Third parties by name.
     #[serde(default)]
     pub partners: BTreeMap<String, Partner>,
@@ -95,7 +99,8 @@ pub fn load_with(file: &Path, more: BTreeMap<String, String>) -> anyhow::Result<
 /// Which settings are which secrets, where nobody puts their values into the environment: a JSON object in `HOLDFAST_SECRETS`.
 pub fn secret_references() -> anyhow::Result<BTreeMap<String, String>> {
     let references = environment().remove("HOLDFAST_SECRETS").unwrap_or_else(|| "{}".to_owned());
-    serde_json::from_str(&references).context("HOLDFAST_SECRETS must be a JSON object of texts")
+    // What serde says of it could repeat a part of it.
+    serde_json::from_str(&references).ok().context("HOLDFAST_SECRETS must be a JSON object of texts")
 }
 
 /// Whether the environment wants traces to be exported.
@@ -177,6 +182,7 @@ impl Config {
         self.limits.validate()?;
         self.console.validate()?;
         self.callbacks.guard()?;
+        self.encryption.validate()?;
         anyhow::ensure!(self.database.connections > 1, "database.connections must be at least 2");
         let consumed = 10 * worker.pollers * Kind::ALL.len();
         anyhow::ensure!(

@@ -14,7 +14,7 @@ use holdfast_store::orders::NewOrder;
 use serde::Serialize;
 
 /// What the partner gets besides id and reference.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Fulfilment<'a> {
     user_id: &'a str,

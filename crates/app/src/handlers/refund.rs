@@ -21,7 +21,7 @@ use holdfast_store::transactions;
 use serde::Serialize;
 
 /// What each partner gets besides id and reference.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Repayment<'a> {
     #[serde(flatten)]

@@ -14,7 +14,7 @@ use holdfast_store::transactions::NewTransaction;
 use serde::Serialize;
 
 /// What the processor gets besides id and reference.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 struct Sale<'a> {
     amount: Money,
     currency: &'a str,

@@ -21,6 +21,7 @@ pub struct Carrying {
     ends: Family<End, Counter>,
     callbacks: Timings<Callback>,
     callbacks_given_up: Counter,
+    callbacks_unsigned: Counter,
     lost: Counter,
     died: Counter,
     reaped: Counter,
@@ -72,6 +73,8 @@ impl Carrying {
         let died = counter("holdfast_declared_dead", "How often this worker was declared dead while it lived");
         let reaped = counter("holdfast_claims_reaped", "Claims of silent workers that this one has made due");
         let given_up = counter("holdfast_callbacks_given_up", "Callbacks whose schedule has ended");
+        let help = "Callbacks that were put off because the secret that signs them could not be opened";
+        let unsigned = counter("holdfast_callbacks_unsigned", help);
         let help = "Claims by name, as messages ask for them: claimed, or refused because nothing is to be done";
         let claims = register(registry, "holdfast_claims", help, Family::default());
         let help = "From the acceptance to the first claim, by Postgres' clock";
@@ -95,6 +98,7 @@ impl Carrying {
             ends,
             callbacks,
             callbacks_given_up: given_up,
+            callbacks_unsigned: unsigned,
             lost,
             died,
             reaped,
@@ -163,6 +167,10 @@ impl Carrying {
     pub fn ended(&self, kind: Kind, outcome: &Outcome) {
         let reason = outcome.reason().map(|reason| reason.code.clone()).unwrap_or_default();
         self.ends.get_or_create(&End { kind: kind.name(), status: outcome.status().name(), reason }).inc();
+    }
+
+    pub fn unsigned(&self) {
+        self.callbacks_unsigned.inc();
     }
 
     pub fn lost(&self) {

@@ -4,6 +4,7 @@ mod database;
 mod finding;
 mod partners;
 mod queues;
+mod secrets;
 mod work;
 
 use crate::output::Format;
@@ -77,8 +78,12 @@ async fn examine(app: &App, doctor: &Doctor, findings: &mut Findings) {
     let mut has_schema = looks_at(Area::Work);
     if looks_at(Area::Database) {
         let found = database::examine(app).await;
-        has_schema &= found.iter().all(|finding| !finding.is_in_the_way);
+        let can_be_read = found.iter().all(|finding| !finding.is_in_the_way);
+        has_schema &= can_be_read;
         findings.add(found);
+        if can_be_read {
+            findings.add(secrets::examine(app).await);
+        }
     }
     if looks_at(Area::Queues) {
         findings.add(queues::examine(app).await);

@@ -9,6 +9,7 @@ use holdfast_domain::status::Step;
 use holdfast_domain::{ClientNo, CommandId, CommandNo, Kind, Lane, Token, WorkerId};
 
 use serde_json::Value;
+use std::fmt;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -24,7 +25,7 @@ pub struct Claim {
 }
 
 /// A claimed row with all that its handler needs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Claimed {
     pub no: CommandNo,
     pub id: CommandId,
@@ -322,6 +323,15 @@ async fn leave(pool: &Pool, claims: &[(i64, i16, i64)]) -> Result<()> {
     );
     pool.execute(query).await?;
     Ok(())
+}
+
+/// Without what its client has written.
+impl fmt::Debug for Claimed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, lane, token, step, .. } = self;
+        let mut shown = f.debug_struct("Claimed");
+        shown.field("id", id).field("lane", lane).field("token", token).field("step", step).finish_non_exhaustive()
+    }
 }
 
 impl Claimed {

@@ -1,0 +1,74 @@
+//! Sealing what lies in Postgres with the present key: after the upgrade from plain secrets, and after each new key.
+
+use super::{Error, Vault, callback_secret};
+use crate::App;
+use anyhow::Context as _;
+use holdfast_domain::ClientNo;
+use holdfast_store::secrets::{self, Resealed, Stored};
+
+/// Rows that are read, and then written, together.
+const BATCH: i64 = 500;
+
+/// What was found, and what became of it.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Clients whose secrets were sealed with the present key already.
+    pub current: u64,
+    /// … were plain, or sealed with another key.
+    pub stale: u64,
+    /// Of these, sealed with the present key now.
+    pub sealed: u64,
+    /// Names of those whose secrets could not be opened, and why.
+    pub closed: Vec<(String, String)>,
+}
+
+impl Found {
+    /// Nobody could look at these, or somebody has changed them meanwhile: they are as they were.
+    pub const fn left(&self) -> u64 {
+        self.stale - self.sealed
+    }
+}
+
+/// Takes one batch after the other, and `tell`s after each how far it is. Done again, it finds nothing to do.
+pub async fn seal(app: &App, dry_run: bool, mut tell: impl FnMut(&Found)) -> anyhow::Result<Found> {
+    if !dry_run {
+        anyhow::ensure!(app.vault.seals(), "encryption.seal is off: a release is running that reads plain secrets alone");
+        secrets::forget_expired(&app.pool).await.context("forget secrets that are not valid any more")?;
+    }
+    let mut found = Found::default();
+    let mut last = ClientNo(0);
+    loop {
+        let stored = secrets::after(&app.pool, last, BATCH).await.context("read secrets")?;
+        let Some(end) = stored.last() else { return Ok(found) };
+        last = end.client;
+        let mut resealed = Vec::new();
+        for stored in stored {
+            match reseal(&app.vault, &stored).await {
+                Ok(None) => found.current += 1,
+                Ok(Some((secret, previous))) => resealed.push(Resealed { stored, secret, previous }),
+                Err(error @ Error::Keys(_)) => return Err(error.into()),
+                Err(error) => found.closed.push((stored.name, error.to_string())),
+            }
+        }
+        found.stale += resealed.len() as u64;
+        if !dry_run && !resealed.is_empty() {
+            found.sealed += secrets::replace(&app.pool, &resealed).await.context("write sealed secrets")?;
+        }
+        tell(&found);
+    }
+}
+
+/// Both secrets of a client as they should be. `None`: they are.
+async fn reseal(vault: &Vault, stored: &Stored) -> Result<Option<(Vec<u8>, Option<Vec<u8>>)>, Error> {
+    let binding = callback_secret(&stored.name);
+    let secret = vault.reseal(binding, &stored.secret).await?;
+    let previous = match &stored.previous {
+        Some(previous) => vault.reseal(binding, previous).await?,
+        None => None,
+    };
+    if secret.is_none() && previous.is_none() {
+        return Ok(None);
+    }
+    let secret = secret.unwrap_or_else(|| stored.secret.clone());
+    Ok(Some((secret, previous.or_else(|| stored.previous.clone()))))
+}
