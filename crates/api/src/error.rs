@@ -2,7 +2,8 @@
 
 use axum::response::{IntoResponse, Response};
 use holdfast_app::{accept, webhook};
-use holdfast_domain::Violation;
+use holdfast_app::query::Lookup;
+use holdfast_domain::{Tombstone, Violation};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
@@ -29,6 +30,8 @@ pub enum Problem {
     /// A webhook whose signature does not verify, or whose time has passed.
     NotAuthentic,
     NotFound,
+    /// It ended long ago; its payload is no longer kept.
+    Archived(Tombstone),
     MethodNotAllowed,
     PayloadTooLarge,
     UnsupportedMediaType,
@@ -48,6 +51,9 @@ struct Body<'a> {
     detail: Option<String>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [Violation],
+    /// What is left of the command. Its status cannot be a member `status`: that is the problem's own (RFC 9457).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    archived: Option<&'a Tombstone>,
 }
 
 impl Problem {
@@ -73,6 +79,7 @@ impl Problem {
                 (StatusCode::UNAUTHORIZED, "webhook-not-authentic", "Signature is missing, not valid, or too old")
             }
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is nothing here"),
+            Self::Archived(_) => (StatusCode::GONE, "archived", "It is archived"),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method is not allowed here")
             }
@@ -101,7 +108,9 @@ impl Problem {
     pub(crate) fn body(&self) -> impl Serialize + '_ {
         let (status, slug, title) = self.describe();
         let errors = if let Self::InvalidContent(violations) = self { violations.as_slice() } else { &[] };
-        Body { kind: format!("/problems/{slug}"), title, status: status.as_u16(), detail: self.detail(), errors }
+        let archived = if let Self::Archived(tombstone) = self { Some(tombstone) } else { None };
+        let kind = format!("/problems/{slug}");
+        Body { kind, title, status: status.as_u16(), detail: self.detail(), errors, archived }
     }
 
     fn detail(&self) -> Option<String> {
@@ -112,6 +121,7 @@ impl Problem {
             | Self::NotResendable(detail) => {
                 return Some(detail.clone());
             }
+            Self::Archived(tombstone) => return Some(tombstone.to_string()),
             Self::KeyMissing => "Send the body's own id (such as transactionId) or an Idempotency-Key header",
             Self::KeyMalformed => "An Idempotency-Key has 1 to 255 visible ASCII characters, bare or in double quotes",
             Self::KeyReused => "The first content stands. Use another key for another command",
@@ -126,6 +136,15 @@ impl Problem {
             | Self::Internal => return None,
         };
         Some(text.to_owned())
+    }
+}
+
+/// What was looked for, or why it is not to be had.
+pub(crate) fn found<T>(lookup: Lookup<T>) -> Result<T, Problem> {
+    match lookup {
+        Lookup::Found(found) => Ok(found),
+        Lookup::Archived(tombstone) => Err(Problem::Archived(tombstone)),
+        Lookup::Nothing => Err(Problem::NotFound),
     }
 }
 
@@ -155,6 +174,7 @@ impl From<accept::Error> for Problem {
     fn from(error: accept::Error) -> Self {
         match &error {
             accept::Error::Conflict => Self::KeyReused,
+            accept::Error::Archived(tombstone) => Self::Archived(*tombstone),
             accept::Error::Unavailable(cause) => {
                 tracing::warn!(error = cause as &dyn std::error::Error, "could not accept a command");
                 Self::Unavailable

@@ -13,7 +13,7 @@ use holdfast_app::metrics::one;
 use holdfast_app::outage::Outage;
 use holdfast_app::watch::Watch;
 use holdfast_app::webhook::Webhooks;
-use holdfast_app::{App, relay, survey};
+use holdfast_app::{App, relay, retention, survey};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -89,6 +89,7 @@ impl State {
         self.schema_checked.store(true, Ordering::Release);
         self.tasks.spawn(relay::publish_overdue(self.app.clone(), self.stop.clone()));
         self.tasks.spawn(survey::run(self.app.clone(), self.stop.clone()));
+        self.tasks.spawn(retention::run(self.app.clone(), self.stop.clone()));
     }
 }
 

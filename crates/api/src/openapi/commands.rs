@@ -36,7 +36,7 @@ fn begin(verb: &str, kind: Kind, summary: &str) -> OperationBuilder {
 
 /// About one command.
 fn about_one(verb: &str, kind: Kind, summary: &str) -> OperationBuilder {
-    with_problems(begin(verb, kind, summary), ["not-found"]).parameter_ref(parameter("id"))
+    with_problems(begin(verb, kind, summary), ["not-found", "archived"]).parameter_ref(parameter("id"))
 }
 
 /// To what can be done with the command next.
@@ -57,13 +57,15 @@ fn submit(kind: Kind) -> Operation {
         "unsupported-media-type",
         "invalid-content",
         "idempotency-key-reused",
+        "archived",
     ];
     let bodies = examples::bodies(kind).iter().map(|(name, body)| {
         let body = serde_json::from_str(body).expect("an example is JSON");
         ((*name).to_owned(), body)
     });
-    let description = "A retry under the same key with the same content answers the same id and the present status. An \
-                       own id in the body or an `Idempotency-Key` is required.";
+    let description = "A retry under the same key with the same content answers the same id and the present status; long after \
+                       the end it is a 410, and never another command. An own id in the body or an `Idempotency-Key` is \
+                       required.";
     with_problems(begin("submit", kind, &format!("Submit a {kind}")), slugs)
         .description(Some(description))
         .parameter_ref(parameter("Idempotency-Key"))
@@ -99,7 +101,10 @@ fn list(kind: Kind) -> Operation {
         .link("next", link("list", kind, &next))
         .link("show", link("show", kind, &first));
     let operation = with_problems(begin("list", kind, &format!("List your {}", kind.plural())), ["invalid-query"])
-        .description(Some("Pages are stable under inserts. An unknown parameter is an error."))
+        .description(Some(
+            "Pages are stable under inserts. A list ends where the archive begins: what was accepted before is found by \
+             its id, and, as long as it has not ended, by its status. An unknown parameter is an error.",
+        ))
         .response("200", page);
     let names = ["limit", "cursor", "status", "createdFrom", "createdBefore", "key"];
     names.into_iter().fold(operation, |operation, name| operation.parameter_ref(parameter(name))).build()

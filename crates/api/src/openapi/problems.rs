@@ -1,5 +1,6 @@
 //! Every problem, as the document and its own page explain it. Slugs, statuses and titles are those of `error.rs`.
 
+use super::examples;
 use super::schemas::{header, reference};
 use crate::error::Problem;
 use holdfast_domain::Violation;
@@ -16,7 +17,7 @@ use utoipa::openapi::{Ref, RefOr};
 pub(super) const WITH_A_KEY: [&str; 3] = ["unauthorized", "internal", "unavailable"];
 
 /// One of each, as a client may meet it.
-fn every() -> [Problem; 16] {
+fn every() -> [Problem; 17] {
     let violations =
         vec![Violation::new("/amount", "must be greater than zero"), Violation::new("/colour", "is not a known field")];
     let unparseable = "body is not valid JSON: EOF while parsing a value at line 1 column 11";
@@ -32,6 +33,7 @@ fn every() -> [Problem; 16] {
         Problem::Unauthorized,
         Problem::NotAuthentic,
         Problem::NotFound,
+        Problem::Archived(examples::tombstone()),
         Problem::MethodNotAllowed,
         Problem::PayloadTooLarge,
         Problem::UnsupportedMediaType,
@@ -91,6 +93,11 @@ const fn explain(problem: &Problem) -> (&'static str, &'static str) {
         Problem::NotFound => (
             "There is no such route, no such command of this client, or no such callback or endpoint.",
             "Compare the path with the links of the answer to the submission, and the key with the client's.",
+        ),
+        Problem::Archived(_) => (
+            "The command ended so long ago that its content, its trail and what was told of it are no longer kept. What \
+             is left is how it ended.",
+            "Nothing: it will not be carried out again. For another command use another key.",
         ),
         Problem::MethodNotAllowed => {
             ("The route is there, but knows other methods.", "The Allow header lists those that it knows.")

@@ -9,6 +9,7 @@ mod infrastructure;
 mod kinds;
 mod partner;
 mod process;
+mod retention;
 mod traces;
 
 pub use console::Console;
@@ -16,6 +17,7 @@ pub use infrastructure::{Database, QueueNames, Sqs};
 pub use kinds::{Orders, Refunds, Transactions};
 pub use partner::Partner;
 pub use process::{Api, Callbacks, Worker};
+pub use retention::Retention;
 pub use traces::Traces;
 
 use anyhow::Context as _;
@@ -60,6 +62,8 @@ pub struct Config {
     pub console: Console,
     #[serde(default)]
     pub callbacks: Callbacks,
+    #[serde(default)]
+    pub retention: Retention,
     /// Third parties by name.
     #[serde(default)]
     pub partners: BTreeMap<String, Partner>,
@@ -167,6 +171,7 @@ impl Config {
             "worker.receive_wait_ms is over 20000"
         );
         self.console.validate()?;
+        self.retention.validate()?;
         anyhow::ensure!(self.database.connections > 1, "database.connections must be at least 2");
         let consumed = 10 * worker.pollers * Kind::ALL.len();
         anyhow::ensure!(

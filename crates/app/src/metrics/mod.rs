@@ -6,12 +6,14 @@
 mod accepting;
 mod carrying;
 mod engine;
+mod keeping;
 mod sampled;
 mod statements;
 
 pub use accepting::Accepting;
 pub use carrying::Carrying;
 pub use engine::watch;
+pub use keeping::Keeping;
 pub use sampled::{Gauge, Value, gauge, one};
 pub use statements::{Meter, Statements};
 
@@ -38,6 +40,7 @@ pub struct Metrics {
     samples: Arc<Samples>,
     pub accepting: Accepting,
     pub carrying: Carrying,
+    pub keeping: Keeping,
     pub statements: Statements,
 }
 
@@ -48,6 +51,7 @@ impl Metrics {
         Arc::new(Self {
             accepting: Accepting::new(&mut registry),
             carrying: Carrying::new(&mut registry),
+            keeping: Keeping::new(&mut registry),
             statements: Statements::new(&mut registry),
             registry: Mutex::new(registry),
             samples,

@@ -1,4 +1,4 @@
-//! Small tables, looked through as a whole: what an operator has done with is deleted after a while.
+//! Small tables, looked through as a whole: what operators have done with is deleted after a while.
 
 use crate::{Pool, Result};
 use std::time::Duration;
@@ -6,13 +6,15 @@ use std::time::Duration;
 /// Letters that were settled so long ago: each holds a whole message.
 pub async fn letters(pool: &Pool, age: Duration, limit: i64) -> Result<u64> {
     let query = sqlx::query!(
-        "delete from dead_letters
-          where no in (select no
-                         from dead_letters
-                        where state <> 'kept' and settled_at < holdfast_now() - make_interval(secs => $1)
-                        order by no
-                        limit $2
-                          for update skip locked)",
+        "with l as materialized (
+           select no
+             from dead_letters
+            where state <> 'kept' and settled_at < holdfast_now() - make_interval(secs => $1)
+            order by no
+            limit $2
+              for update skip locked
+         )
+         delete from dead_letters d using l where d.no = l.no",
         age.as_secs_f64(),
         limit
     );
@@ -22,13 +24,15 @@ pub async fn letters(pool: &Pool, age: Duration, limit: i64) -> Result<u64> {
 /// Items that were closed so long ago. Those of commands that are archived have gone with them, but for late ones.
 pub async fn items(pool: &Pool, age: Duration, limit: i64) -> Result<u64> {
     let query = sqlx::query!(
-        "delete from attention_items
-          where no in (select no
-                         from attention_items
-                        where closed_at < holdfast_now() - make_interval(secs => $1)
-                        order by no
-                        limit $2
-                          for update skip locked)",
+        "with l as materialized (
+           select no
+             from attention_items
+            where closed_at < holdfast_now() - make_interval(secs => $1)
+            order by no
+            limit $2
+              for update skip locked
+         )
+         delete from attention_items i using l where i.no = l.no",
         age.as_secs_f64(),
         limit
     );
@@ -38,13 +42,15 @@ pub async fn items(pool: &Pool, age: Duration, limit: i64) -> Result<u64> {
 /// Sessions that were over so long ago, of operators who have not come back.
 pub async fn sessions(pool: &Pool, age: Duration, limit: i64) -> Result<u64> {
     let query = sqlx::query!(
-        "delete from operator_sessions
-          where hash in (select hash
-                           from operator_sessions
-                          where expires_at < holdfast_now() - make_interval(secs => $1)
-                          order by hash
-                          limit $2
-                            for update skip locked)",
+        "with l as materialized (
+           select hash
+             from operator_sessions
+            where expires_at < holdfast_now() - make_interval(secs => $1)
+            order by hash
+            limit $2
+              for update skip locked
+         )
+         delete from operator_sessions s using l where s.hash = l.hash",
         age.as_secs_f64(),
         limit
     );
