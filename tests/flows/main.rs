@@ -23,6 +23,7 @@ mod poison;
 mod query;
 mod refunds;
 mod restore;
+mod retention;
 mod schema;
 mod store;
 mod telling;

@@ -80,7 +80,7 @@ async fn archive(app: &App, format: Format) -> anyhow::Result<()> {
         }
         pause(config.pause_ms.get()).await;
     }
-    let Swept { letters, items, sessions } = sweep(app).await.context("delete what was settled long ago")?;
+    let Swept { letters, items, sessions } = sweep_all(app).await.context("delete what was settled long ago")?;
     if format.is_json() {
         format.one(&json!({
             "archived": archived, "postponed": postponed, "letters": letters, "items": items, "sessions": sessions,
@@ -90,4 +90,17 @@ async fn archive(app: &App, format: Format) -> anyhow::Result<()> {
     say(format_args!("{archived} commands archived, {postponed} to be looked at again"));
     say(format_args!("{letters} settled letters, {items} closed items and {sessions} sessions deleted"));
     Ok(())
+}
+
+async fn sweep_all(app: &App) -> anyhow::Result<Swept> {
+    let mut all = Swept::default();
+    loop {
+        let swept = sweep(app).await?;
+        if swept == Swept::default() {
+            return Ok(all);
+        }
+        all.letters += swept.letters;
+        all.items += swept.items;
+        all.sessions += swept.sessions;
+    }
 }

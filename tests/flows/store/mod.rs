@@ -1,6 +1,7 @@
 //! Single statements against a real database: the guards that the protocol rests on.
 
 mod progress;
+mod retention;
 
 use chrono::DateTime;
 use holdfast_domain::journal::Update;

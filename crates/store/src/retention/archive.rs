@@ -58,6 +58,9 @@ struct Row {
 /// that has ended is archived. `outcomes` is the row that decides: every predicate that another statement can change is on
 /// it, so that it is looked at again after a wait for its lock. Who owes a client something about a command that has ended
 /// changes this row too (`owe_again`).
+///
+/// Rows are looked up one by one (`limit 1`, `any(array(…))`), whatever the planner thinks of the size of a table today: for
+/// so many at once it would rather read all of one that is not large yet.
 macro_rules! archive {
     ($first:literal, $($argument:expr),+) => {
         sqlx::query_as!(
@@ -66,47 +69,47 @@ macro_rules! archive {
                 + r#", f as materialized (
                  select o.no
                    from d
-                   join outcomes o on o.no = d.no
-                   -- One look for each, whatever the planner thinks of the size of this table today.
+                  cross join lateral (
+                          select o.no
+                            from outcomes o
+                           where o.no = d.no and o.status in ('completed', 'failed', 'cancelled') and o.expunged_at is null
+                             and greatest(o.finished_at, o.resent_at) < holdfast_now() - make_interval(secs => $1)
+                           limit 1
+                             -- Who holds it is about to change it: another time.
+                             for update skip locked
+                        ) o
+                   -- Somebody is owed it still, or has yet to look into it.
                    left join lateral (select w.no from wakeups w where w.no = d.no limit 1) w on true
-                  where o.status in ('completed', 'failed', 'cancelled') and o.expunged_at is null
-                    and greatest(o.finished_at, o.resent_at) < holdfast_now() - make_interval(secs => $1)
-                    -- Somebody is owed it still, or has yet to look into it.
-                    and w.no is null
+                  where w.no is null
                     and not exists (select from attention_items i where i.command = d.no and i.closed_at is null)
-                  order by o.no
-                    -- Who holds one of them is about to change it: another time.
-                    for update of o skip locked
                ),
                c as (
-                 update commands c
+                 update commands
                     set body = '', header_key = null, traceparent = null
-                   from f
-                  where c.no = f.no
-                 returning c.no, c.id
+                  where no = any(array(select no from f))
+                 returning no, id
                ),
                o as (
-                 update outcomes o
+                 update outcomes
                     -- Readable by every version.
                     set expunged_at = holdfast_now(), detail = null, progress = '{"partners": []}'
-                   from c
-                  where o.no = c.no
+                  where no = any(array(select no from c))
                ),
                e as (
-                 delete from events e using c where e.no = c.no
+                 delete from events where no = any(array(select no from c))
                ),
                u as (
-                 delete from partner_updates u using c where u.command_id = c.id
+                 delete from partner_updates where command_id = any(array(select id from c))
                ),
                r as (
-                 delete from callback_resends r using c where r.command = c.no
+                 delete from callback_resends where command = any(array(select no from c))
                ),
                i as (
-                 delete from attention_items i using c where i.command = c.no
+                 delete from attention_items where command = any(array(select no from c))
                ),
                -- The sums of transactions and refunds stay: a refund of this transaction may still come.
                b as (
-                 delete from orders b using c where b.no = c.no
+                 delete from orders where no = any(array(select no from c))
                ),
                p as (
                  insert into retention_postponed (no, look_at)
@@ -121,15 +124,16 @@ macro_rules! archive {
                                 else holdfast_now() + interval '1 day'
                               end)
                    from d
-                   join commands k on k.no = d.no
-                   left join outcomes o on o.no = d.no
+                  cross join lateral (select k.no from commands k where k.no = d.no limit 1) k
+                   left join lateral (select * from outcomes o where o.no = d.no limit 1) o on true
                   where o.expunged_at is null and d.no not in (select no from c)
                   order by d.no
                      on conflict (no) do update set look_at = excluded.look_at
                  returning no
                ),
                g as (
-                 delete from retention_postponed g using d where g.no = d.no and d.no not in (select no from p)
+                 delete from retention_postponed
+                  where no = any(array(select no from d)) and no not in (select no from p)
                )
                select (select count(*) from d) as "looked_at!", (select count(*) from c) as "archived!",
                       (select count(*) from p) as "postponed!""#,
