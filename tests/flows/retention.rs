@@ -142,7 +142,6 @@ async fn a_list_ends_where_the_archive_begins() {
     let mut stack = stack(Vec::new()).await;
     let old = stack.submit("old", "1.00").await;
     stack.settled(&old).await;
-    stack.sandbox.set_rejecting("ledger", true);
     stack.stop_workers().await;
     let waits = stack.submit("waits", "1.00").await;
     let older = stack.submit("ends-early", "1.00").await;
@@ -193,9 +192,9 @@ async fn what_has_not_ended_or_is_still_owed_stays_and_goes_when_that_is_over() 
     stack.advance(8 * DAY).await;
     assert_eq!(archive(&stack).await, (0, 4));
 
-    stack.cli(&["attention", "resolve", &parked.id, "--as", "completed", "--why", "INC-1"]).await;
+    stack.cli(&["attention", "resolve", &parked.id, "--as", "completed", "--by", "jane", "--why", "INC-1"]).await;
     let item: i64 = count(&stack, "select no from attention_items").await;
-    stack.cli(&["attention", "close", &item.to_string(), "--why", "INC-1"]).await;
+    stack.cli(&["attention", "close", &item.to_string(), "--by", "jane", "--why", "INC-1"]).await;
     stack.start_worker();
     for ends in [&parked, &waits, &owed] {
         stack.settled(ends).await;
