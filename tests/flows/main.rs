@@ -30,6 +30,7 @@ mod poison;
 mod query;
 mod refunds;
 mod restore;
+mod retention;
 mod schema;
 mod scopes;
 mod secrecy;

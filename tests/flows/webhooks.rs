@@ -32,12 +32,12 @@ async fn is_pending(stack: &Stack, submission: &Submission) {
     .await;
 }
 
-fn completed(id: &str) -> String {
+pub(crate) fn completed(id: &str) -> String {
     json!({ "id": id, "status": "completed" }).to_string()
 }
 
 /// Another implementation of the specification signs, as a partner's would. Answers the status.
-async fn deliver(stack: &Stack, event_id: &str, at: i64, body: &str) -> StatusCode {
+pub(crate) async fn deliver(stack: &Stack, event_id: &str, at: i64, body: &str) -> StatusCode {
     deliver_as(stack, "processor", event_id, at, body).await
 }
 
@@ -49,7 +49,7 @@ async fn deliver_as(stack: &Stack, partner: &str, event_id: &str, at: i64, body:
     request.header("webhook-signature", signature).send().await.expect("an answer").status()
 }
 
-async fn database_time(stack: &Stack) -> i64 {
+pub(crate) async fn database_time(stack: &Stack) -> i64 {
     let seconds = "select extract(epoch from holdfast_now())::bigint";
     sqlx::query_scalar(seconds).fetch_one(&stack.pool).await.expect("a time")
 }

@@ -1,8 +1,9 @@
 //! Every error that a client can get, as an RFC 9457 problem. The only file that knows HTTP statuses of errors.
 
 use axum::response::{IntoResponse, Response};
+use holdfast_app::query::Lookup;
 use holdfast_app::{StoreError, accept, keys, webhook};
-use holdfast_domain::{Scope, Violation};
+use holdfast_domain::{Scope, Tombstone, Violation};
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
@@ -35,6 +36,8 @@ pub enum Problem {
     /// A webhook whose signature does not verify, or whose time has passed.
     NotAuthentic,
     NotFound,
+    /// It ended long ago; its payload is no longer kept.
+    Archived(Tombstone),
     MethodNotAllowed,
     PayloadTooLarge,
     UriTooLong,
@@ -61,6 +64,9 @@ struct Body<'a> {
     detail: Option<String>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [Violation],
+    /// What is left of the command. Its status cannot be a member `status`: that is the problem's own (RFC 9457).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    archived: Option<&'a Tombstone>,
 }
 
 impl Problem {
@@ -87,6 +93,7 @@ impl Problem {
                 (StatusCode::UNAUTHORIZED, "webhook-not-authentic", "Signature is missing, not valid, or too old")
             }
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is nothing here"),
+            Self::Archived(_) => (StatusCode::GONE, "archived", "It is archived"),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method is not allowed here")
             }
@@ -119,7 +126,9 @@ impl Problem {
     pub(crate) fn body(&self) -> impl Serialize + '_ {
         let (status, slug, title) = self.describe();
         let errors = if let Self::InvalidContent(violations) = self { violations.as_slice() } else { &[] };
-        Body { kind: format!("/problems/{slug}"), title, status: status.as_u16(), detail: self.detail(), errors }
+        let archived = if let Self::Archived(tombstone) = self { Some(tombstone) } else { None };
+        let kind = format!("/problems/{slug}");
+        Body { kind, title, status: status.as_u16(), detail: self.detail(), errors, archived }
     }
 
     /// Whole seconds, and never none.
@@ -163,6 +172,7 @@ impl Problem {
                 return Some(detail.clone());
             }
             Self::InsufficientScope(scope) => return Some(format!("It lacks the scope {scope}")),
+            Self::Archived(tombstone) => return Some(tombstone.to_string()),
             Self::KeyMissing => "Send the body's own id (such as transactionId) or an Idempotency-Key header",
             Self::KeyMalformed => "An Idempotency-Key has 1 to 255 visible ASCII characters, bare or in double quotes",
             Self::KeyReused => "The first content stands. Use another key for another command",
@@ -187,6 +197,15 @@ impl Problem {
 /// As `Retry-After` and `RateLimit` say it: rather too late than too early.
 pub(crate) fn whole_seconds(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+/// What was looked for, or why it is not to be had.
+pub(crate) fn found<T>(lookup: Lookup<T>) -> Result<T, Problem> {
+    match lookup {
+        Lookup::Found(found) => Ok(found),
+        Lookup::Archived(tombstone) => Err(Problem::Archived(tombstone)),
+        Lookup::Nothing => Err(Problem::NotFound),
+    }
 }
 
 impl IntoResponse for Problem {
@@ -221,6 +240,7 @@ impl From<accept::Error> for Problem {
         match &error {
             accept::Error::Conflict => Self::KeyReused,
             accept::Error::Overloaded => Self::Overloaded,
+            accept::Error::Archived(tombstone) => Self::Archived(*tombstone),
             accept::Error::Unavailable(cause) => {
                 tracing::warn!(error = cause as &dyn std::error::Error, "could not accept a command");
                 Self::Unavailable

@@ -15,7 +15,7 @@ use holdfast_app::metrics::one;
 use holdfast_app::outage::Outage;
 use holdfast_app::watch::Watch;
 use holdfast_app::webhook::Webhooks;
-use holdfast_app::{App, key_usage, relay, survey};
+use holdfast_app::{App, key_usage, relay, retention, survey};
 use holdfast_domain::Scope;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -103,6 +103,7 @@ impl State {
         self.schema_checked.store(true, Ordering::Release);
         self.tasks.spawn(relay::publish_overdue(self.app.clone(), self.stop.clone()));
         self.tasks.spawn(survey::run(self.app.clone(), self.stop.clone()));
+        self.tasks.spawn(retention::run(self.app.clone(), self.stop.clone()));
         let (api, keys) = (&self.app.config.api, self.keys.clone());
         let pool = self.app.pool.within(api.accept_timeout_ms.get());
         self.tasks.spawn(key_usage::write_down(keys, pool, api.key_usage_ms.get(), self.stop.clone()));

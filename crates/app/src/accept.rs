@@ -9,7 +9,7 @@ use crate::publish::{First, Publisher};
 use crate::{App, clock, failpoint};
 use chrono::{DateTime, Utc};
 use holdfast_domain::journal::Entry;
-use holdfast_domain::{Command, CommandId, Status};
+use holdfast_domain::{Command, CommandId, Status, Tombstone};
 use holdfast_store::commands::{self, Accepted, Existing, Origin};
 use holdfast_store::wakeups::Marked;
 use holdfast_store::{Error as StoreError, Pool};
@@ -52,6 +52,9 @@ pub enum Error {
     /// The key stands for another content.
     #[error("idempotency key was used with other content")]
     Conflict,
+    /// It was carried out once, long ago, and never will be again.
+    #[error("the command is archived")]
+    Archived(Tombstone),
     /// Not promised, which is not the same as not done: a retry with the same key settles it.
     #[error("neither postgres nor the journal took the command")]
     Unavailable(#[source] NotTaken),
@@ -146,10 +149,12 @@ impl Acceptor {
                 self.publisher.publish(First { command, marked: Marked { no, due_at } });
                 Ok(Receipt { id, status: Status::Accepted, created_at, replayed: false, accepted_by })
             }
-            Stored::Old(existing) if is_same(&existing, &command) => {
-                let Existing { id, status, created_at, .. } = existing;
-                Ok(Receipt { id, status, created_at, replayed: true, accepted_by })
-            }
+            Stored::Old(existing) if is_same(&existing, &command) => match existing {
+                Existing { tombstone: Some(tombstone), .. } => Err(Error::Archived(tombstone)),
+                Existing { id, status, created_at, .. } => {
+                    Ok(Receipt { id, status, created_at, replayed: true, accepted_by })
+                }
+            },
             Stored::Old(_) => Err(Error::Conflict),
         }
     }

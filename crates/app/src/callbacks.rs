@@ -1,12 +1,12 @@
 //! What a client was told of one command, attempt by attempt, and telling it once more.
 
-use crate::query::{self, Found, View};
+use crate::query::{self, Found, Lookup, View};
 use crate::{App, endpoint};
 use chrono::{DateTime, Utc};
 use holdfast_domain::cloud_event::callback_id;
 use holdfast_domain::resource::{milliseconds, optional_milliseconds};
 use holdfast_domain::trail::{Answer, Happening};
-use holdfast_domain::{ClientNo, CommandId, Kind, Status};
+use holdfast_domain::{ClientNo, CommandId, Kind, Status, Tombstone};
 use holdfast_store::operator::Operator;
 use holdfast_store::wakeups::{self, Owed};
 use holdfast_store::{Error, callback_resends, events};
@@ -61,15 +61,18 @@ pub enum Resent {
     Owed(Box<Callback>),
     /// Why not, as a sentence.
     Refused(String),
+    /// What it would say is no longer kept.
+    Archived(Tombstone),
     /// No such command, or no such callback of it.
     Nothing,
 }
 
-/// Everything that this client was told about its command, oldest first. `None`: there is no such command.
-pub async fn list(app: &App, client: ClientNo, kind: Kind, id: CommandId) -> Result<Option<Vec<Callback>>, Error> {
+/// Everything that this client was told about its command, oldest first.
+pub async fn list(app: &App, client: ClientNo, kind: Kind, id: CommandId) -> Result<Lookup<Vec<Callback>>, Error> {
     match query::find(app, client, kind, id).await? {
-        Found::Command(view) => Ok(Some(of(app, &view).await?)),
-        Found::IssuedOnly | Found::Nothing => Ok(None),
+        Found::Command(view) => Ok(Lookup::Found(of(app, &view).await?)),
+        Found::Archived(tombstone) => Ok(Lookup::Archived(tombstone)),
+        Found::IssuedOnly | Found::Nothing => Ok(Lookup::Nothing),
     }
 }
 
@@ -93,7 +96,11 @@ async fn resend_by(
     callback: &str,
     operator: Option<Operator<'_>>,
 ) -> Result<Resent, Error> {
-    let Found::Command(view) = query::find(app, client, kind, id).await? else { return Ok(Resent::Nothing) };
+    let view = match query::find(app, client, kind, id).await? {
+        Found::Command(view) => view,
+        Found::Archived(tombstone) => return Ok(Resent::Archived(tombstone)),
+        Found::IssuedOnly | Found::Nothing => return Ok(Resent::Nothing),
+    };
     let find = |known: Vec<Callback>| known.into_iter().find(|known| known.id == callback);
     let Some(known) = find(of(app, &view).await?) else { return Ok(Resent::Nothing) };
     if known.status != view.version.status || known.state == State::Superseded {
@@ -108,8 +115,19 @@ async fn resend_by(
     if let Some(operator) = operator {
         callback_resends::record(&app.pool, view.no, callback, operator).await?;
     }
-    wakeups::owe_again(&app.pool, view.no, known.sequence).await?;
+    if !wakeups::owe_again(&app.pool, view.no, known.sequence).await? {
+        return gone_meanwhile(app, (client, kind, id)).await;
+    }
     Ok(find(of(app, &view).await?).map_or(Resent::Nothing, |known| Resent::Owed(Box::new(known))))
+}
+
+/// Its end is no longer what it was when it was looked at.
+async fn gone_meanwhile(app: &App, (client, kind, id): Whose) -> Result<Resent, Error> {
+    match query::find(app, client, kind, id).await? {
+        Found::Archived(tombstone) => Ok(Resent::Archived(tombstone)),
+        Found::Command(_) => Ok(Resent::Refused("It is being taken up again".to_owned())),
+        Found::IssuedOnly | Found::Nothing => Ok(Resent::Nothing),
+    }
 }
 
 async fn of(app: &App, view: &View) -> Result<Vec<Callback>, Error> {

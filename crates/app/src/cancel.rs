@@ -2,7 +2,7 @@
 
 use crate::query::{self, Found, View};
 use crate::{App, endpoint};
-use holdfast_domain::{ClientNo, CommandId, Kind, Status};
+use holdfast_domain::{ClientNo, CommandId, Kind, Status, Tombstone};
 use holdfast_store::Error;
 use holdfast_store::wakeups::{self, Refused};
 
@@ -14,6 +14,8 @@ pub enum Cancelled {
     Done(Box<View>),
     /// Why not, as a sentence.
     Refused(String),
+    /// It ended long ago, perhaps so.
+    Archived(Tombstone),
     Nothing,
 }
 
@@ -21,6 +23,7 @@ pub async fn cancel(app: &App, client: ClientNo, kind: Kind, id: CommandId) -> R
     for _ in 0..LOOKS {
         let view = match query::find(app, client, kind, id).await? {
             Found::Nothing => return Ok(Cancelled::Nothing),
+            Found::Archived(tombstone) => return Ok(Cancelled::Archived(tombstone)),
             Found::IssuedOnly => return Ok(Cancelled::Refused("It cannot be seen yet. Try again".to_owned())),
             Found::Command(view) if view.version.status == Status::Cancelled => return Ok(Cancelled::Done(view)),
             Found::Command(view) if view.version.status.is_settled() => {

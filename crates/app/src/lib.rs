@@ -1,9 +1,9 @@
 //! The use cases: what the binaries do, without how they are reached.
 //!
-//! `accept`, `callbacks`, `cancel`, `endpoint`, `query`, `watch`, `webhook`, `keys`, `key_usage` and `limits` serve the API; `engine`, `dispatch`,
-//! `handlers` and `tell` are the worker, `statements` its batched writes; `relay`, `publish`, `survey`, `metrics` and `trace`
-//! serve both; `attention`, `operators` and `redrive` serve the command line and the console; `vault` seals what Postgres must
-//! not know. Only this crate joins the store, the queue and the partners.
+//! `accept`, `callbacks`, `cancel`, `endpoint`, `query`, `watch`, `webhook`, `keys`, `key_usage` and `limits` serve the API; `engine`,
+//! `dispatch`, `handlers` and `tell` are the worker, `statements` its batched writes; `relay`, `publish`, `survey`, `retention`,
+//! `metrics` and `trace` serve both; `attention`, `operators` and `redrive` serve the command line and the console; `vault` seals
+//! what Postgres must not know. Only this crate joins the store, the queue and the partners.
 
 pub mod accept;
 pub mod attention;
@@ -42,6 +42,7 @@ pub mod records;
 pub mod redrive;
 pub mod relay;
 pub mod replay;
+pub mod retention;
 pub mod run;
 pub mod shutdown;
 pub mod statements;

@@ -6,7 +6,7 @@ use holdfast_domain::content::Content;
 use holdfast_domain::progress::Progress;
 use holdfast_domain::resource::{self, Links, Resource};
 use holdfast_domain::status::{Reason, Step};
-use holdfast_domain::{ClientNo, CommandId, CommandNo, Kind, Status, json};
+use holdfast_domain::{ClientNo, CommandId, CommandNo, Kind, Status, Tombstone, json};
 use holdfast_store::commands::{self, Current, Version};
 use holdfast_store::lists::{self, Listed};
 use holdfast_store::{Error, events};
@@ -18,8 +18,18 @@ use serde_json::Value;
 /// What stands under an id that a client asked for.
 pub enum Found {
     Command(Box<View>),
+    /// It ended long ago, and its payload is no longer kept.
+    Archived(Tombstone),
     /// We computed this id for this client, but no row is visible: the command may be on its way.
     IssuedOnly,
+    Nothing,
+}
+
+/// What belongs to a command that a client asked for.
+pub enum Lookup<T> {
+    Found(T),
+    /// It was there, and is no longer kept.
+    Archived(Tombstone),
     Nothing,
 }
 
@@ -35,11 +45,14 @@ pub async fn find(app: &App, client: ClientNo, kind: Kind, id: CommandId) -> Res
         return Ok(Found::Nothing);
     }
     let Some(current) = commands::current(&app.pool, client, kind, id).await? else { return Ok(Found::IssuedOnly) };
-    Ok(Found::Command(Box::new(view(id, current)?)))
+    match current.tombstone {
+        Some(tombstone) => Ok(Found::Archived(tombstone)),
+        None => Ok(Found::Command(Box::new(view(id, current)?))),
+    }
 }
 
 fn view(id: CommandId, current: Current) -> Result<View, Error> {
-    let Current { no, kind, body, created_at, status, step, reason, progress, sequence, finished_at } = current;
+    let Current { no, kind, body, created_at, status, step, reason, progress, sequence, finished_at, .. } = current;
     let standing = Standing { status, step, reason, progress, finished_at };
     let resource = represent(id, kind, read(kind, &body)?, created_at, standing);
     Ok(View { no, version: Version { sequence, status }, resource })
@@ -111,9 +124,13 @@ pub struct Event {
     pub entry: Value,
 }
 
-/// The audit trail, from acceptance on. `None` if there is no such command of this client.
-pub async fn trail(app: &App, client: ClientNo, kind: Kind, id: CommandId) -> Result<Option<Vec<Event>>, Error> {
-    let Found::Command(view) = find(app, client, kind, id).await? else { return Ok(None) };
+/// The audit trail, from acceptance on.
+pub async fn trail(app: &App, client: ClientNo, kind: Kind, id: CommandId) -> Result<Lookup<Vec<Event>>, Error> {
+    let view = match find(app, client, kind, id).await? {
+        Found::Command(view) => view,
+        Found::Archived(tombstone) => return Ok(Lookup::Archived(tombstone)),
+        Found::IssuedOnly | Found::Nothing => return Ok(Lookup::Nothing),
+    };
     let accepted = serde_json::json!({ "at": view.resource.created_at, "type": "accepted" });
     let mut trail = vec![Event { sequence: 0, entry: accepted }];
     for appended in events::of(&app.pool, view.no).await? {
@@ -123,5 +140,5 @@ pub async fn trail(app: &App, client: ClientNo, kind: Kind, id: CommandId) -> Re
         });
         trail.extend(entries);
     }
-    Ok(Some(trail))
+    Ok(Lookup::Found(trail))
 }

@@ -20,6 +20,7 @@ mod problem;
 mod progress;
 mod queues;
 mod restored;
+mod retention;
 mod secrets;
 mod submit;
 mod target;
@@ -101,6 +102,9 @@ enum OperatorCommand {
     Secrets(secrets::Command),
     /// Brings the database schema to this binary's version. Safe to run several times, and from several machines.
     Migrate,
+    /// Payloads of commands that ended long ago.
+    #[command(subcommand)]
+    Retention(retention::Command),
     /// After a restore from a backup, with no worker running: what is owed may have been sent since, and is doubted.
     Restored(restored::Restored),
 }
@@ -150,6 +154,7 @@ async fn as_operator(config: &Path, format: Format, command: OperatorCommand) ->
         OperatorCommand::Operators(command) => operators::run(&app, format, command).await,
         OperatorCommand::Secrets(command) => secrets::run(&app, format, command).await,
         OperatorCommand::Migrate => migrate(&app, format).await,
+        OperatorCommand::Retention(command) => retention::run(&app, format, command).await,
         OperatorCommand::Restored(restored) => restored::run(&app, format, restored).await,
     }
 }

@@ -55,6 +55,7 @@ async fn cancel_again(app: &App, format: Format, id: CommandId) -> anyhow::Resul
     match cancel::cancel(app, known.client, known.kind, id).await? {
         Cancelled::Done(_) => format.each(format_args!("{id}: cancelled"), &json!({ "id": id, "done": "cancelled" })),
         Cancelled::Refused(why) => anyhow::bail!(why),
+        Cancelled::Archived(tombstone) => anyhow::bail!("{tombstone}"),
         Cancelled::Nothing => anyhow::bail!("its id was not computed with this server key"),
     }
     Ok(())

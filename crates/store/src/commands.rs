@@ -1,11 +1,11 @@
-//! Accepted commands. Insert-only: never locked, never updated.
+//! Accepted commands. Insert-only: never locked, never updated, until `retention` takes their payload away.
 
 use crate::{Error, Pool, Result};
 use chrono::{DateTime, Utc};
 use holdfast_domain::progress::Progress;
 use holdfast_domain::status::{Reason, Step};
 use holdfast_domain::trail::Happening;
-use holdfast_domain::{ClientNo, Command, CommandId, CommandNo, Kind, Status};
+use holdfast_domain::{ClientNo, Command, CommandId, CommandNo, Kind, Status, Tombstone};
 
 use serde_json::Value;
 use sqlx::types::Json;
@@ -32,6 +32,8 @@ pub struct Existing {
     pub fingerprint: Vec<u8>,
     pub status: Status,
     pub created_at: DateTime<Utc>,
+    /// Its payload is no longer kept.
+    pub tombstone: Option<Tombstone>,
 }
 
 /// Where a command comes from that is written down.
@@ -156,7 +158,8 @@ pub async fn existing(pool: &Pool, ids: &[CommandId]) -> Result<Vec<Existing>> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
     let query = sqlx::query!(
         r#"select c.id as "id!", c.client as "client!", c.kind as "kind!", c.key as "key!", c.fingerprint as "fingerprint!",
-                  c.created_at as "created_at!", coalesce(o.status, w.status) as status
+                  c.created_at as "created_at!", coalesce(o.status, w.status) as status,
+                  o.finished_at as "finished_at?", o.expunged_at as "expunged_at?"
              from commands c
              left join outcomes o on o.no = c.no
              left join wakeups w on w.no = c.no and w.lane = 0
@@ -165,14 +168,16 @@ pub async fn existing(pool: &Pool, ids: &[CommandId]) -> Result<Vec<Existing>> {
     );
     let rows = pool.fetch_all(query).await?;
     let existing = rows.into_iter().map(|row| {
+        let (id, kind, status) = (CommandId(row.id), kind(row.kind)?, status(row.status)?);
         Ok(Existing {
-            id: CommandId(row.id),
+            id,
             client: ClientNo(row.client),
-            kind: kind(row.kind)?,
+            kind,
             key: row.key,
             fingerprint: row.fingerprint,
-            status: status(row.status)?,
+            status,
             created_at: row.created_at,
+            tombstone: tombstone(id, kind, status, row.finished_at.zip(row.expunged_at)),
         })
     });
     existing.collect()
@@ -191,6 +196,8 @@ pub struct Current {
     pub progress: Progress,
     pub sequence: i32,
     pub finished_at: Option<DateTime<Utc>>,
+    /// Its payload is no longer kept: neither body nor progress can be read.
+    pub tombstone: Option<Tombstone>,
 }
 
 /// Reads one command of this client. Another client's command does not exist here.
@@ -200,7 +207,7 @@ pub async fn current(pool: &Pool, client: ClientNo, kind: Kind, id: CommandId) -
                   coalesce(o.status, w.status) as status, w.step as "step?", o.reason as "reason?", o.detail as "detail?",
                   coalesce(o.progress, w.progress) as "progress: Json<Progress>",
                   coalesce(o.sequence, w.sequence) as "sequence!", o.finished_at as "finished_at?",
-                  c.client as "client!", c.kind as "kind!"
+                  o.expunged_at as "expunged_at?", c.client as "client!", c.kind as "kind!"
              from commands c
              left join outcomes o on o.no = c.no
              left join wakeups w on w.no = c.no and w.lane = 0
@@ -215,18 +222,30 @@ pub async fn current(pool: &Pool, client: ClientNo, kind: Kind, id: CommandId) -
         _ => None,
     };
     let reason = row.reason.map(|code| Reason { code, detail: row.detail.unwrap_or_default() });
+    let status = status(row.status)?;
     Ok(Some(Current {
         no: CommandNo(row.no),
         kind,
         body: row.body,
         created_at: row.created_at,
-        status: status(row.status)?,
+        status,
         step,
         reason,
         progress: row.progress.map(|json| json.0).unwrap_or_default(),
         sequence: row.sequence,
         finished_at: row.finished_at,
+        tombstone: tombstone(id, kind, status, row.finished_at.zip(row.expunged_at)),
     }))
+}
+
+/// `times`: of its end, and of the moment from which its payload was no longer kept, if that has come.
+fn tombstone(
+    id: CommandId,
+    kind: Kind,
+    status: Status,
+    times: Option<(DateTime<Utc>, DateTime<Utc>)>,
+) -> Option<Tombstone> {
+    times.map(|(finished_at, archived_at)| Tombstone { id, kind, status, finished_at, archived_at })
 }
 
 /// What changes whenever the representation of a command does.

@@ -23,6 +23,7 @@ pub mod overview;
 pub mod partner_updates;
 pub mod pool;
 pub mod refunds;
+pub mod retention;
 pub mod schema;
 pub mod secrets;
 pub mod survey;

@@ -2,6 +2,9 @@
 //!
 //! Each of three questions has its own index: everything (`commands_list_idx`), what has ended in one way
 //! (`outcomes_list_idx`), and what goes on (the few rows of `wakeups`).
+//!
+//! A list ends where the archive begins, at the first command whose payload is no longer kept. A page never skips: behind
+//! that one there may be millions. What was accepted before it and still goes on, or is parked, is listed by its status.
 
 use crate::commands::{Current, status, step};
 use crate::{Pool, Result};
@@ -53,6 +56,7 @@ struct Row {
     progress: Option<Json<Progress>>,
     sequence: Option<i32>,
     finished_at: Option<DateTime<Utc>>,
+    expunged_at: Option<DateTime<Utc>>,
 }
 
 /// Before this time and number, the tighter one of both wishes: an index is entered where one comparison says so. A number
@@ -73,7 +77,8 @@ pub async fn page(pool: &Pool, wanted: Wanted) -> Result<Vec<Listed>> {
         Some(status) if status.is_settled() => ended(pool, wanted, status).await?,
         Some(status) => going_on(pool, wanted, status).await?,
     };
-    rows.into_iter().map(|row| listed(wanted.kind, row)).collect()
+    let kept = rows.into_iter().take_while(|row| row.expunged_at.is_none());
+    kept.map(|row| listed(wanted.kind, row)).collect()
 }
 
 async fn everything(pool: &Pool, wanted: Wanted) -> Result<Vec<Row>> {
@@ -83,7 +88,8 @@ async fn everything(pool: &Pool, wanted: Wanted) -> Result<Vec<Row>> {
         r#"select c.no as "no!", c.id as "id!", c.body as "body!", c.created_at as "created_at!",
                   coalesce(o.status, w.status) as status, w.step as "step?", o.reason as "reason?", o.detail as "detail?",
                   coalesce(o.progress, w.progress) as "progress: Json<Progress>",
-                  coalesce(o.sequence, w.sequence) as sequence, o.finished_at as "finished_at?"
+                  coalesce(o.sequence, w.sequence) as sequence, o.finished_at as "finished_at?",
+                  o.expunged_at as "expunged_at?"
              from (select *
                      from commands
                     where client = $1 and kind = $2
@@ -111,7 +117,8 @@ async fn ended(pool: &Pool, wanted: Wanted, status: Status) -> Result<Vec<Row>> 
         Row,
         r#"select c.no as "no!", c.id as "id!", c.body as "body!", c.created_at as "created_at!",
                   o.status as "status?", null as "step: String", o.reason as "reason?", o.detail as "detail?",
-                  o.progress as "progress?: Json<Progress>", o.sequence as "sequence?", o.finished_at as "finished_at?"
+                  o.progress as "progress?: Json<Progress>", o.sequence as "sequence?", o.finished_at as "finished_at?",
+                  o.expunged_at as "expunged_at?"
              from (select *
                      from outcomes
                     where client = $1 and kind = $2 and status = $7
@@ -140,7 +147,7 @@ async fn going_on(pool: &Pool, wanted: Wanted, status: Status) -> Result<Vec<Row
         r#"select c.no as "no!", c.id as "id!", c.body as "body!", c.created_at as "created_at!",
                   w.status as "status?", w.step as "step?", null as "reason: String", null as "detail: String",
                   w.progress as "progress?: Json<Progress>", w.sequence as "sequence?",
-                  null::timestamptz as "finished_at: DateTime<Utc>"
+                  null::timestamptz as "finished_at: DateTime<Utc>", null::timestamptz as "expunged_at: DateTime<Utc>"
              from wakeups w
              -- From these few rows to their commands, never the other way round.
              join lateral (select * from commands c where c.no = w.no limit 1) c on true
@@ -172,6 +179,7 @@ fn listed(kind: Kind, row: Row) -> Result<Listed> {
         progress: row.progress.map(|json| json.0).unwrap_or_default(),
         sequence: row.sequence.unwrap_or_default(),
         finished_at: row.finished_at,
+        tombstone: None,
     };
     Ok(Listed { id: CommandId(row.id), current })
 }

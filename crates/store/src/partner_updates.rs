@@ -28,7 +28,8 @@ pub struct Stored {
 }
 
 /// Stores an update and nudges the run that waits for it, in one statement (PROTOCOL 6). The nudge waits for the row's
-/// lock, shortens no lease, and lets no creation happen earlier.
+/// lock, shortens no lease, and lets no creation happen earlier. About a command whose payload is no longer kept nothing
+/// is stored.
 pub async fn store(pool: &Pool, update: &Update, window: Option<Window>) -> Result<Stored> {
     let query = sqlx::query!(
         r#"with t as (
@@ -37,7 +38,10 @@ pub async fn store(pool: &Pool, update: &Update, window: Option<Window>) -> Resu
            ),
            u as (
              insert into partner_updates (partner, event_id, command_id, status, reason, received_at)
-             select $1, $2, $3, $4, $5, coalesce(least($8, holdfast_now()), holdfast_now()) from t where in_time
+             select $1, $2, $3, $4, $5, coalesce(least($8, holdfast_now()), holdfast_now()) from t
+              where in_time
+                -- Nobody would read it any more, and nobody take it away.
+                and not exists (select from commands c join outcomes o using (no) where c.id = $3 and o.expunged_at is not null)
                  on conflict (partner, event_id) do nothing
              returning command_id
            ),

@@ -14,7 +14,7 @@ use holdfast_app::engine::Engine;
 use holdfast_app::graveyard::Graveyard;
 use holdfast_app::replay::Replay;
 use holdfast_app::track::Track;
-use holdfast_app::{App, SchemaError, relay, survey};
+use holdfast_app::{App, SchemaError, relay, retention, survey};
 use holdfast_domain::Kind;
 use holdfast_queue::{Backoff, Consumer, Settings, Slots, backoff};
 use std::sync::Arc;
@@ -66,6 +66,7 @@ async fn work(shift: Shift, sources: &[Source], stop: &CancellationToken) -> any
     working.spawn(relay::run_due(Arc::clone(engine), kinds, stop.clone()));
     working.spawn(relay::publish_overdue(engine.app.clone(), stop.clone()));
     working.spawn(survey::run(engine.app.clone(), stop.clone()));
+    working.spawn(retention::run(engine.app.clone(), stop.clone()));
     working.close();
     tracing::info!(worker.id = engine.life.worker().0, "working");
     working.wait().await;

@@ -2,6 +2,7 @@
 
 mod keys;
 mod progress;
+mod retention;
 
 use chrono::DateTime;
 use holdfast_domain::journal::Update;

@@ -39,8 +39,9 @@ fn writing(verb: &str, kind: Kind, summary: &str) -> OperationBuilder {
     operation(kind.plural(), &id(verb, kind), summary, Scope::write(kind))
 }
 
+/// About one command.
 fn about_one(operation: OperationBuilder) -> OperationBuilder {
-    with_problems(operation, ["not-found"]).parameter_ref(parameter("id"))
+    with_problems(operation, ["not-found", "archived"]).parameter_ref(parameter("id"))
 }
 
 /// To what can be done with the command next.
@@ -53,16 +54,18 @@ fn link(verb: &str, kind: Kind, parameters: &[(&str, &str)]) -> Link {
 const SAME: [(&str, &str); 1] = [("id", "$request.path.id")];
 
 fn submit(kind: Kind) -> Operation {
-    let own = ["idempotency-key-missing", "idempotency-key-malformed", "invalid-content", "idempotency-key-reused"];
+    let own =
+        ["idempotency-key-missing", "idempotency-key-malformed", "invalid-content", "idempotency-key-reused", "archived"];
     let slugs = WITH_A_BODY.into_iter().chain(own);
     let bodies = examples::bodies(kind).iter().map(|(name, body)| {
         let body = serde_json::from_str(body).expect("an example is JSON");
         ((*name).to_owned(), body)
     });
-    let description = "A retry under the same key with the same content answers the same id and the present status. An \
-                       own id in the body or an `Idempotency-Key` is required. Never send card data: text that looks like \
-                       a card number is refused, and so is an id or a key that is nothing but such a number, of 15 or \
-                       16 digits. Where ids are counted up, a letter in front avoids that.";
+    let description = "A retry under the same key with the same content answers the same id and the present status; long after \
+                       the end it is a 410, and never another command. An own id in the body or an `Idempotency-Key` is \
+                       required. Never send card data: text that looks like a card number is refused, and so is an id or \
+                       a key that is nothing but such a number, of 15 or 16 digits. Where ids are counted up, a letter in \
+                       front avoids that.";
     with_problems(writing("submit", kind, &format!("Submit a {kind}")), slugs)
         .description(Some(description))
         .parameter_ref(parameter("Idempotency-Key"))
@@ -100,7 +103,10 @@ fn list(kind: Kind) -> Operation {
         .link("next", link("list", kind, &next))
         .link("show", link("show", kind, &first));
     let operation = with_problems(reading("list", kind, &format!("List your {}", kind.plural())), ["invalid-query"])
-        .description(Some("Pages are stable under inserts. An unknown parameter is an error."))
+        .description(Some(
+            "Pages are stable under inserts. A list ends where the archive begins: what was accepted before is found by \
+             its id, and, as long as it has not ended, by its status. An unknown parameter is an error.",
+        ))
         .response("200", page);
     let names = ["limit", "cursor", "status", "createdFrom", "createdBefore", "key"];
     names.into_iter().fold(operation, |operation, name| operation.parameter_ref(parameter(name))).build()

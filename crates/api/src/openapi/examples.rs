@@ -7,7 +7,7 @@ use holdfast_domain::content::{self, Content};
 use holdfast_domain::money::Currency;
 use holdfast_domain::progress::PartnerState;
 use holdfast_domain::resource::{Links, PartnerView, Resource};
-use holdfast_domain::{CommandId, Kind, Status, json};
+use holdfast_domain::{CommandId, Kind, Status, Tombstone, json};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -90,6 +90,12 @@ pub(super) fn accepted(kind: Kind) -> Value {
         "createdAt": "2026-01-31T12:00:00.000Z",
         "links": Links::of(kind, id()),
     })
+}
+
+/// What is left of one that ended 400 days before.
+pub(super) fn tombstone() -> Tombstone {
+    let archived_at = time(180 + 400 * 86_400_000);
+    Tombstone { id: id(), kind: Kind::Transaction, status: Status::Completed, finished_at: time(180), archived_at }
 }
 
 /// What tells that a command of this kind has ended.

@@ -1,5 +1,6 @@
 //! Every problem, as the document and its own page explain it. Slugs, statuses and titles are those of `error.rs`.
 
+use super::examples;
 use super::schemas::{header, reference};
 use crate::error::Problem;
 use holdfast_domain::{Kind, Scope, Violation};
@@ -22,7 +23,7 @@ pub(super) const WITH_A_BODY: [&str; 4] =
     ["unparseable-body", "request-timeout", "payload-too-large", "unsupported-media-type"];
 
 /// One of each, as a client may meet it.
-fn every() -> [Problem; 21] {
+fn every() -> [Problem; 22] {
     let violations =
         vec![Violation::new("/amount", "must be greater than zero"), Violation::new("/colour", "is not a known field")];
     let unparseable = "body is not valid JSON: EOF while parsing a value at line 1 column 11";
@@ -39,6 +40,7 @@ fn every() -> [Problem; 21] {
         Problem::InsufficientScope(Scope::write(Kind::Refund)),
         Problem::NotAuthentic,
         Problem::NotFound,
+        Problem::Archived(examples::tombstone()),
         Problem::MethodNotAllowed,
         Problem::PayloadTooLarge,
         Problem::UriTooLong,
@@ -116,6 +118,11 @@ const fn explain(problem: &Problem) -> Explanation {
         Problem::NotFound => (
             "There is no such route, no such command of this client, or no such callback or endpoint.",
             "Compare the path with the links of the answer to the submission, and the key with the client's.",
+        ),
+        Problem::Archived(_) => (
+            "The command ended so long ago that its content, its trail and what was told of it are no longer kept. What \
+             is left is how it ended.",
+            "Nothing: it will not be carried out again. For another command use another key.",
         ),
         Problem::MethodNotAllowed => {
             ("The route is there, but knows other methods.", "The Allow header lists those that it knows.")

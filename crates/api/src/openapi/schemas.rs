@@ -45,6 +45,7 @@ pub(super) fn schemas() -> Vec<Component> {
         ("Tested".to_owned(), tested().into()),
         ("Problem".to_owned(), problem().into()),
         ("Violation".to_owned(), violation().into()),
+        ("Tombstone".to_owned(), tombstone().into()),
     ];
     for kind in Kind::ALL {
         schemas.push((title(kind).to_owned(), command(kind).into()));
@@ -361,8 +362,21 @@ fn problem() -> ObjectBuilder {
     let maybe = [
         field("detail", text("About this one")),
         field("errors", list(reference("Violation")).description(Some("Every wrong field, each once"))),
+        field("archived", reference("Tombstone")),
     ];
     object(always, maybe)
+}
+
+fn tombstone() -> ObjectBuilder {
+    let ends = [Status::Completed, Status::Failed, Status::Cancelled];
+    let always = [
+        field("id", formatted("uuid")),
+        field("kind", words(Kind::ALL.map(Kind::name))),
+        field("status", words(ends.map(Status::name))),
+        field("finishedAt", time("When it ended")),
+        field("archivedAt", time("Since when the rest is no longer kept")),
+    ];
+    object(always, []).description(Some("What is left of a command that ended long ago"))
 }
 
 fn violation() -> ObjectBuilder {

@@ -1,7 +1,7 @@
 //! `/api/v1/{kind}s/{id}/callbacks`: what the client was told of a command, and telling it again.
 
 use super::commands::command_id;
-use crate::error::Problem;
+use crate::error::{Problem, found};
 use crate::headers::Caller;
 use crate::path::Named;
 use crate::state::State;
@@ -24,7 +24,7 @@ pub(crate) async fn list(
     struct Told {
         data: Vec<Callback>,
     }
-    let data = callbacks::list(&state.app, client, kind, command_id(&id)?).await?.ok_or(Problem::NotFound)?;
+    let data = found(callbacks::list(&state.app, client, kind, command_id(&id)?).await?)?;
     Ok(([(CACHE_CONTROL, "private, no-cache")], Json(Told { data })).into_response())
 }
 
@@ -38,6 +38,7 @@ pub(crate) async fn resend(
     match callbacks::resend(&state.app, client, kind, command_id(&id)?, &callback).await? {
         Resent::Owed(callback) => Ok((StatusCode::ACCEPTED, Json(*callback))),
         Resent::Refused(why) => Err(Problem::NotResendable(why)),
+        Resent::Archived(tombstone) => Err(Problem::Archived(tombstone)),
         Resent::Nothing => Err(Problem::NotFound),
     }
 }

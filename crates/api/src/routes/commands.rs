@@ -1,7 +1,7 @@
 //! `/api/v1/{kind}s`: submit a command, see where it stands, see what happened.
 
 use crate::body::{self, JsonBytes};
-use crate::error::Problem;
+use crate::error::{Problem, found};
 use crate::headers::{self, Caller};
 use crate::path::Named;
 use crate::routes::{callbacks, lists};
@@ -176,6 +176,7 @@ async fn show(
     loop {
         let view = match query::find(&state.app, client, kind, id).await {
             Ok(Found::Nothing) => return Err(Problem::NotFound),
+            Ok(Found::Archived(tombstone)) => return Err(Problem::Archived(tombstone)),
             Ok(Found::IssuedOnly) => return Ok(issued(kind, id)),
             Ok(Found::Command(view)) => view,
             // Whoever waits for minutes need not hear of a moment in which Postgres was not there.
@@ -247,6 +248,7 @@ async fn cancel(
             Ok(represent(*view, etag, false, None))
         }
         Cancelled::Refused(why) => Err(Problem::NotCancellable(why)),
+        Cancelled::Archived(tombstone) => Err(Problem::Archived(tombstone)),
         Cancelled::Nothing => Err(Problem::NotFound),
     }
 }
@@ -262,7 +264,7 @@ async fn events(
     struct Trail {
         data: Vec<query::Event>,
     }
-    let data = query::trail(&state.app, client, kind, command_id(&id)?).await?.ok_or(Problem::NotFound)?;
+    let data = found(query::trail(&state.app, client, kind, command_id(&id)?).await?)?;
     Ok(([(CACHE_CONTROL, "private, no-cache")], Json(Trail { data })).into_response())
 }
 

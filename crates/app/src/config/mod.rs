@@ -12,6 +12,7 @@ mod kinds;
 mod limits;
 mod partner;
 mod process;
+mod retention;
 mod traces;
 
 pub use callbacks::Callbacks;
@@ -22,6 +23,7 @@ pub use kinds::{Orders, Refunds, Transactions};
 pub use limits::{HIGHEST_RATE, Limits};
 pub use partner::Partner;
 pub use process::{Api, Worker};
+pub use retention::Retention;
 pub use traces::Traces;
 
 use anyhow::Context as _;
@@ -70,6 +72,8 @@ pub struct Config {
     pub callbacks: Callbacks,
     #[serde(default)]
     pub encryption: Encryption,
+    #[serde(default)]
+    pub retention: Retention,
     /// Third parties by name.
     #[serde(default)]
     pub partners: BTreeMap<String, Partner>,
@@ -183,6 +187,7 @@ impl Config {
         self.console.validate()?;
         self.callbacks.guard()?;
         self.encryption.validate()?;
+        self.retention.validate()?;
         anyhow::ensure!(self.database.connections > 1, "database.connections must be at least 2");
         let consumed = 10 * worker.pollers * Kind::ALL.len();
         anyhow::ensure!(

@@ -42,7 +42,8 @@ impl Accepting {
     pub(super) fn new(registry: &mut Registry) -> Self {
         let name = "http_server_request_duration_seconds";
         let requests = register(registry, name, "Requests by their route, until the answer's head", timings());
-        let help = "Submissions that could be read: new, replayed, conflict, unavailable, overloaded, failed; and what the 202 rests on";
+        let help = "Submissions that could be read: new, replayed, conflict, archived, unavailable, overloaded, failed; and what the \
+                    202 rests on";
         let submissions = register(registry, "holdfast_submissions", help, Family::default());
         let help = "Webhooks of partners: stored, not_authentic, unreadable, unavailable, failed";
         let webhooks = register(registry, "holdfast_partner_webhooks", help, Family::default());
@@ -64,6 +65,7 @@ impl Accepting {
             Ok(Receipt { accepted_by, replayed: false, .. }) => (accepted_by.name(), "new"),
             Ok(Receipt { accepted_by, replayed: true, .. }) => (accepted_by.name(), "replayed"),
             Err(accept::Error::Conflict) => ("none", "conflict"),
+            Err(accept::Error::Archived(_)) => ("none", "archived"),
             Err(accept::Error::Unavailable(_)) => ("none", "unavailable"),
             Err(accept::Error::Overloaded) => ("none", "overloaded"),
             Err(accept::Error::Failed(_)) => ("none", "failed"),

@@ -6,6 +6,7 @@
 mod accepting;
 mod carrying;
 mod engine;
+mod keeping;
 mod refusing;
 mod sampled;
 mod statements;
@@ -13,6 +14,7 @@ mod statements;
 pub use accepting::Accepting;
 pub use carrying::Carrying;
 pub use engine::watch;
+pub use keeping::Keeping;
 pub use refusing::{Refusing, Shed, Slow};
 pub use sampled::{Gauge, Value, gauge, one};
 pub use statements::{Meter, Statements};
@@ -41,6 +43,7 @@ pub struct Metrics {
     pub accepting: Accepting,
     pub carrying: Carrying,
     pub refusing: Refusing,
+    pub keeping: Keeping,
     pub statements: Statements,
 }
 
@@ -52,6 +55,7 @@ impl Metrics {
             accepting: Accepting::new(&mut registry),
             carrying: Carrying::new(&mut registry),
             refusing: Refusing::new(&mut registry),
+            keeping: Keeping::new(&mut registry),
             statements: Statements::new(&mut registry),
             registry: Mutex::new(registry),
             samples,

@@ -1,5 +1,6 @@
 //! One command: everything about it, and what can be done with it.
 
+use super::archived_view;
 use super::command_view::{self, Known};
 use crate::act::Act;
 use crate::failure::Failure;
@@ -10,7 +11,7 @@ use crate::state::Console;
 use axum::extract::{Path, State};
 use axum::response::{Html, Redirect};
 use holdfast_app::callbacks::{self, Resent};
-use holdfast_app::query::{self, Found, View};
+use holdfast_app::query::{self, Found, Lookup, View};
 use holdfast_app::{App, attention};
 use holdfast_domain::{CommandId, Status};
 use holdfast_store::attention::{Filter, Parked, parked};
@@ -23,12 +24,20 @@ pub(crate) async fn page(
     Path(id): Path<String>,
     query: Fields,
 ) -> Result<Html<String>, Failure> {
-    let id = id.parse().map_err(|_| Failure::NotFound)?;
-    let (existing, view) = find(&console.app, id).await?;
-    let known = read(&console.app, existing, *view).await?;
-    let title = format!("{} {}", known.existing.kind, known.existing.key);
+    let existing = known(&console.app, &id).await?;
+    let title = format!("{} {}", existing.kind, existing.key);
+    let body = match query::find(&console.app, existing.client, existing.kind, existing.id).await? {
+        Found::Command(view) => command_view::page(&read(&console.app, existing, *view).await?, &session),
+        Found::Archived(tombstone) => {
+            let client = clients::name(&console.app.pool, existing.client).await?;
+            archived_view::page(&existing, client.as_deref(), &tombstone)
+        }
+        Found::IssuedOnly | Found::Nothing => {
+            return Err(Failure::refused("Its id was not computed with the server key of this configuration."));
+        }
+    };
     let frame = Frame { title: &title, tab: Tab::Search, session: &session, query: &query, refresh: Refresh::Never };
-    Ok(layout::page(&frame, &command_view::page(&known, &session)))
+    Ok(layout::page(&frame, &body))
 }
 
 /// Has a parked command carried on.
@@ -76,7 +85,7 @@ pub(crate) async fn resend(
     act: Act,
 ) -> Result<Redirect, Failure> {
     let callback = act.fields.get("callback").ok_or(Failure::NotFound)?;
-    let (existing, _view) = find(&console.app, id.parse().map_err(|_| Failure::NotFound)?).await?;
+    let existing = known(&console.app, &id).await?;
     let whose = (existing.client, existing.kind, existing.id);
     match callbacks::resend_for(&console.app, whose, callback, act.operator()).await? {
         Resent::Owed(_) => {
@@ -88,6 +97,7 @@ pub(crate) async fn resend(
             Ok(back(&id, "resent"))
         }
         Resent::Refused(why) => Err(Failure::refused(format!("{why}."))),
+        Resent::Archived(tombstone) => Err(Failure::refused(format!("{tombstone}."))),
         Resent::Nothing => Err(Failure::NotFound),
     }
 }
@@ -106,19 +116,18 @@ async fn still_parked(app: &App, id: &str) -> Result<Parked, Failure> {
     parked(&app.pool, &filter).await?.pop().ok_or_else(no_longer)
 }
 
-async fn find(app: &App, id: CommandId) -> Result<(Existing, Box<View>), Failure> {
-    let existing = existing(&app.pool, &[id]).await?.pop().ok_or(Failure::NotFound)?;
-    match query::find(app, existing.client, existing.kind, id).await? {
-        Found::Command(view) => Ok((existing, view)),
-        Found::IssuedOnly | Found::Nothing => {
-            Err(Failure::refused("Its id was not computed with the server key of this configuration."))
-        }
-    }
+async fn known(app: &App, id: &str) -> Result<Existing, Failure> {
+    let id = id.parse().map_err(|_| Failure::NotFound)?;
+    existing(&app.pool, &[id]).await?.pop().ok_or(Failure::NotFound)
 }
 
 async fn read(app: &App, existing: Existing, view: View) -> Result<Known, Failure> {
     let whose = (existing.client, existing.kind, existing.id);
-    let callbacks = callbacks::list(app, whose.0, whose.1, whose.2).await?.unwrap_or_default();
+    // What is archived at this very moment has none.
+    let callbacks = match callbacks::list(app, whose.0, whose.1, whose.2).await? {
+        Lookup::Found(callbacks) => callbacks,
+        Lookup::Archived(_) | Lookup::Nothing => Vec::new(),
+    };
     let appended = events::of(&app.pool, view.no).await?;
     Ok(Known {
         callbacks,

@@ -1,5 +1,6 @@
 //! One file per page, or per pages about one thing. Each is read from top to bottom: what is asked for, then how it looks.
 
+mod archived_view;
 pub(crate) mod attention;
 pub(crate) mod callbacks;
 mod command_view;

@@ -136,7 +136,10 @@ fn commands(found: &[Existing], clients: &Clients, now: DateTime<Utc>) -> Markup
                         td { (known.key) }
                         td { (command(known.id)) }
                         td { (name(known.client)) " " span.dim { "no " (known.client.0) } }
-                        td { (status_pill(known.status)) }
+                        td {
+                            (status_pill(known.status))
+                            @if known.tombstone.is_some() { " " span.dim { "archived" } }
+                        }
                         td.number { (text::ago(known.created_at, now)) }
                     }
                 }

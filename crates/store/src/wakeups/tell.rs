@@ -126,21 +126,32 @@ pub async fn owed(pool: &Pool, no: CommandNo) -> Result<Option<Owed>> {
 }
 
 /// Owes the client the state of this sequence once more, or at once if it still does, on a schedule that begins anew.
-pub async fn owe_again(pool: &Pool, no: CommandNo, sequence: i32) -> Result<()> {
+/// `false`: its payload is no longer kept, nothing can be told.
+pub async fn owe_again(pool: &Pool, no: CommandNo, sequence: i32) -> Result<bool> {
     let query = sqlx::query!(
-        "insert into wakeups as w (no, lane, kind, due_at, sequence)
-         select no, 1, kind, holdfast_now(), $2 from commands where no = $1
-             on conflict (no, lane) do update
-            set nudge = w.nudge + 1, tries = 0,
-                run_at = least(w.run_at, holdfast_now()),
-                due_at = case when w.token is null then holdfast_now() else w.due_at end
-             -- a later state is owed already
-          where w.sequence <= excluded.sequence",
+        r#"with o as (
+             -- Who takes the payload away looks at this row: whoever of both comes second sees what the first one did.
+             update outcomes set resent_at = holdfast_now() where no = $1 and expunged_at is null returning no
+           ),
+           m as materialized (
+             -- Without an end there is nothing that could be taken away.
+             select exists (select from o) or not exists (select from outcomes where no = $1) as may
+           ),
+           t as (
+             insert into wakeups as w (no, lane, kind, due_at, sequence)
+             select c.no, 1, c.kind, holdfast_now(), $2 from commands c cross join m where c.no = $1 and m.may
+                 on conflict (no, lane) do update
+                set nudge = w.nudge + 1, tries = 0,
+                    run_at = least(w.run_at, holdfast_now()),
+                    due_at = case when w.token is null then holdfast_now() else w.due_at end
+                 -- a later state is owed already
+              where w.sequence <= excluded.sequence
+           )
+           select may as "may!" from m"#,
         no.0,
         sequence
     );
-    pool.execute(query).await?;
-    Ok(())
+    Ok(pool.fetch_one(query).await?.may)
 }
 
 /// In the order in which they are locked.
