@@ -2,10 +2,11 @@
 //!
 //! `accept`, `callbacks`, `cancel`, `endpoint`, `query`, `watch`, `webhook` and `keys` serve the API; `engine`, `dispatch`,
 //! `handlers` and `tell` are the worker, `statements` its batched writes; `relay`, `publish`, `survey`, `metrics` and `trace`
-//! serve both; `attention`, `operators` and `redrive` serve the command line and the console. Only this crate joins the store, the queue and the partners.
+//! serve both; `attention`, `audit`, `operators` and `redrive` serve the command line and the console. Only this crate joins the store, the queue and the partners.
 
 pub mod accept;
 pub mod attention;
+pub mod audit;
 pub mod batch;
 pub mod callbacks;
 pub mod cancel;

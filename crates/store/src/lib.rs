@@ -5,8 +5,10 @@
 //! here touches the network beyond Postgres, and nothing here decides anything.
 
 pub mod attention;
+pub mod audit;
 pub mod callback_resends;
 pub mod census;
+pub mod chain;
 pub mod clients;
 pub mod commands;
 pub mod dead_letters;
