@@ -119,27 +119,36 @@ async fn waiting(pool: &Pool, count: i64) {
 }
 
 #[tokio::test]
-async fn a_cancel_that_waited_for_a_release_follows_what_the_run_has_written() {
-    let pool = database().await;
-    let no = accepted(&pool).await.no;
-    let claimed = claim(&pool, ME, no, 1).await.expect("claimed");
-    let recorded = happened(&claimed);
-    assert_eq!(wakeups::note(&pool, &[&recorded]).await.expect("note").len(), 1);
-    let held = hold(&pool, "wakeups", no).await;
-    let release = tokio::spawn({
-        let (pool, nothing) = (pool.clone(), Note { sequence: 1, trail: Vec::new(), ..recorded });
-        async move { wakeups::wait(&pool, &[&nothing]).await.expect("wait").len() }
-    });
-    waiting(&pool, 1).await;
-    let cancel = tokio::spawn({
-        let pool = pool.clone();
-        async move { wakeups::cancel(&pool, no, 1, true).await.expect("cancel") }
-    });
-    waiting(&pool, 2).await;
-    held.rollback().await.expect("let it go");
-    assert_eq!(release.await.expect("no panic"), 1);
-    assert!(cancel.await.expect("no panic"), "nobody had it in hand any more");
-    assert_eq!(places(&intact(&pool).await[0]), [(1, 0), (2, 0)]);
+async fn of_a_claim_and_a_cancel_one_appends_and_the_other_finds_nothing() {
+    for cancel_first in [true, false] {
+        let pool = database().await;
+        let no = accepted(&pool).await.no;
+        let claimed = claim(&pool, ME, no, 1).await.expect("claimed");
+        assert_eq!(wakeups::wait(&pool, &[&happened(&claimed)]).await.expect("wait").len(), 1);
+        let held = hold(&pool, "wakeups", no).await;
+        let cancel = || {
+            let pool = pool.clone();
+            tokio::spawn(async move { wakeups::cancel(&pool, no, 1, true).await.expect("cancel") })
+        };
+        let carry = || {
+            let pool = pool.clone();
+            tokio::spawn(async move {
+                let Some(claimed) = claim(&pool, OTHER, no, 2).await else { return false };
+                wakeups::finish(&pool, OTHER, LEASE, &[&ended(&claimed, Outcome::Completed)]).await.expect("finish");
+                true
+            })
+        };
+        let first = if cancel_first { cancel() } else { carry() };
+        waiting(&pool, 1).await;
+        let second = if cancel_first { carry() } else { cancel() };
+        waiting(&pool, 2).await;
+        held.rollback().await.expect("let it go");
+        assert_eq!((first.await.expect("no panic"), second.await.expect("no panic")), (true, false));
+        let audited = intact(&pool).await.remove(0);
+        assert_eq!(places(&audited), [(1, 0), (2, 0)]);
+        let status = audited.end.and_then(|end| end.outcome).map(|outcome| outcome.status);
+        assert_eq!(status.as_deref(), Some(if cancel_first { "cancelled" } else { "completed" }));
+    }
 }
 
 /// Nobody knew how it had ended at its partner, which has said so since.
