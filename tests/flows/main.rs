@@ -2,6 +2,7 @@
 
 mod accept;
 mod attention;
+mod audit;
 mod callbacks;
 mod cancel;
 mod card_numbers;

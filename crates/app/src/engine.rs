@@ -308,6 +308,7 @@ impl Engine {
             client: run.claimed.client,
             created_at: run.claimed.created_at,
             trail: run.take_trail(&outcome),
+            anchor: run.claimed.anchor,
             progress: run.progress.clone(),
             outcome,
             tell,

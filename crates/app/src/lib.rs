@@ -2,11 +2,12 @@
 //!
 //! `accept`, `callbacks`, `cancel`, `endpoint`, `query`, `watch`, `webhook`, `keys`, `key_usage` and `limits` serve the API; `engine`,
 //! `dispatch`, `handlers` and `tell` are the worker, `statements` its batched writes; `relay`, `publish`, `survey`, `retention`,
-//! `metrics` and `trace` serve both; `attention`, `operators` and `redrive` serve the command line and the console; `vault` seals
+//! `metrics` and `trace` serve both; `attention`, `audit`, `operators` and `redrive` serve the command line and the console; `vault` seals
 //! what Postgres must not know. Only this crate joins the store, the queue and the partners.
 
 pub mod accept;
 pub mod attention;
+pub mod audit;
 pub mod batch;
 pub mod bucket;
 pub mod callbacks;

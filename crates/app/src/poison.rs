@@ -175,6 +175,7 @@ async fn park_run(engine: &Engine, claimed: &Claimed) -> anyhow::Result<()> {
         client: claimed.client,
         created_at: claimed.created_at,
         trail: vec![entry(claimed, Happening::Finished { status: outcome.status() })],
+        anchor: claimed.anchor,
         progress: claimed.progress.clone(),
         outcome,
         // What cannot be read cannot be told either.
@@ -198,7 +199,8 @@ async fn give_up_telling(engine: &Engine, claimed: &Claimed) -> anyhow::Result<(
         hold: claimed.hold(),
         nudge: Some(claimed.nudge),
         sequence: claimed.sequence,
-        attempt: attempts.saturating_add(1),
+        attempt: attempts.made.saturating_add(1),
+        previous: attempts.last.unwrap_or(claimed.anchor),
         tries: claimed.tries,
         trail: vec![entry(claimed, Happening::CallbackGivenUp { callback_id, why })],
         wait: Duration::ZERO,

@@ -11,6 +11,7 @@ use crate::trace::spans;
 use crate::{failpoint, vault};
 use anyhow::Context as _;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
+use holdfast_domain::chain::Hash;
 use holdfast_domain::cloud_event::{CloudEvent, callback_id};
 use holdfast_domain::resource::Resource;
 use holdfast_domain::trail::{Answer, Entry, Happening};
@@ -51,6 +52,8 @@ pub struct News {
     tries: i16,
     /// Those in the trail: a resend begins the schedule anew.
     attempts: i16,
+    /// What the row of this attempt follows there.
+    previous: Hash,
     client: ClientNo,
     worker: WorkerId,
     resource: Resource,
@@ -84,6 +87,7 @@ impl Debt {
             _pass: pass,
             tries: 0,
             attempts: 0,
+            previous: finished.hash,
             client: claimed.client,
             worker,
             resource: query::represent(claimed.id, claimed.kind, content, claimed.created_at, standing),
@@ -142,7 +146,8 @@ async fn read(engine: &Engine, held: Held) -> anyhow::Result<Option<News>> {
         _pass: pass,
         // Those of an earlier state are no tries of this one.
         tries: if sequence == claimed.sequence { claimed.tries } else { 0 },
-        attempts,
+        attempts: attempts.made,
+        previous: attempts.last.unwrap_or(claimed.anchor),
         client: claimed.client,
         worker: claimed.worker,
         resource: query::represent(claimed.id, claimed.kind, content, claimed.created_at, standing),
@@ -260,7 +265,8 @@ pub async fn put_back(engine: &Engine, claimed: &Claimed) -> anyhow::Result<()> 
 /// No attempt was made.
 const fn nothing_done(claimed: &Claimed, wait: Duration) -> Told {
     let hold = Hold { no: claimed.no, token: claimed.token };
-    Told { hold, nudge: None, sequence: claimed.sequence, attempt: 0, tries: 0, trail: Vec::new(), wait }
+    let Claimed { sequence, anchor, .. } = *claimed;
+    Told { hold, nudge: None, sequence, attempt: 0, previous: anchor, tries: 0, trail: Vec::new(), wait }
 }
 
 /// Ends the debt, unless a later state came meanwhile, or somebody wants it told again: then that is owed at once.
@@ -302,12 +308,13 @@ impl News {
     }
 
     fn told(&self, trail: Vec<Entry>, wait: Duration) -> Told {
-        let Self { hold, nudge, sequence, tries, .. } = *self;
+        let Self { hold, nudge, sequence, tries, previous, .. } = *self;
         Told {
             hold,
             nudge: Some(nudge),
             sequence,
             attempt: self.attempt(),
+            previous,
             tries: tries.saturating_add(1),
             trail,
             wait,

@@ -175,9 +175,9 @@ async fn carry(instruments: &Instruments, clients: &mut [Client], accepted: &[Ac
     ensure!(received.iter().any(|received| *received > 0), "nothing came");
     let claimed = ledger.begin(accepted).await?;
     request(clients, Client::CREATION, count).await?;
-    ledger.finish(&claimed).await?;
+    let finished = ledger.finish(&claimed).await?;
     request(clients, Client::CALLBACK, count).await?;
-    ledger.told(&claimed).await
+    ledger.told(&finished).await
 }
 
 async fn connect(instruments: &Instruments, connections: usize) -> anyhow::Result<Vec<Client>> {

@@ -9,7 +9,7 @@ use holdfast_domain::trail::{Entry, Happening};
 use holdfast_domain::{ClientNo, Command, CommandId, Kind, Lane, Status, Token, WorkerId};
 use holdfast_store::commands::{self, Accepted, Origin};
 use holdfast_store::transactions::{self, NewTransaction};
-use holdfast_store::wakeups::{self, Claim, Claimed, Finish, Hold, Told};
+use holdfast_store::wakeups::{self, Claim, Claimed, Finish, Finished, Hold, Told};
 use std::time::Duration;
 
 const WORKER: WorkerId = WorkerId(1);
@@ -64,19 +64,19 @@ impl Ledger {
     }
 
     /// The end, with the claim to tell of it.
-    pub(crate) async fn finish(&self, claimed: &[Claimed]) -> anyhow::Result<()> {
+    pub(crate) async fn finish(&self, claimed: &[Claimed]) -> anyhow::Result<Vec<Finished>> {
         let ends: Vec<_> = claimed.iter().map(end).collect();
         let ends: Vec<_> = ends.iter().collect();
         let finished = wakeups::finish(&self.0.pool, WORKER, LEASE, &ends).await.context("finish")?;
         ensure!(finished.len() == claimed.len(), "{} of {} have ended", finished.len(), claimed.len());
-        Ok(())
+        Ok(finished)
     }
 
-    pub(crate) async fn told(&self, claimed: &[Claimed]) -> anyhow::Result<()> {
-        let told: Vec<_> = claimed.iter().map(attempt).collect();
+    pub(crate) async fn told(&self, finished: &[Finished]) -> anyhow::Result<()> {
+        let told: Vec<_> = finished.iter().map(attempt).collect();
         let told: Vec<_> = told.iter().collect();
         let done = wakeups::told(&self.0.pool, &told).await.context("told")?;
-        ensure!(done.len() == claimed.len(), "{} of {} are told", done.len(), claimed.len());
+        ensure!(done.len() == finished.len(), "{} of {} are told", done.len(), finished.len());
         Ok(())
     }
 }
@@ -98,19 +98,21 @@ fn end(claimed: &Claimed) -> Finish {
             entry(claimed, Happening::Recorded),
             entry(claimed, Happening::Finished { status: Status::Completed }),
         ],
+        anchor: claimed.anchor,
         tell: true,
         claim_tell: true,
     }
 }
 
-fn attempt(claimed: &Claimed) -> Told {
+fn attempt(finished: &Finished) -> Told {
     Told {
-        hold: hold(claimed),
+        hold: finished.hold,
         nudge: None,
-        sequence: claimed.sequence + 1,
+        sequence: finished.sequence,
         attempt: 1,
+        previous: finished.hash,
         tries: 1,
-        trail: vec![entry(claimed, Happening::Recorded)],
+        trail: vec![Entry { at: finished.finished_at, what: Happening::Recorded }],
         wait: Duration::ZERO,
     }
 }

@@ -123,8 +123,8 @@ impl Parts {
         let carry = async |batches: Vec<Vec<Accepted>>| {
             for accepted in batches {
                 let claimed = ledger.begin(&accepted).await?;
-                ledger.finish(&claimed).await?;
-                ledger.told(&claimed).await?;
+                let finished = ledger.finish(&claimed).await?;
+                ledger.told(&finished).await?;
             }
             anyhow::Ok(())
         };

@@ -6,6 +6,8 @@ use crate::partner::Entry;
 use crate::report::Report;
 use crate::world::World;
 use anyhow::Context as _;
+use chrono::DateTime;
+use holdfast_app::audit::{Audit, Filter};
 use holdfast_domain::Kind;
 use serde_json::{Value, json};
 use sqlx::FromRow;
@@ -75,10 +77,11 @@ pub(crate) async fn check(
             by_content.get(&(key.as_str(), amount.as_str())).is_some_and(|stored| is_executed(world, stored));
         report.expect(!executed, "refused_executed", || format!("{key}: {amount}"));
     }
+    check_trails(world, &mut report).await.context("verify the trails")?;
     report.expect(submitted.unexpected.is_empty(), "unexpected_answers", || format!("{:?}", submitted.unexpected));
     let lies = world.partners.lies_taken();
     report.expect(lies == 0, "forged_webhooks_taken", || format!("{lies} of them"));
-    for rule in ["lost", "duplicates", "sent_while_unknown", "orphan_wakeups"] {
+    for rule in ["lost", "duplicates", "sent_while_unknown", "orphan_wakeups", "broken_trails"] {
         report.expect(true, rule, String::new);
     }
     Ok(report)
@@ -143,6 +146,20 @@ fn check_stored(world: &World, report: &mut Report, stored: &Stored) {
         }
         _ => report.expect(false, "lost", || format!("{id} has not ended: {stored:?}")),
     }
+}
+
+/// Whatever was killed, each row is chained to the one before it. Nobody here is of an earlier release.
+async fn check_trails(world: &World, report: &mut Report) -> anyhow::Result<()> {
+    for &client in &world.clients {
+        let filter = Filter { client: Some(client), ..Filter::default() };
+        let mut audit = Audit::begin(&world.app, filter, Some(DateTime::UNIX_EPOCH)).await?;
+        while let Some(found) = audit.go_on().await? {
+            for found in found {
+                report.expect(false, "broken_trails", || format!("{found:?}"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What each partner knows of it that takes part in its kind. Nobody takes part in what was rejected.

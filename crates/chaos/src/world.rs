@@ -52,7 +52,7 @@ pub(crate) struct World {
     pub(crate) api_keys: Vec<String>,
     pub(crate) api_urls: Vec<String>,
     pub(crate) pool: PgPool,
-    app: App,
+    pub(crate) app: App,
     journal: Queue,
     /// What faults can be done to. A deployed stack has only those of its surroundings.
     local: Option<Local>,

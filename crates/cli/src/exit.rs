@@ -8,13 +8,15 @@ Exit status:
   2  the command line is wrong
   3  there is no such thing
   4  what was watched ended otherwise: failed, cancelled, needs_attention
-  5  what was watched has not ended in time";
+  5  what was watched has not ended in time
+  6  what was verified is not as it was written";
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 const NOT_FOUND: u8 = 3;
 const NOT_COMPLETED: u8 = 4;
 const NOT_IN_TIME: u8 = 5;
+const NOT_INTACT: u8 = 6;
 
 /// An end with a status of its own. Everything else that goes wrong is a 1.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +44,10 @@ pub(crate) fn not_completed(why: impl Into<String>) -> anyhow::Error {
 
 pub(crate) fn not_in_time(why: impl Into<String>) -> anyhow::Error {
     with(NOT_IN_TIME, why)
+}
+
+pub(crate) fn not_intact(why: impl Into<String>) -> anyhow::Error {
+    with(NOT_INTACT, why)
 }
 
 pub(crate) fn status(error: &anyhow::Error) -> u8 {

@@ -2,6 +2,7 @@
 //! client; all else to the database and to SQS, with the configuration of the binaries, never to a running process.
 
 mod attention;
+mod audit;
 mod callbacks;
 mod clients;
 mod dlq;
@@ -91,6 +92,9 @@ enum OperatorCommand {
     /// Commands that need a person.
     #[command(subcommand)]
     Attention(attention::Command),
+    /// Whether the audit trails are as they were written.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Who may submit commands.
     #[command(subcommand)]
     Clients(clients::Command),
@@ -150,6 +154,7 @@ async fn as_operator(config: &Path, format: Format, command: OperatorCommand) ->
         OperatorCommand::Queues(queues) => queues::run(&app, format, queues).await,
         OperatorCommand::Dlq(command) => dlq::run(&app, format, command).await,
         OperatorCommand::Attention(command) => attention::run(&app, format, command).await,
+        OperatorCommand::Audit(command) => audit::run(&app, format, command).await,
         OperatorCommand::Clients(command) => clients::run(&app, format, command).await,
         OperatorCommand::Operators(command) => operators::run(&app, format, command).await,
         OperatorCommand::Secrets(command) => secrets::run(&app, format, command).await,

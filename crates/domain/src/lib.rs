@@ -1,8 +1,10 @@
 //! Nouns and rules of Holdfast. No I/O, no clock, no randomness: everything here is a function of its arguments.
 
 pub mod api_key;
+pub mod audit;
 pub mod breaker;
 pub mod card_number;
+pub mod chain;
 pub mod cloud_event;
 pub mod command;
 pub mod content;

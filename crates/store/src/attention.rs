@@ -159,18 +159,27 @@ pub async fn take_up(
              delete from outcomes o
               using commands c
               where o.no = $1 and c.no = o.no and o.status = 'needs_attention' and o.sequence = $2
-             returning o.no, o.kind, o.created_at, o.sequence + 1 as sequence, o.reason
+             returning o.no, o.kind, o.created_at, o.sequence + 1 as sequence, o.reason, o.chain
+           ),
+           n as (
+             select *, coalesce(chain, holdfast_chain_head(no)) as previous,
+                    jsonb_build_array($5::jsonb || jsonb_build_object('at', holdfast_now())) as trail
+               from o
+           ),
+           h as (
+             select *, holdfast_event_hash(previous, no, sequence, 0::smallint, holdfast_now(), trail) as hash from n
            ),
            e as (
-             insert into events (no, sequence, data)
-             select no, sequence, jsonb_build_array($5::jsonb || jsonb_build_object('at', holdfast_now())) from o
+             insert into events (no, sequence, at, data, previous, hash)
+             select no, sequence, holdfast_now(), trail, previous, hash from h
            )
-           insert into wakeups (no, lane, kind, status, step, sent, dirty, first_sent_at, progress, sequence, nudge, due_at)
+           insert into wakeups (no, lane, kind, status, step, sent, dirty, first_sent_at, progress, sequence, nudge, due_at,
+                                chain)
            select no, 0, kind, 'processing', $3, true, 1, created_at, $4, sequence,
                   -- What partners have said since is heard, but is no answer to whether the amounts agree.
                   case when reason = 'partner_mismatch' then 0 else 1 end,
-                  holdfast_now()
-             from o
+                  holdfast_now(), hash
+             from h
                on conflict (no, lane) do nothing
            returning no"#,
         parked.no.0,
@@ -201,15 +210,28 @@ pub async fn resolve(pool: &Pool, parked: &Parked, resolution: Resolution, opera
     let detail = reason.map(|_| operator.why);
     let resolved = Happening::Resolved { status: end, by: operator.by.to_owned(), why: operator.why.to_owned() };
     let query = sqlx::query!(
-        r#"with o as (
+        r#"with n as materialized (
+             select no, sequence + 1 as sequence, coalesce(chain, holdfast_chain_head(no)) as previous,
+                    jsonb_build_array($6::jsonb || jsonb_build_object('at', holdfast_now())) as trail
+               from outcomes
+              where no = $1 and status = 'needs_attention' and sequence = $2
+                -- What is appended is made of what it says.
+                for update
+           ),
+           h as (
+             select *, holdfast_event_hash(previous, no, sequence, 0::smallint, holdfast_now(), trail) as hash from n
+           ),
+           o as (
              update outcomes o
-                set status = $3, reason = $4, detail = $5, sequence = o.sequence + 1, finished_at = holdfast_now()
-              where o.no = $1 and o.status = 'needs_attention' and o.sequence = $2
+                set status = $3, reason = $4, detail = $5, sequence = h.sequence, finished_at = holdfast_now(),
+                    chain = h.hash
+               from h
+              where o.no = h.no and o.status = 'needs_attention' and o.sequence = $2
              returning o.no, o.kind, o.sequence, o.status, o.progress
            ),
            e as (
-             insert into events (no, sequence, data)
-             select no, sequence, jsonb_build_array($6::jsonb || jsonb_build_object('at', holdfast_now())) from o
+             insert into events (no, sequence, at, data, previous, hash)
+             select h.no, h.sequence, holdfast_now(), h.trail, h.previous, h.hash from h join o using (no)
            ),
            f as (
              update transactions t

@@ -120,15 +120,23 @@ pub async fn reject(pool: &Pool, rejected: &Command, conflicts_with: CommandId, 
              insert into commands (id, client, kind, key, header_key, fingerprint, body, traceparent, created_at)
              values ($1, $2, $3, $4, $5, $6, $7, $8, least($9, holdfast_now()))
                  on conflict (id) do nothing
-             returning no, client, kind, created_at
+             returning no, id, client, kind, key, fingerprint, body, created_at
+           ),
+           n as (
+             select *, holdfast_acceptance_hash(no, id, client, kind, created_at, fingerprint, key, body) as previous,
+                    jsonb_build_array($12::jsonb || jsonb_build_object('at', holdfast_now())) as trail
+               from c
+           ),
+           h as (
+             select *, holdfast_event_hash(previous, no, 1, 0::smallint, holdfast_now(), trail) as hash from n
            ),
            o as (
-             insert into outcomes (no, status, reason, detail, progress, sequence, client, kind, created_at)
-             select no, 'failed', 'idempotency_key_reused', $10, $11, 1, client, kind, created_at from c
+             insert into outcomes (no, status, reason, detail, progress, sequence, client, kind, created_at, chain)
+             select no, 'failed', 'idempotency_key_reused', $10, $11, 1, client, kind, created_at, hash from h
            ),
            e as (
-             insert into events (no, sequence, data)
-             select no, 1, jsonb_build_array($12::jsonb || jsonb_build_object('at', holdfast_now())) from c
+             insert into events (no, sequence, at, data, previous, hash)
+             select no, 1, holdfast_now(), trail, previous, hash from h
            )
            insert into wakeups (no, lane, kind, due_at, sequence)
            select c.no, 1, c.kind, holdfast_now(), 1

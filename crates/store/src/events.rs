@@ -1,9 +1,11 @@
 //! The audit trail. Its order is that of time: what is told about an earlier state may come after the run's next write.
-//! Appended by the statements in `wakeups`, under the row's lock; read here.
+//! Appended by the statements in `wakeups`, under the row's lock, each row chained to one before it (see [`chain`]); read
+//! here.
 
-use crate::{Pool, Result};
+use crate::{Pool, Result, chain};
 use chrono::{DateTime, Utc};
 use holdfast_domain::CommandNo;
+use holdfast_domain::chain::Hash;
 use holdfast_domain::trail::Entry;
 
 use sqlx::types::Json;
@@ -34,13 +36,24 @@ pub async fn of(pool: &Pool, no: CommandNo) -> Result<Vec<Appended>> {
         .collect())
 }
 
-/// How many attempts the trail holds to tell the state of this sequence. Only who has claimed the lane `tell` may build
-/// upon it.
-pub async fn attempts(pool: &Pool, no: CommandNo, sequence: i32) -> Result<i16> {
+/// What the trail holds of telling one state.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempts {
+    pub made: i16,
+    /// What the next one follows. `None`: neither the state nor an attempt to tell it has a hash.
+    pub last: Option<Hash>,
+}
+
+/// The attempts to tell the state of this sequence. Only who has claimed the lane `tell` may build upon them.
+pub async fn attempts(pool: &Pool, no: CommandNo, sequence: i32) -> Result<Attempts> {
     let query = sqlx::query!(
-        r#"select coalesce(max(attempt), 0::smallint) as "attempts!" from events where no = $1 and sequence = $2"#,
+        r#"select coalesce(max(attempt), 0::smallint) as "made!",
+                  (array_agg(hash order by attempt desc) filter (where hash is not null))[1] as last
+             from events
+            where no = $1 and sequence = $2"#,
         no.0,
         sequence
     );
-    Ok(pool.fetch_one(query).await?.attempts)
+    let row = pool.fetch_one(query).await?;
+    Ok(Attempts { made: row.made, last: row.last.map(chain::hash).transpose()? })
 }

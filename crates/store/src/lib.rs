@@ -6,8 +6,10 @@
 
 pub mod api_keys;
 pub mod attention;
+pub mod audit;
 pub mod callback_resends;
 pub mod census;
+pub mod chain;
 pub mod clients;
 pub mod commands;
 pub mod dead_letters;

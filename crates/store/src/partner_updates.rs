@@ -96,11 +96,11 @@ pub async fn reopen(pool: &Pool, no: CommandNo) -> Result<bool> {
                           or p ->> 'state' = 'open'
                              -- heard before, and nothing came of it
                              and ((p ->> 'wasUnknown')::boolean or not coalesce((p ->> 'announced')::boolean, false))))
-             returning o.no, c.kind, c.created_at, o.progress, o.sequence
+             returning o.no, c.kind, c.created_at, o.progress, o.sequence, o.chain
            )
-           insert into wakeups (no, lane, kind, status, step, sent, first_sent_at, progress, sequence, nudge, due_at)
+           insert into wakeups (no, lane, kind, status, step, sent, first_sent_at, progress, sequence, nudge, due_at, chain)
            -- When something was first sent is no longer known, but not before this: a key's lifetime must not begin anew.
-           select no, 0, kind, 'processing', 'settle', true, created_at, progress, sequence, 1, holdfast_now() from o
+           select no, 0, kind, 'processing', 'settle', true, created_at, progress, sequence, 1, holdfast_now(), chain from o
                on conflict (no, lane) do nothing
            returning no"#,
         no.0

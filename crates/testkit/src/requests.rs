@@ -1,10 +1,11 @@
 //! What a test does as a client, and what it looks at afterwards.
 
 use crate::{Stack, clock, eventually};
+use holdfast_app::audit::{Audit, Filter, Found};
 use holdfast_devstack::inbox::Delivery;
 use holdfast_devstack::sandbox::{Entry, Sandbox};
 use holdfast_devstack::settings::{ORDER_PARTNER, REFUND_PARTNERS};
-use holdfast_domain::Kind;
+use holdfast_domain::{CommandId, Kind};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -106,6 +107,7 @@ impl Stack {
             (owed == 0).then_some(())
         })
         .await;
+        self.assert_trail_is_intact(submission).await;
         self.get(&submission.this).await
     }
 
@@ -117,7 +119,25 @@ impl Stack {
             (owed == 0).then_some(())
         })
         .await;
+        self.assert_trail_is_intact(submission).await;
         self.get(&submission.this).await
+    }
+
+    /// Whatever happened to a command: each row of its trail follows the one before it.
+    async fn assert_trail_is_intact(&self, submission: &Submission) {
+        let id = CommandId(submission.id.parse().expect("an id"));
+        let found = self.verify(Filter { id: Some(id), ..Filter::default() }).await;
+        assert!(found.is_empty(), "{found:?} (logs: {})", self.logs.display());
+    }
+
+    /// What is wrong with the trails of these commands.
+    pub async fn verify(&self, filter: Filter) -> Vec<Found> {
+        let mut audit = Audit::begin(&self.app, filter, None).await.expect("begin to verify");
+        let mut all = Vec::new();
+        while let Some(found) = audit.go_on().await.expect("read the trails") {
+            all.extend(found);
+        }
+        all
     }
 
     /// Entries of the audit trail, in order.

@@ -1,10 +1,12 @@
 //! Single statements against a real database: the guards that the protocol rests on.
 
+mod chain;
 mod keys;
 mod progress;
 mod retention;
 
 use chrono::DateTime;
+use holdfast_domain::chain::Hash;
 use holdfast_domain::journal::Update;
 use holdfast_domain::progress::Progress;
 use holdfast_domain::status::{Outcome, Step};
@@ -23,6 +25,8 @@ const REQUEST: Origin = Origin::Request { publish_within: SOON };
 const SOON: Duration = Duration::from_secs(2);
 const ME: WorkerId = WorkerId(1);
 const OTHER: WorkerId = WorkerId(2);
+/// Where nobody looks at the chain.
+const ANCHOR: Hash = Hash([0; 32]);
 
 fn command(n: u128) -> Command {
     Command {
@@ -70,6 +74,7 @@ fn note(no: CommandNo, token: i64, nudge: i32, wait: Duration) -> Note {
         step: Step::Submit,
         progress: Progress::default(),
         trail: Vec::new(),
+        anchor: ANCHOR,
         sent: true,
         next_try_in: None,
         settle_within: None,
@@ -89,6 +94,7 @@ fn finish(no: CommandNo, token: i64, claim_tell: bool) -> Finish {
         outcome: Outcome::Completed,
         progress: Progress::default(),
         trail: Vec::new(),
+        anchor: ANCHOR,
         tell: true,
         claim_tell,
     }

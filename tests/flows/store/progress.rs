@@ -1,6 +1,6 @@
 //! What a claim's holder writes, and who is heard beside it.
 
-use super::{LEASE, ME, OTHER, SOON, accepted, claim, database, entry, finish, note, partner_says};
+use super::{ANCHOR, LEASE, ME, OTHER, SOON, accepted, claim, database, entry, finish, note, partner_says};
 use holdfast_domain::{Lane, Status, Token};
 use holdfast_store::commands::Accepted;
 use holdfast_store::partner_updates;
@@ -51,7 +51,8 @@ async fn a_later_state_is_not_lost_to_an_earlier_telling() {
     assert!(finished[0].telling);
     sqlx::query("update wakeups set sequence = 2").execute(pool.connections()).await.expect("a later state");
     let hold = Hold { no, token: Token(1) };
-    let told = Told { hold, nudge: None, sequence: 1, attempt: 1, tries: 1, trail: Vec::new(), wait: LEASE };
+    let (previous, trail) = (ANCHOR, Vec::new());
+    let told = Told { hold, nudge: None, sequence: 1, attempt: 1, previous, tries: 1, trail, wait: LEASE };
     assert!(wakeups::told(&pool, &[&told]).await.expect("told").is_empty());
     assert_eq!(wakeups::tell_again(&pool, &[&told]).await.expect("again").len(), 1);
     let tell = Claim { no, lane: Lane::Tell, token: Token(2) };
@@ -76,7 +77,8 @@ async fn who_wants_it_told_again_during_an_attempt_gets_one_more() {
     assert!(wakeups::finish(&pool, ME, LEASE, &[&finish(no, 1, true)]).await.expect("finish")[0].telling);
     wakeups::owe_again(&pool, no, 1).await.expect("owed");
     let hold = Hold { no, token: Token(1) };
-    let last = Told { hold, nudge: Some(0), sequence: 1, attempt: 9, tries: 9, trail: Vec::new(), wait: LEASE };
+    let (previous, trail) = (ANCHOR, Vec::new());
+    let last = Told { hold, nudge: Some(0), sequence: 1, attempt: 9, previous, tries: 9, trail, wait: LEASE };
     assert!(wakeups::told(&pool, &[&last]).await.expect("given up").is_empty(), "it is still owed");
     assert_eq!(wakeups::tell_again(&pool, &[&last]).await.expect("again").len(), 1);
     let tell = Claim { no, lane: Lane::Tell, token: Token(2) };

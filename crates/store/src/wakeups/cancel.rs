@@ -27,16 +27,25 @@ pub async fn cancel(pool: &Pool, no: CommandNo, sequence: i32, tell: bool) -> Re
              delete from wakeups w
               where w.no = $1 and w.lane = 0 and w.token is null and w.dirty = 0 and not w.sent
                 and w.sequence = $4
-             returning w.no, w.kind, w.sequence + 1 as sequence, w.progress
+             returning w.no, w.kind, w.sequence + 1 as sequence, w.progress, w.chain
+           ),
+           n as (
+             select *, coalesce(chain, holdfast_chain_head(no)) as previous,
+                    jsonb_build_array($2::jsonb || jsonb_build_object('at', holdfast_now())) as trail
+               from g
+           ),
+           h as (
+             select *, holdfast_event_hash(previous, no, sequence, 0::smallint, holdfast_now(), trail) as hash from n
            ),
            o as (
-             insert into outcomes (no, status, progress, sequence, client, kind, created_at)
-             select g.no, 'cancelled', coalesce(g.progress, '{"partners": []}'), g.sequence, c.client, c.kind, c.created_at
-               from g join commands c on c.no = g.no
+             insert into outcomes (no, status, progress, sequence, client, kind, created_at, chain)
+             select h.no, 'cancelled', coalesce(h.progress, '{"partners": []}'), h.sequence, c.client, c.kind, c.created_at,
+                    h.hash
+               from h join commands c on c.no = h.no
            ),
            e as (
-             insert into events (no, sequence, data)
-             select no, sequence, jsonb_build_array($2::jsonb || jsonb_build_object('at', holdfast_now())) from g
+             insert into events (no, sequence, at, data, previous, hash)
+             select no, sequence, holdfast_now(), trail, previous, hash from h
            ),
            f as (
              update transactions t

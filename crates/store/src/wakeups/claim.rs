@@ -2,8 +2,9 @@
 
 use super::run::Hold;
 use crate::commands::{kind, step};
-use crate::{Error, Pool, Result};
+use crate::{Error, Pool, Result, chain};
 use chrono::{DateTime, Utc};
+use holdfast_domain::chain::{Acceptance, Hash};
 use holdfast_domain::progress::Progress;
 use holdfast_domain::status::Step;
 use holdfast_domain::{ClientNo, CommandId, CommandNo, Kind, Lane, Token, WorkerId};
@@ -58,6 +59,8 @@ pub struct Claimed {
     pub body: String,
     pub traceparent: Option<String>,
     pub created_at: DateTime<Utc>,
+    /// What the first row of its audit trail follows: its acceptance. See [`chain`].
+    pub anchor: Hash,
 }
 
 struct Row {
@@ -83,7 +86,9 @@ struct Row {
     body: String,
     traceparent: Option<String>,
     created_at: DateTime<Utc>,
+    fingerprint: Vec<u8>,
     callback_url: Option<String>,
+    unlinked: bool,
 }
 
 /// The second half of both ways to claim. The first half is a CTE `l (no, lane, token)` of locked rows; $1 is the worker,
@@ -125,7 +130,9 @@ macro_rules! claim {
                       (date_part('epoch', w.settle_deadline - holdfast_now()) * 1000)::bigint as settle_within_ms,
                       holdfast_now() as "claimed_at!",
                       c.id as "id!", c.client as "client!", c.kind as "kind!", c.key as "key!", c.body as "body!",
-                      c.traceparent as "traceparent?", c.created_at as "created_at!", k.callback_url as "callback_url?"
+                      c.traceparent as "traceparent?", c.created_at as "created_at!", c.fingerprint as "fingerprint!",
+                      k.callback_url as "callback_url?",
+                      w.lane = 0 and w.sequence > 0 and w.chain is null as "unlinked!"
                  from w
                  join commands c on c.no = w.no
                  left join clients k on k.no = c.client"#,
@@ -214,9 +221,12 @@ pub async fn claim_due(
 
 /// A row that this version cannot read must not take its neighbours with it.
 async fn readable(pool: &Pool, rows: Vec<Row>) -> Result<Vec<Claimed>> {
-    let (mut claimed, mut unreadable) = (Vec::with_capacity(rows.len()), Vec::new());
+    let (mut claimed, mut unreadable, mut unlinked) = (Vec::with_capacity(rows.len()), Vec::new(), Vec::new());
     for row in rows {
         let (id, no, lane, token) = (row.id, row.no, row.lane, row.token);
+        if row.unlinked {
+            unlinked.push(CommandNo(no));
+        }
         match Claimed::try_from(row) {
             Ok(row) => claimed.push(row),
             Err(error) => {
@@ -227,6 +237,13 @@ async fn readable(pool: &Pool, rows: Vec<Row>) -> Result<Vec<Claimed>> {
     }
     if !unreadable.is_empty() {
         leave(pool, &unreadable).await?;
+    }
+    if !unlinked.is_empty() {
+        let heads = chain::heads(pool, &unlinked).await?;
+        let is_run = |claimed: &&mut Claimed| claimed.lane == Lane::Run;
+        for claimed in claimed.iter_mut().filter(is_run) {
+            claimed.anchor = heads.get(&claimed.no).copied().unwrap_or(claimed.anchor);
+        }
     }
     Ok(claimed)
 }
@@ -345,10 +362,19 @@ impl Claimed {
     }
 }
 
+impl Row {
+    fn acceptance(&self) -> Acceptance<'_> {
+        let Self { no, id, client, kind, created_at, fingerprint, key, body, .. } = self;
+        let (no, id, client) = (CommandNo(*no), CommandId(*id), ClientNo(*client));
+        Acceptance { no, id, client, kind: *kind, created_at: *created_at, fingerprint, key, body }
+    }
+}
+
 impl TryFrom<Row> for Claimed {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self> {
+        let anchor = row.acceptance().hash();
         let left = |ms: i64| Duration::from_millis(ms.try_into().unwrap_or(0));
         Ok(Self {
             no: CommandNo(row.no),
@@ -374,6 +400,7 @@ impl TryFrom<Row> for Claimed {
             body: row.body,
             traceparent: row.traceparent,
             created_at: row.created_at,
+            anchor,
         })
     }
 }

@@ -1,8 +1,9 @@
 //! The end of a run.
 
 use super::Hold;
-use crate::{Pool, Result};
+use crate::{Pool, Result, chain};
 use chrono::{DateTime, Utc};
+use holdfast_domain::chain::Hash;
 use holdfast_domain::progress::Progress;
 use holdfast_domain::status::Outcome;
 use holdfast_domain::trail::Entry;
@@ -22,6 +23,8 @@ pub struct Finish {
     pub outcome: Outcome,
     pub progress: Progress,
     pub trail: Vec<Entry>,
+    /// What the first row of its audit trail follows. See [`crate::chain`].
+    pub anchor: Hash,
     /// The client has an endpoint that must be told.
     pub tell: bool,
     /// The finisher has room to tell it: it claims the lane `tell` under the same token.
@@ -33,6 +36,8 @@ pub struct Finished {
     pub hold: Hold,
     pub sequence: i32,
     pub finished_at: DateTime<Utc>,
+    /// Of the row that was appended: the first attempt to tell of it follows that.
+    pub hash: Hash,
     /// The lane `tell` was claimed too.
     pub telling: bool,
 }
@@ -51,6 +56,7 @@ struct Ends<'a> {
     details: Vec<Option<&'a str>>,
     progress: Vec<Json<&'a Progress>>,
     trails: Vec<Json<&'a [Entry]>>,
+    anchors: Vec<&'a [u8]>,
     tells: Vec<bool>,
     claims: Vec<bool>,
 }
@@ -73,6 +79,7 @@ impl<'a> Ends<'a> {
             columns.details.push(reason.map(|reason| reason.detail.as_str()));
             columns.progress.push(Json(&finish.progress));
             columns.trails.push(Json(&finish.trail));
+            columns.anchors.push(&finish.anchor.0);
             columns.tells.push(finish.tell);
             columns.claims.push(finish.tell && finish.claim_tell);
         }
@@ -90,9 +97,9 @@ pub async fn finish(pool: &Pool, worker: WorkerId, lease: Duration, finishes: &[
              select *
                from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[],
                            $8::bool[], $9::bool[], $12::int[], $13::int[], $14::timestamptz[],
-                           $15::smallint[])
+                           $15::smallint[], $16::bytea[])
                  as d(no, token, status, reason, detail, progress, trail, tell, claim, nudge, client,
-                      created_at, lane)
+                      created_at, lane, anchor)
            ),
            g as (
              delete from wakeups w
@@ -100,14 +107,19 @@ pub async fn finish(pool: &Pool, worker: WorkerId, lease: Duration, finishes: &[
               where w.no = d.no and w.lane = d.lane and w.token = d.token
                 and w.nudge = d.nudge
              returning w.no, w.kind, w.sequence + 1 as sequence, d.token, d.status, d.reason, d.detail, d.progress,
-                       d.trail, d.tell, d.claim, d.client, d.created_at, w.nudge
+                       d.trail, d.tell, d.claim, d.client, d.created_at, w.nudge,
+                       -- From the row that is locked: nobody has appended since.
+                       coalesce(w.chain, d.anchor) as previous,
+                       holdfast_event_hash(coalesce(w.chain, d.anchor), w.no, w.sequence + 1, 0::smallint,
+                                           holdfast_now(), d.trail) as hash
            ),
            o as (
-             insert into outcomes (no, status, reason, detail, progress, sequence, client, kind, created_at)
-             select no, status, reason, detail, progress, sequence, client, kind, created_at from g
+             insert into outcomes (no, status, reason, detail, progress, sequence, client, kind, created_at, chain)
+             select no, status, reason, detail, progress, sequence, client, kind, created_at, hash from g
            ),
            e as (
-             insert into events (no, sequence, data) select no, sequence, trail from g
+             insert into events (no, sequence, at, data, previous, hash)
+             select no, sequence, holdfast_now(), trail, previous, hash from g
            ),
            -- A partner's word that contradicts this end, and came before it: it changes nothing, and an operator must know.
            x as (
@@ -159,6 +171,7 @@ pub async fn finish(pool: &Pool, worker: WorkerId, lease: Duration, finishes: &[
              returning no, token
            )
            select no as "no!", token as "token!", sequence as "sequence!", holdfast_now() as "finished_at!",
+                  hash as "hash!",
                   token in (select token from t where token is not null) as "telling!"
              from g"#,
         &columns.nos,
@@ -176,13 +189,17 @@ pub async fn finish(pool: &Pool, worker: WorkerId, lease: Duration, finishes: &[
         &columns.clients,
         &columns.created,
         &columns.lanes,
+        &columns.anchors as &[&[u8]],
     );
     let rows = pool.fetch_all(query).await?;
-    let finished = rows.into_iter().map(|row| Finished {
-        hold: Hold { no: CommandNo(row.no), token: Token(row.token) },
-        sequence: row.sequence,
-        finished_at: row.finished_at,
-        telling: row.telling,
+    let finished = rows.into_iter().map(|row| {
+        Ok(Finished {
+            hold: Hold { no: CommandNo(row.no), token: Token(row.token) },
+            sequence: row.sequence,
+            finished_at: row.finished_at,
+            hash: chain::hash(row.hash)?,
+            telling: row.telling,
+        })
     });
-    Ok(finished.collect())
+    finished.collect()
 }

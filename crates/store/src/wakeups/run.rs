@@ -5,6 +5,7 @@
 //! then expects a two-hundredth.
 
 use crate::{Pool, Result};
+use holdfast_domain::chain::Hash;
 use holdfast_domain::progress::Progress;
 use holdfast_domain::status::Step;
 use holdfast_domain::trail::Entry;
@@ -32,6 +33,8 @@ pub struct Note {
     pub progress: Progress,
     /// What happened since the last write.
     pub trail: Vec<Entry>,
+    /// What the first row of its audit trail follows. See [`crate::chain`].
+    pub anchor: Hash,
     /// A creation was sent to a partner.
     pub sent: bool,
     /// No creation before this has passed.
@@ -70,6 +73,7 @@ struct Columns {
     steps: Vec<&'static str>,
     progress: Vec<Json<Progress>>,
     trails: Vec<Json<Vec<Entry>>>,
+    anchors: Vec<Vec<u8>>,
     sent: Vec<bool>,
     next_try_s: Vec<Option<f64>>,
     settle_s: Vec<Option<f64>>,
@@ -94,6 +98,7 @@ impl Columns {
             columns.steps.push(note.step.name());
             columns.progress.push(Json(note.progress.clone()));
             columns.trails.push(Json(note.trail.clone()));
+            columns.anchors.push(note.anchor.0.to_vec());
             columns.sent.push(note.sent);
             columns.next_try_s.push(note.next_try_in.map(|wait| wait.as_secs_f64()));
             columns.settle_s.push(note.settle_within.map(|wait| wait.as_secs_f64()));
@@ -114,9 +119,10 @@ pub async fn note(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
         r#"with d as (
              select *
                from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::bool[],
-                           $8::float8[], $9::float8[], $10::int[], $11::bool[], $12::bool[], $13::smallint[])
+                           $8::float8[], $9::float8[], $10::int[], $11::bool[], $12::bool[], $13::smallint[],
+                           $14::bytea[])
                  as d(no, token, status, step, progress, trail, sent, next_try_s, settle_s, sequence, next_partner,
-                      tell, lane)
+                      tell, lane, anchor)
            ),
            g as (
              update wakeups w
@@ -130,13 +136,17 @@ pub async fn note(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
                     first_sent_at = case when d.next_partner then holdfast_now() else w.first_sent_at end,
                     failures = 0,
                     alone = 0,
-                    sequence = w.sequence + 1
+                    sequence = w.sequence + 1,
+                    previous = coalesce(w.chain, d.anchor),
+                    chain = holdfast_event_hash(coalesce(w.chain, d.anchor), w.no, w.sequence + 1, 0::smallint,
+                                                holdfast_now(), d.trail)
                from d
               where w.no = d.no and w.lane = d.lane and w.token = d.token and w.sequence = d.sequence
-             returning w.no, w.kind, w.token, w.sequence, d.tell, d.trail
+             returning w.no, w.kind, w.token, w.sequence, d.tell, d.trail, w.previous, w.chain
            ),
            e as (
-             insert into events (no, sequence, data) select no, sequence, trail from g
+             insert into events (no, sequence, at, data, previous, hash)
+             select no, sequence, holdfast_now(), trail, previous, chain from g
            ),
            t as (
              insert into wakeups as w (no, lane, kind, due_at, sequence)
@@ -161,6 +171,7 @@ pub async fn note(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
         &columns.next_partner,
         &columns.tells,
         &columns.lanes,
+        &columns.anchors,
     );
     let rows = pool.fetch_all(query).await?;
     Ok(rows.into_iter().map(|row| Hold { no: CommandNo(row.no), token: Token(row.token) }).collect())
@@ -174,8 +185,10 @@ pub async fn wait(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
         r#"with d as (
              select *
                from unnest($1::bigint[], $2::bigint[], $3::int[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[],
-                           $8::bool[], $9::float8[], $10::float8[], $11::float8[], $12::bool[], $13::smallint[])
-                 as d(no, token, nudge, status, step, progress, trail, sent, next_try_s, settle_s, wait_s, failed, lane)
+                           $8::bool[], $9::float8[], $10::float8[], $11::float8[], $12::bool[], $13::smallint[],
+                           $14::bytea[])
+                 as d(no, token, nudge, status, step, progress, trail, sent, next_try_s, settle_s, wait_s, failed, lane,
+                      anchor)
            ),
            g as (
              update wakeups w
@@ -195,14 +208,19 @@ pub async fn wait(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
                     next_try_at = holdfast_now() + make_interval(secs => d.next_try_s),
                     settle_deadline = coalesce(w.settle_deadline, holdfast_now() + make_interval(secs => d.settle_s)),
                     sequence = w.sequence + case d.trail when '[]' then 0 else 1 end,
+                    previous = case d.trail when '[]' then w.previous else coalesce(w.chain, d.anchor) end,
+                    chain = case d.trail when '[]' then w.chain
+                      else holdfast_event_hash(coalesce(w.chain, d.anchor), w.no, w.sequence + 1, 0::smallint,
+                                               holdfast_now(), d.trail) end,
                     due_at = holdfast_now() + make_interval(secs => case when w.nudge = d.nudge then d.wait_s else 0 end),
                     run_at = holdfast_now() + make_interval(secs => case when w.nudge = d.nudge then d.wait_s else 0 end)
                from d
               where w.no = d.no and w.lane = d.lane and w.token = d.token
-             returning w.no, d.token, w.sequence, d.trail
+             returning w.no, d.token, w.sequence, d.trail, w.previous, w.chain
            ),
            e as (
-             insert into events (no, sequence, data) select no, sequence, trail from g where trail <> '[]'
+             insert into events (no, sequence, at, data, previous, hash)
+             select no, sequence, holdfast_now(), trail, previous, chain from g where trail <> '[]'
            )
            select no as "no!", token as "token!" from g"#,
         &columns.nos,
@@ -218,6 +236,7 @@ pub async fn wait(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
         &columns.wait_s,
         &columns.failed,
         &columns.lanes,
+        &columns.anchors,
     );
     let rows = pool.fetch_all(query).await?;
     Ok(rows.into_iter().map(|row| Hold { no: CommandNo(row.no), token: Token(row.token) }).collect())

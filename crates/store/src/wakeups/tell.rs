@@ -3,6 +3,7 @@
 use super::run::Hold;
 use crate::{Pool, Result};
 use chrono::{DateTime, Utc};
+use holdfast_domain::chain::Hash;
 use holdfast_domain::trail::Entry;
 use holdfast_domain::{CommandNo, Lane, Token};
 
@@ -18,6 +19,8 @@ pub struct Told {
     /// The state that was told, and which attempt of it this was: its place in the trail. None was made: 0.
     pub sequence: i32,
     pub attempt: i16,
+    /// What it follows in the trail: the attempt before it, or the row of the state that was told. See [`crate::chain`].
+    pub previous: Hash,
     /// How far in the schedule this attempt was, from 1 on; only for [`tell_again`].
     pub tries: i16,
     pub trail: Vec<Entry>,
@@ -33,19 +36,22 @@ pub async fn told(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
         r#"with d as (
              select *
                from unnest($1::bigint[], $2::bigint[], $3::jsonb[], $4::int[], $5::smallint[], $6::int[],
-                           $7::smallint[])
-                 as d(no, token, trail, sequence, attempt, nudge, lane)
+                           $7::smallint[], $8::bytea[])
+                 as d(no, token, trail, sequence, attempt, nudge, lane, previous)
            ),
            g as (
              delete from wakeups w
               using d
               where w.no = d.no and w.lane = d.lane and w.token = d.token and w.sequence <= d.sequence
                 and (d.nudge is null or w.nudge = d.nudge)
-             returning w.no, w.token, d.sequence, d.attempt, d.trail
+             returning w.no, w.token, d.sequence, d.attempt, d.trail, d.previous
            ),
            e as (
-             insert into events (no, sequence, attempt, data)
-             select no, sequence, attempt, trail from g where attempt > 0
+             insert into events (no, sequence, attempt, at, data, previous, hash)
+             select no, sequence, attempt, holdfast_now(), trail, previous,
+                    holdfast_event_hash(previous, no, sequence, attempt, holdfast_now(), trail)
+               from g
+              where attempt > 0
            )
            select no as "no!", token as "token!" from g"#,
         &columns.nos,
@@ -55,6 +61,7 @@ pub async fn told(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
         &columns.attempts,
         &columns.nudges as &[Option<i32>],
         &columns.lanes,
+        &columns.previous as &[&[u8]],
     );
     let rows = pool.fetch_all(query).await?;
     Ok(rows.into_iter().map(|row| Hold { no: CommandNo(row.no), token: Token(row.token) }).collect())
@@ -69,8 +76,8 @@ pub async fn tell_again(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
         r#"with d as (
              select *
                from unnest($1::bigint[], $2::bigint[], $3::jsonb[], $4::int[], $5::smallint[],
-                           $6::float8[], $7::smallint[], $8::int[], $9::smallint[])
-                 as d(no, token, trail, sequence, attempt, wait_s, tries, nudge, lane)
+                           $6::float8[], $7::smallint[], $8::int[], $9::smallint[], $10::bytea[])
+                 as d(no, token, trail, sequence, attempt, wait_s, tries, nudge, lane, previous)
            ),
            g as (
              update wakeups w
@@ -89,11 +96,14 @@ pub async fn tell_again(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
                     run_at = holdfast_now() + make_interval(secs => case when w.sequence > d.sequence or w.nudge <> d.nudge then 0 else d.wait_s end)
                from d
               where w.no = d.no and w.lane = d.lane and w.token = d.token
-             returning w.no, d.token, d.sequence, d.attempt, d.trail
+             returning w.no, d.token, d.sequence, d.attempt, d.trail, d.previous
            ),
            e as (
-             insert into events (no, sequence, attempt, data)
-             select no, sequence, attempt, trail from g where attempt > 0
+             insert into events (no, sequence, attempt, at, data, previous, hash)
+             select no, sequence, attempt, holdfast_now(), trail, previous,
+                    holdfast_event_hash(previous, no, sequence, attempt, holdfast_now(), trail)
+               from g
+              where attempt > 0
            )
            select no as "no!", token as "token!" from g"#,
         &columns.nos,
@@ -105,6 +115,7 @@ pub async fn tell_again(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
         &tries,
         &columns.nudges as &[Option<i32>],
         &columns.lanes,
+        &columns.previous as &[&[u8]],
     );
     let rows = pool.fetch_all(query).await?;
     Ok(rows.into_iter().map(|row| Hold { no: CommandNo(row.no), token: Token(row.token) }).collect())
@@ -170,6 +181,7 @@ struct Columns<'a> {
     trails: Vec<Json<&'a [Entry]>>,
     sequences: Vec<i32>,
     attempts: Vec<i16>,
+    previous: Vec<&'a [u8]>,
     nudges: Vec<Option<i32>>,
 }
 
@@ -183,6 +195,7 @@ impl<'a> Columns<'a> {
             columns.trails.push(Json(told.trail.as_slice()));
             columns.sequences.push(told.sequence);
             columns.attempts.push(told.attempt);
+            columns.previous.push(&told.previous.0);
             columns.nudges.push(told.nudge);
         }
         columns
