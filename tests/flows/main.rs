@@ -2,6 +2,7 @@
 
 mod accept;
 mod attention;
+mod bad_requests;
 mod callbacks;
 mod cancel;
 mod cli;

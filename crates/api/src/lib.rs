@@ -3,6 +3,8 @@
 mod body;
 mod console;
 pub mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod headers;
 mod healthcheck;
 mod measure;

@@ -17,8 +17,9 @@ use holdfast_app::query::{self, Found, View};
 use holdfast_app::trace::{Span, spans};
 use holdfast_app::{StoreError, pause};
 use holdfast_domain::content::{self, Content};
+use holdfast_domain::money::Currency;
 use holdfast_domain::resource::{Links, milliseconds};
-use holdfast_domain::{ClientNo, Command, CommandId, Kind, Status};
+use holdfast_domain::{ClientNo, Command, CommandId, Kind, ServerKey, Status};
 use http::header::{CACHE_CONTROL, ETAG, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
@@ -87,23 +88,36 @@ async fn accept(
     }
     // Whoever carries it on does so as a part of this request, if that is a part of anything.
     let traceparent = span.traceparent().or_else(|| headers::traceparent(headers).map(str::to_owned));
-    let command = read(kind, state, client, (headers, body), traceparent)?;
+    let command = read(kind, Ours::of(state), client, (headers, body), traceparent)?;
     span.set(|| spans::command_id(command.id));
     let receipt = state.acceptor.accept(command).await?;
     Ok(accepted(kind, receipt))
 }
 
+/// What a request is read with, beside itself.
+#[derive(Clone, Copy)]
+pub(crate) struct Ours<'a> {
+    pub(crate) server_key: &'a ServerKey,
+    pub(crate) default_currency: Currency,
+}
+
+impl<'a> Ours<'a> {
+    fn of(state: &'a State) -> Self {
+        Self { server_key: &state.app.server_key, default_currency: state.app.config.orders.default_currency() }
+    }
+}
+
 /// Turns a request into a command, or says everything that is wrong with it.
-fn read(
+pub(crate) fn read(
     kind: Kind,
-    state: &State,
+    ours: Ours<'_>,
     client: ClientNo,
     (headers, body): (&HeaderMap, &[u8]),
     traceparent: Option<String>,
 ) -> Result<Command, Problem> {
     let mut document = body::parse(body)?;
     let fingerprint = document.root.fingerprint();
-    let body = match content::fill_in(kind, &mut document.root, state.app.config.orders.default_currency()) {
+    let body = match content::fill_in(kind, &mut document.root, ours.default_currency) {
         true => serde_json::to_string(&document.root).expect("what was parsed serialises"),
         false => String::from_utf8(body.to_vec()).map_err(|_| Problem::Unparseable("body is not UTF-8".to_owned()))?,
     };
@@ -115,7 +129,7 @@ fn read(
         (None, None) => return Err(Problem::KeyMissing),
     };
     Ok(Command {
-        id: CommandId::compute(&state.app.server_key, client, kind, &key),
+        id: CommandId::compute(ours.server_key, client, kind, &key),
         client,
         kind,
         key,
