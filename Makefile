@@ -4,7 +4,7 @@ export SQLX_OFFLINE := true
 # Tools of the checks, built once, beside the build.
 TOOLS := $(CURDIR)/target/tools
 
-.PHONY: up test chaos bench check fmt sqlx openapi lint-infra terraform terraform-apply-local clean
+.PHONY: up test chaos bench fuzz check fmt sqlx openapi lint-infra terraform terraform-apply-local clean
 
 # Runs the whole stack in the foreground until Ctrl-C, and shows one command of each kind going all the way.
 up:
@@ -28,6 +28,10 @@ bench:
 	scripts/install postgres
 	cargo build --release --package holdfast-api --package holdfast-worker --package holdfast-bench
 	target/release/holdfast-bench $(ARGS)
+
+# Fuzzes every parser that strangers reach, each target for SECONDS: SECONDS=600 TARGET=money.
+fuzz:
+	scripts/fuzz $(or $(SECONDS),600) $(TARGET)
 
 # The quick part of it, without services.
 check:

@@ -3,6 +3,7 @@
 mod accept;
 mod attention;
 mod audit;
+mod bad_requests;
 mod callbacks;
 mod cancel;
 mod card_numbers;

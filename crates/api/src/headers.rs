@@ -96,7 +96,8 @@ pub(crate) fn traceparent(headers: &HeaderMap) -> Option<&str> {
     let parts = || value.split('-');
     let lengths = parts().map(str::len).eq([2, 32, 16, 2]);
     let hex = parts().all(|part| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')));
-    (lengths && hex && !value.starts_with("ff")).then_some(value)
+    let names_something = parts().skip(1).take(2).all(|id| id.contains(|digit| digit != '0'));
+    (lengths && hex && names_something && !value.starts_with("ff")).then_some(value)
 }
 
 #[cfg(test)]
@@ -144,6 +145,13 @@ mod tests {
     fn a_malformed_trace_context_is_dropped() {
         let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         assert_eq!(traceparent(&with("traceparent", good)), Some(good));
-        assert_eq!(traceparent(&with("traceparent", "00-0AF7-b7ad-01")), None);
+        for malformed in [
+            "00-0AF7-b7ad-01",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ] {
+            assert_eq!(traceparent(&with("traceparent", malformed)), None, "{malformed}");
+        }
     }
 }

@@ -6,6 +6,8 @@ mod console;
 mod cors;
 mod envelope;
 pub mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gate;
 mod headers;
 mod healthcheck;

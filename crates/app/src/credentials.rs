@@ -41,7 +41,7 @@ async fn create(
     callback_url: Option<&str>,
 ) -> anyhow::Result<Option<Created>> {
     if let Some(url) = callback_url {
-        endpoint::judge(app, url).context("callback URL")?;
+        endpoint::judge(&app.egress, url).context("callback URL")?;
         Endpoint::at(url.to_owned()).map_err(Error::msg).context("callback URL")?;
     }
     let Drawn { key_id, api_key, hash } = Drawn::new(app)?;

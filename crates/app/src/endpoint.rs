@@ -9,7 +9,7 @@ use holdfast_domain::cloud_event::CloudEvent;
 use holdfast_domain::content::Content;
 use holdfast_domain::trail::Answer;
 use holdfast_partners::callback::Callback;
-use holdfast_partners::egress::GuardedClient;
+use holdfast_partners::egress::{Guard, GuardedClient};
 use holdfast_partners::http_client::Unbuilt;
 use holdfast_partners::signature::show_secret;
 use holdfast_store::clients::CallbackEndpoint;
@@ -32,8 +32,8 @@ pub fn deliverer(app: &App) -> Result<Deliverer, Unbuilt> {
 /// Whether callbacks might ever go there, as far as the text tells: where a name leads is found out when something is sent.
 /// For what is new alone: what was taken under other settings stays, and is refused where it is sent. What is no URL is
 /// for others to name.
-pub fn judge(app: &App, url: &str) -> Result<(), Refused> {
-    Url::parse(url).map_or(Ok(()), |url| app.egress.judge(&url))
+pub fn judge(egress: &Guard, url: &str) -> Result<(), Refused> {
+    Url::parse(url).map_or(Ok(()), |url| egress.judge(&url))
 }
 
 /// The address, if there is one.

@@ -59,6 +59,7 @@ pub mod vault;
 pub mod watch;
 pub mod webhook;
 
+pub use holdfast_partners::egress::Guard;
 pub use holdfast_queue::backoff::sleep as pause;
 pub use holdfast_store::Error as StoreError;
 pub use holdfast_store::schema::SchemaError;
@@ -66,7 +67,6 @@ pub use holdfast_store::schema::SchemaError;
 use anyhow::Context as _;
 use config::Config;
 use holdfast_domain::{Kind, ServerKey};
-use holdfast_partners::egress::Guard;
 use holdfast_queue::{Clients, Endpoint, Queue};
 use holdfast_store::{Pool, pool, schema};
 use metrics::{Metrics, Value, gauge, one};

@@ -86,14 +86,11 @@ impl Webhooks {
     async fn take(&self, partner: &str, headers: &HeaderMap, body: &[u8]) -> Result<Option<Nudged>, Error> {
         let sender = self.senders.get(partner).ok_or(Error::UnknownPartner)?;
         let envelope = sender.verifier.verify(headers, body).ok_or(Error::NotAuthentic)?;
-        let update = webhook::read(body).map_err(Error::Unreadable)?;
-        let event_id = envelope.event_id.or(update.event_id);
-        let event_id = event_id.filter(|id| (1..=255).contains(&id.len()) && !id.chars().any(char::is_control));
-        let event_id = event_id.ok_or_else(|| Error::Unreadable("it names no event".to_owned()))?;
+        let update = webhook::read(&envelope, body).map_err(Error::Unreadable)?;
         let update = Update {
             partner: partner.to_owned(),
-            event_id,
-            command: update.id,
+            event_id: update.event_id,
+            command: update.command,
             status: status(update.status),
             reason: update.reason,
             received_at: None,

@@ -49,7 +49,7 @@ pub(crate) async fn guard(request: Request, next: Next) -> Response {
 
 /// Whether a page of ours has asked: a browser says so in a header that no page can set. One that does not know that header
 /// says at least which origin the form came from.
-fn is_from_here(headers: &HeaderMap) -> bool {
+pub(crate) fn is_from_here(headers: &HeaderMap) -> bool {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(site) = text(&SEC_FETCH_SITE) {
         return site == "same-origin";

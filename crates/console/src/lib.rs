@@ -8,6 +8,8 @@ mod act;
 mod assets;
 mod failure;
 mod fields;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod guard;
 mod layout;
 mod login;

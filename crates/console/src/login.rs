@@ -68,12 +68,13 @@ pub(crate) async fn sign_out(
 }
 
 /// Only to a page of ours: the address comes from outside.
-fn next(fields: &Fields) -> &str {
+pub(crate) fn next(fields: &Fields) -> &str {
     let is_ours = |next: &&str| {
         let rest = next.strip_prefix(HOME);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
             && !next.contains("//")
-            && !next.contains(['\\', '\r', '\n'])
+            // A header takes no control character, and browsers leave some of them out.
+            && !next.contains(|c: char| c == '\\' || c.is_control())
             && !next.starts_with("/console/login")
             && next.len() <= 500
     };
@@ -112,9 +113,16 @@ mod tests {
             next(&Fields::parse(address("", &[("next", text)]).trim_start_matches('?').as_bytes())).to_owned()
         };
         assert_eq!(to("/console/search?q=a"), "/console/search?q=a");
-        for elsewhere in
-            ["https://evil.example", "//evil", "/console//evil", "/consoles", "/console\\evil", "/other", ""]
-        {
+        for elsewhere in [
+            "https://evil.example",
+            "//evil",
+            "/console//evil",
+            "/consoles",
+            "/console\\evil",
+            "/console\u{1}",
+            "/other",
+            "",
+        ] {
             assert_eq!(to(elsewhere), HOME, "{elsewhere}");
         }
     }

@@ -65,7 +65,11 @@ const fn name(plain_http: bool) -> &'static str {
 }
 
 pub(crate) fn token<'a>(headers: &'a HeaderMap, console: &Console) -> Option<&'a str> {
-    let name = name(console.app.config.console.plain_http);
+    read(headers, console.app.config.console.plain_http)
+}
+
+pub(crate) fn read(headers: &HeaderMap, plain_http: bool) -> Option<&str> {
+    let name = name(plain_http);
     let cookies = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(known, _)| *known == name).map(|(_, token)| token)

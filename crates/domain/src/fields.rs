@@ -1,7 +1,7 @@
 //! Reading the fields of a body: one by one, remembering everything that is wrong.
 
 use crate::command::is_key;
-use crate::json::{Node, Violation};
+use crate::json::{MAX_VIOLATIONS, Node, Violation};
 use crate::money::{Currency, Money};
 use chrono::{DateTime, FixedOffset};
 use url::Url;
@@ -93,6 +93,7 @@ impl Fields {
             self.violations.push(Violation::new(pointer, "is not a known field"));
         }
         self.violations.sort_by(|a, b| a.pointer.cmp(&b.pointer));
+        self.violations.truncate(MAX_VIOLATIONS);
         if self.violations.is_empty() { Ok(()) } else { Err(self.violations) }
     }
 }
@@ -117,11 +118,13 @@ pub(crate) fn callback_url(text: String) -> Result<String, String> {
     let url = Url::parse(&text).map_err(|_| "must be an absolute URL")?;
     // The parser would drop blanks and line ends, and take `http:host` too: others who read the text might not.
     let is_plain = !text.contains(|c: char| c.is_whitespace() || c.is_control());
+    // What neither DNS nor an HTTP client would take. Names of other scripts have been written in ASCII by the parser.
+    let is_host = |host: &str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte));
     let has_authority = text.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case(url.scheme()));
     let well_formed = matches!(url.scheme(), "http" | "https")
         && is_plain
         && has_authority
-        && url.has_host()
+        && url.host_str().is_some_and(is_host)
         && url.username().is_empty()
         && url.password().is_none()
         && url.fragment().is_none()

@@ -106,9 +106,36 @@ impl fmt::Display for CommandId {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::HashSet;
 
     fn server_key() -> ServerKey {
         ServerKey::parse("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").expect("valid key")
+    }
+
+    /// Every text of up to three of these, in which a key could be taken for part of something else.
+    fn ambiguous() -> Vec<String> {
+        let letters = ["a", "1", "/", ":", "\0", "transaction"];
+        let longer = |shorter: &[String]| -> Vec<String> {
+            shorter.iter().flat_map(|text| letters.map(|letter| format!("{text}{letter}"))).collect()
+        };
+        let one = longer(&[String::new()]);
+        let two = longer(&one);
+        [one.clone(), two.clone(), longer(&two)].concat()
+    }
+
+    #[test]
+    fn no_two_identities_have_one_id() {
+        let mut ids = HashSet::new();
+        let keys: HashSet<String> = ambiguous().into_iter().collect();
+        let clients = [0, 1, 11, 256, 0x0100_0000, i32::MAX];
+        for (client, kind) in clients.into_iter().flat_map(|client| Kind::ALL.map(|kind| (ClientNo(client), kind))) {
+            for key in &keys {
+                ids.insert(CommandId::compute(&server_key(), client, kind, key));
+                ids.insert(CommandId::of_rejected(&server_key(), client, kind, key, &[0; 32]));
+                ids.insert(CommandId::of_rejected(&server_key(), client, kind, key, &[1; 32]));
+            }
+        }
+        assert_eq!(ids.len(), clients.len() * Kind::ALL.len() * keys.len() * 3);
     }
 
     #[test]
@@ -124,6 +151,15 @@ mod tests {
             prop_assert_eq!(id.0.get_version_num(), 8);
             prop_assert!(id.was_issued_to(&server_key(), ClientNo(client), Kind::Transaction));
             prop_assert!(!id.was_issued_to(&server_key(), ClientNo(client - 1), Kind::Transaction));
+            prop_assert!(!id.was_issued_to(&server_key(), ClientNo(client), Kind::Refund));
+            prop_assert_eq!(id.to_string().parse::<CommandId>(), Ok(id));
+        }
+
+        #[test]
+        fn an_id_with_another_bit_was_never_issued(key in "[!-~]{1,255}", bit in 0..128_u32) {
+            let id = CommandId::compute(&server_key(), ClientNo(1), Kind::Order, &key);
+            let other = CommandId(Uuid::from_u128(id.0.as_u128() ^ (1 << bit)));
+            prop_assert!(!other.was_issued_to(&server_key(), ClientNo(1), Kind::Order));
         }
 
         #[test]

@@ -11,6 +11,15 @@ use std::fmt;
 /// Deep nesting has no use in a command and makes every later reader pay.
 const MAX_DEPTH: usize = 16;
 
+/// More violations than these are not listed. A body of 64 KiB can have ten thousand, and the answer to it must not be
+/// many times as large.
+pub(crate) const MAX_VIOLATIONS: usize = 100;
+
+/// Where a pointer would be longer, the rest of it is left out: a long name above many bad values would be repeated in each
+/// of their pointers.
+const MAX_POINTER_LEN: usize = 500;
+const LEFT_OUT: &str = "/…";
+
 /// One JSON value, names in the order in which they were sent.
 #[derive(Clone, PartialEq)]
 pub enum Node {
@@ -40,7 +49,7 @@ impl fmt::Debug for Node {
 /// What is wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Violation {
-    /// JSON pointer (RFC 6901) to the field; empty for the whole document.
+    /// JSON pointer (RFC 6901) to the field; empty for the whole document. A very long one ends in `/…`.
     pub pointer: String,
     /// One sentence without a full stop.
     pub detail: String,
@@ -64,7 +73,7 @@ pub struct Document {
 #[error("body is not valid JSON: {0}")]
 pub struct SyntaxError(String);
 
-/// Parses a whole document. Every bad string and name is listed, not only the first.
+/// Parses a whole document. Every bad string and name is listed, not only the first, up to [`MAX_VIOLATIONS`].
 pub fn parse(body: &[u8]) -> Result<Document, SyntaxError> {
     let raw: &RawValue = serde_json::from_slice(body).map_err(|error| SyntaxError(error.to_string()))?;
     let mut violations = Vec::new();
@@ -75,7 +84,7 @@ pub fn parse(body: &[u8]) -> Result<Document, SyntaxError> {
 /// `raw` is known to be grammatical. What fails here fails on content: the lone surrogate, which the grammar allows.
 fn node(raw: &str, pointer: &str, depth: usize, violations: &mut Vec<Violation>) -> Node {
     let mut refuse = |detail: &str| {
-        violations.push(Violation::new(pointer, detail));
+        note(violations, pointer, detail);
         Node::Null
     };
     match raw.as_bytes().first() {
@@ -88,7 +97,7 @@ fn node(raw: &str, pointer: &str, depth: usize, violations: &mut Vec<Violation>)
             Ok(items) => Node::Array(
                 (0..)
                     .zip(items)
-                    .map(|(i, item)| node(item.get(), &format!("{pointer}/{i}"), depth + 1, violations))
+                    .map(|(i, item)| node(item.get(), &below(pointer, &i.to_string()), depth + 1, violations))
                     .collect(),
             ),
             Err(_) => refuse("cannot be read"),
@@ -107,20 +116,47 @@ fn node(raw: &str, pointer: &str, depth: usize, violations: &mut Vec<Violation>)
 
 fn object(members: Members<'_>, pointer: &str, depth: usize, violations: &mut Vec<Violation>) -> Node {
     let mut object: Vec<(String, Node)> = Vec::with_capacity(members.0.len());
-    for (name, raw) in members.0 {
-        let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+    let repeated = repeated(&members.0);
+    for ((name, raw), repeated) in members.0.into_iter().zip(repeated) {
+        let pointer = below(pointer, &name);
         if name.contains(refused) {
-            violations.push(Violation::new(pointer, "has a name with a control character or a noncharacter"));
+            note(violations, &pointer, "has a name with a control character or a noncharacter");
             continue;
         }
-        if object.iter().any(|(known, _)| *known == name) {
-            violations.push(Violation::new(pointer, "appears more than once"));
+        if repeated {
+            note(violations, &pointer, "appears more than once");
             continue;
         }
         let value = node(raw.get(), &pointer, depth + 1, violations);
         object.push((name, value));
     }
     Node::Object(object)
+}
+
+/// Which names stood there before. Sorted, not compared each with each: there can be thousands.
+fn repeated(members: &[(String, &RawValue)]) -> Vec<bool> {
+    let mut by_name: Vec<usize> = (0..members.len()).collect();
+    by_name.sort_by_key(|at| members[*at].0.as_str());
+    let mut repeated = vec![false; members.len()];
+    for pair in by_name.windows(2) {
+        repeated[pair[1]] = members[pair[0]].0 == members[pair[1]].0;
+    }
+    repeated
+}
+
+/// The pointer of a member or an item.
+fn below(pointer: &str, name: &str) -> String {
+    if pointer.ends_with(LEFT_OUT) {
+        return pointer.to_owned();
+    }
+    let longer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+    if longer.len() <= MAX_POINTER_LEN { longer } else { format!("{pointer}{LEFT_OUT}") }
+}
+
+fn note(violations: &mut Vec<Violation>, pointer: &str, detail: &str) {
+    if violations.len() < MAX_VIOLATIONS {
+        violations.push(Violation::new(pointer, detail));
+    }
 }
 
 /// NUL and the noncharacters are refused by `jsonb` or SQS; of the C0 controls SQS takes tab, line feed and return only.
@@ -228,6 +264,9 @@ fn canonical_number(text: &str) -> String {
 }
 
 #[cfg(test)]
+mod formatting;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -266,6 +305,13 @@ mod tests {
     #[test]
     fn a_repeated_name_is_refused() {
         assert_eq!(pointers(r#"{"a": 1, "a": 2}"#), ["/a"]);
+    }
+
+    #[test]
+    fn the_list_of_what_is_wrong_has_a_limit() {
+        let thousands = format!(r#"{{"{}": {{{}"a": 1}}}}"#, "x".repeat(2000), r#""a": 1, "#.repeat(5000));
+        let pointers = pointers(&thousands);
+        assert_eq!((pointers.len(), pointers[0].as_str()), (MAX_VIOLATIONS, "/…"));
     }
 
     #[test]

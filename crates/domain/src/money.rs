@@ -114,9 +114,9 @@ impl Serialize for Money {
 
 /// Whether this is a positive decimal that fits some currency.
 pub fn check_decimal(text: &str) -> Result<(), AmountError> {
-    // The Chilean unit of account has four decimals, more than any other.
-    let finest = Currency::parse("CLF").expect("a currency");
-    Money::parse(text, finest).map(|_| ())
+    let fits = |code| Money::parse(text, Currency::parse(code).expect("a currency")).map(drop);
+    // From none to four decimals. The fewer there are, the larger an amount may be.
+    fits("JPY").or_else(|_| fits("EUR")).or_else(|_| fits("KWD")).or_else(|_| fits("CLF"))
 }
 
 /// `digits × 10^exponent`, with every digit that was written.
@@ -180,18 +180,78 @@ mod tests {
     }
 
     #[test]
+    fn an_amount_without_a_currency_fits_some_currency() {
+        for text in ["1", "0.01", "0.0001", "9999999999999.99", "99999999999.9999", "999999999999999"] {
+            assert_eq!(check_decimal(text), Ok(()), "{text}");
+        }
+        assert_eq!(check_decimal("0.00001"), Err(AmountError::TooPrecise { code: "CLF", decimals: 4 }));
+        assert_eq!(check_decimal("1000000000000000"), Err(AmountError::TooLarge));
+        assert_eq!(check_decimal("0"), Err(AmountError::NotPositive));
+    }
+
+    #[test]
     fn only_money_is_a_currency() {
         for code in ["XXX", "XAU", "eur", "EURO", ""] {
             assert_eq!(Currency::parse(code), None, "{code}");
         }
     }
 
+    fn currency() -> impl Strategy<Value = Currency> {
+        prop::sample::select(Currency::all().collect::<Vec<_>>())
+    }
+
+    /// What was written, with nothing lost: `digits × 10^exponent` minor units.
+    fn model(digits: u64, exponent: i32, currency: Currency) -> Result<u128, AmountError> {
+        let (code, decimals) = (currency.code(), currency.decimals());
+        match u32::try_from(i32::from(decimals) + exponent) {
+            _ if digits == 0 => Err(AmountError::NotPositive),
+            Err(_) => Err(AmountError::TooPrecise { code, decimals }),
+            Ok(shift) => match 10_u128.checked_pow(shift).and_then(|power| power.checked_mul(digits.into())) {
+                Some(minor) if minor <= MAX_MINOR as u128 => Ok(minor),
+                _ => Err(AmountError::TooLarge),
+            },
+        }
+    }
+
     proptest! {
         #[test]
-        fn every_amount_reads_back(minor in 1..=MAX_MINOR, code in prop::sample::select(vec!["EUR", "JPY", "KWD", "CLF"])) {
-            let currency = Currency::parse(code).expect("currency");
+        fn every_amount_of_every_currency_reads_back(minor in 1..=MAX_MINOR, currency in currency()) {
             let money = Money::from_minor(minor, currency).expect("in range");
             prop_assert_eq!(Money::parse(&money.to_string(), currency), Ok(money));
+            prop_assert_eq!(check_decimal(&money.to_string()), Ok(()));
+        }
+
+        #[test]
+        fn an_amount_is_what_exact_arithmetic_says(
+            digits in prop_oneof![0..100_000_u64, any::<u64>()],
+            decimals in 0..8_usize,
+            exponent in -9..20_i32,
+            has_exponent: bool,
+            currency in currency(),
+        ) {
+            let padded = format!("{digits:0>width$}", width = decimals + 1);
+            let (whole, fraction) = padded.split_at(padded.len() - decimals);
+            let point = if decimals == 0 { "" } else { "." };
+            let (written, exponent) =
+                if has_exponent { (format!("e{exponent}"), exponent) } else { (String::new(), 0) };
+            let text = format!("{whole}{point}{fraction}{written}");
+            let read = Money::parse(&text, currency).map(|money| u128::from(money.minor().unsigned_abs()));
+            prop_assert_eq!(read, model(digits, exponent - decimals as i32, currency), "{}", text);
+            if digits > 0 {
+                let negative = Money::parse(&format!("-{text}"), currency);
+                prop_assert_eq!(negative, Err(AmountError::NotPositive));
+            }
+        }
+
+        #[test]
+        fn what_is_read_is_a_decimal_number(text in "[0-9.eE+ -]{0,12}|\\PC{0,12}", currency in currency()) {
+            if Money::parse(&text, currency).is_ok() {
+                // Leading zeros are the one thing that JSON would not take.
+                let number = text.trim_start_matches('0');
+                let zero = if number.starts_with(|c: char| c.is_ascii_digit()) { "" } else { "0" };
+                let is_number = serde_json::from_str::<serde_json::Number>(&format!("{zero}{number}")).is_ok();
+                prop_assert!(is_number, "{}", text);
+            }
         }
     }
 }

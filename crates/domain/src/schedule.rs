@@ -42,11 +42,39 @@ mod tests {
         assert_eq!(polling.wait_after(u16::MAX), ms(60_000));
     }
 
+    fn duration(up_to_ms: u64) -> impl Strategy<Value = Duration> {
+        (0..=up_to_ms).prop_map(Duration::from_millis)
+    }
+
     proptest! {
         #[test]
-        fn jitter_stays_within_a_fifth(base in 0..1_000_000_u64, random: u32) {
-            let wait = jittered(Duration::from_millis(base), random).as_micros();
-            prop_assert!(wait >= u128::from(base) * 800 && wait <= u128::from(base) * 1200);
+        fn polling_never_hurries_and_never_waits_beyond_its_cap(
+            first in duration(3_600_000),
+            step in duration(3_600_000),
+            cap in duration(1_000_000_000),
+            polls in 2..u16::MAX,
+        ) {
+            let polling = Polling { first, step, cap };
+            prop_assert_eq!(polling.wait_after(0), Duration::ZERO);
+            prop_assert_eq!(polling.wait_after(1), first);
+            let (wait, next) = (polling.wait_after(polls), polling.wait_after(polls + 1));
+            prop_assert!(wait <= next && next <= cap);
+            prop_assert!(next == cap || next == wait * 2, "{:?} after {:?}", next, wait);
+        }
+
+        #[test]
+        fn jitter_stays_within_a_fifth(base in duration(1_000_000_000_000), random: u32) {
+            let wait = jittered(base, random).as_micros();
+            let base = base.as_micros();
+            prop_assert!(wait >= base * 8 / 10 && wait <= base * 12 / 10);
+        }
+
+        #[test]
+        fn jitter_reaches_every_wait_of_a_fine_grid(base in 1_000..1_000_000_000_u64) {
+            let base = Duration::from_millis(base);
+            let waits: Vec<_> = (0..401).map(|random| jittered(base, random)).collect();
+            prop_assert!(waits.is_sorted() && waits.windows(2).all(|pair| pair[0] < pair[1]));
+            prop_assert_eq!((waits[0], waits[400]), (base * 4 / 5, base * 6 / 5));
         }
     }
 }

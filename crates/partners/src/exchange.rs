@@ -147,7 +147,12 @@ fn cause(error: &dyn std::error::Error) -> String {
 
 /// Somebody else's text, made fit for `jsonb`, logs and a screen: short, without control characters.
 pub(crate) fn tame(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}')).take(MAX_TEXT_CHARS).collect()
+    text.chars().filter(|c| is_tame(*c)).take(MAX_TEXT_CHARS).collect()
+}
+
+/// What neither SQS nor `jsonb` refuses, and no terminal obeys.
+pub(crate) fn is_tame(c: char) -> bool {
+    !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}')
 }
 
 #[cfg(test)]

@@ -11,8 +11,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sha2::Sha256;
 
-use crate::exchange::tame;
+use crate::exchange::{is_tame, tame};
 use crate::generic::RemoteStatus;
+
+/// Bytes of the name of an event.
+const MAX_EVENT_ID_LEN: usize = 255;
 
 /// How a partner signs.
 #[derive(Clone, Debug)]
@@ -54,17 +57,26 @@ pub struct Envelope {
 }
 
 /// What it says about a command of ours.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update {
-    /// The command's id.
-    pub id: CommandId,
+    pub command: CommandId,
     pub status: RemoteStatus,
-    #[serde(default)]
     pub reason: Option<String>,
+    /// The same whenever it is sent again.
+    pub event_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    /// The command's id.
+    id: CommandId,
+    status: RemoteStatus,
+    #[serde(default)]
+    reason: Option<String>,
     /// Where the headers do not name the event.
     #[serde(default)]
-    pub event_id: Option<String>,
+    event_id: Option<String>,
 }
 
 impl Verifier {
@@ -96,8 +108,8 @@ impl Verifier {
                 let signatures = text(&name("webhook-signature"))?.split(' ');
                 let signatures =
                     signatures.filter_map(|signature| STANDARD.decode(signature.strip_prefix("v1,")?).ok());
-                self.is_signed(&signed, signatures)
-                    .then(|| Some(Envelope { event_id: Some(id.to_owned()), timestamp: Some(at.parse().ok()?) }))?
+                let timestamp = Some(seconds(at)?);
+                self.is_signed(&signed, signatures).then(|| Envelope { event_id: Some(id.to_owned()), timestamp })
             }
             Scheme::Header { signature, timestamp } => {
                 let signature = text(signature)?;
@@ -111,7 +123,7 @@ impl Verifier {
                     None => body.to_vec(),
                 };
                 let timestamp = match at {
-                    Some(at) => Some(at.parse().ok()?),
+                    Some(at) => Some(seconds(at)?),
                     None => None,
                 };
                 self.is_signed(&signed, [signature]).then_some(Envelope { event_id: None, timestamp })
@@ -131,18 +143,30 @@ impl Verifier {
     }
 }
 
-/// Reads the body. The error says what is wrong, without repeating it.
-pub fn read(body: &[u8]) -> Result<Update, String> {
-    let update: Update = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    Ok(Update { reason: update.reason.as_deref().map(tame), ..update })
+/// Reads what an authentic one says. The error says what is wrong, in few words.
+pub fn read(envelope: &Envelope, body: &[u8]) -> Result<Update, String> {
+    let body: Body = serde_json::from_slice(body).map_err(|error| tame(&error.to_string()))?;
+    let event_id = envelope.event_id.clone().or(body.event_id).filter(|id| is_event_id(id));
+    let event_id = event_id.ok_or_else(|| "it names no event".to_owned())?;
+    Ok(Update { command: body.id, status: body.status, reason: body.reason.as_deref().map(tame), event_id })
+}
+
+/// It identifies, so nothing of it may be left out: it is carried as it is, or not at all.
+fn is_event_id(id: &str) -> bool {
+    (1..=MAX_EVENT_ID_LEN).contains(&id.len()) && id.chars().all(is_tame)
+}
+
+/// Seconds since the epoch, in the one form that a number has: who signs it in another has not signed what we read.
+fn seconds(text: &str) -> Option<i64> {
+    text.parse().ok().filter(|seconds: &i64| seconds.to_string() == text)
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    if !digits.len().is_multiple_of(2) || !text.is_ascii() {
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    if !text.len().is_multiple_of(2) {
         return None;
     }
-    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+    text.as_bytes().chunks(2).map(|pair| Some((digit(pair[0])? << 4) | digit(pair[1])?)).collect()
 }
 
 #[cfg(test)]
@@ -183,6 +207,34 @@ mod tests {
         assert_eq!(verifier.verify(&signed(sign(&secret, "evt_1", 1_700_000_001, body)), body), None);
         assert_eq!(standard(&[8; 32]).verify(&signed(good), body), None);
         assert_eq!(verifier.verify(&HeaderMap::new(), body), None);
+    }
+
+    #[test]
+    fn a_number_is_signed_in_one_form_only() {
+        for (text, read) in
+            [("17", Some(17)), ("-1", Some(-1)), ("+17", None), ("017", None), (" 17", None), ("", None)]
+        {
+            assert_eq!(seconds(text), read, "{text}");
+        }
+        for (text, read) in [("0aF0", Some(vec![10, 0xf0])), ("+a", None), ("0", None), ("0g", None), ("é", None)] {
+            assert_eq!(hex(text), read, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_event_has_a_name_that_can_be_carried() {
+        let read = |of_header: Option<&str>, of_body: &str| {
+            let envelope = Envelope { event_id: of_header.map(str::to_owned), timestamp: None };
+            let id = "9a6d12b7-6deb-8b42-8b75-d76a4b1e8cf1";
+            let body = format!(r#"{{"id": "{id}", "status": "failed", "reason": "a\u0000b", "eventId": {of_body}}}"#);
+            super::read(&envelope, body.as_bytes()).map(|update| (update.event_id, update.reason))
+        };
+        assert_eq!(read(Some("evt_1"), r#""evt_2""#), Ok(("evt_1".to_owned(), Some("ab".to_owned()))));
+        assert_eq!(read(None, r#""evt_2""#).map(|read| read.0), Ok("evt_2".to_owned()));
+        let long = format!("\"{}\"", "x".repeat(256));
+        for unnamed in ["null", r#""""#, r#""\u0000""#, r#""\uffff""#, long.as_str()] {
+            assert_eq!(read(None, unnamed), Err("it names no event".to_owned()), "{unnamed}");
+        }
     }
 
     #[test]

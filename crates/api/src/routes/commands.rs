@@ -15,12 +15,13 @@ use holdfast_app::accept::Receipt;
 use holdfast_app::cancel::{self, Cancelled};
 use holdfast_app::query::{self, Found, View};
 use holdfast_app::trace::{Span, spans};
-use holdfast_app::{StoreError, endpoint, pause};
+use holdfast_app::{App, Guard, StoreError, endpoint, pause};
 use holdfast_domain::content::{self, Content};
 use holdfast_domain::json::Node;
+use holdfast_domain::money::Currency;
 use holdfast_domain::resource::{Links, milliseconds};
 use holdfast_domain::wishes::CALLBACK_URL;
-use holdfast_domain::{ClientNo, Command, CommandId, Kind, Scope, Status, Violation};
+use holdfast_domain::{ClientNo, Command, CommandId, Kind, Scope, ServerKey, Status, Violation};
 use http::header::{CACHE_CONTROL, ETAG, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
@@ -96,29 +97,44 @@ async fn accept(
     }
     // Whoever carries it on does so as a part of this request, if that is a part of anything.
     let traceparent = span.traceparent().or_else(|| headers::traceparent(headers).map(str::to_owned));
-    let command = read(kind, state, client, (headers, body), traceparent)?;
+    let command = read(kind, Ours::of(state), client, (headers, body), traceparent)?;
     span.set(|| spans::command_id(command.id));
     let receipt = state.acceptor.accept(command).await?;
     Ok(accepted(kind, receipt))
 }
 
+/// What a request is read with, beside itself.
+#[derive(Clone, Copy)]
+pub(crate) struct Ours<'a> {
+    pub(crate) server_key: &'a ServerKey,
+    pub(crate) default_currency: Currency,
+    pub(crate) egress: &'a Guard,
+}
+
+impl<'a> Ours<'a> {
+    fn of(state: &'a State) -> Self {
+        let App { server_key, config, egress, .. } = &state.app;
+        Self { server_key, default_currency: config.orders.default_currency(), egress }
+    }
+}
+
 /// Turns a request into a command, or says everything that is wrong with it.
-fn read(
+pub(crate) fn read(
     kind: Kind,
-    state: &State,
+    ours: Ours<'_>,
     client: ClientNo,
     (headers, body): (&HeaderMap, &[u8]),
     traceparent: Option<String>,
 ) -> Result<Command, Problem> {
     let mut document = body::parse(body)?;
     let fingerprint = document.root.fingerprint();
-    let body = match content::fill_in(kind, &mut document.root, state.app.config.orders.default_currency()) {
+    let body = match content::fill_in(kind, &mut document.root, ours.default_currency) {
         true => serde_json::to_string(&document.root).expect("what was parsed serialises"),
         false => String::from_utf8(body.to_vec()).map_err(|_| Problem::Unparseable("body is not UTF-8".to_owned()))?,
     };
     let header_key = headers::idempotency_key(headers)?;
     // No part of reading content: what was accepted under other settings must stay readable.
-    document.violations.extend(refused_url(state, &document.root));
+    document.violations.extend(refused_url(ours.egress, &document.root));
     let content = Content::take(kind, document, header_key.as_deref()).map_err(Problem::InvalidContent)?;
     let (key, header_key) = match (content.own_id(), header_key) {
         (Some(own), header_key) => (own.to_owned(), header_key),
@@ -126,7 +142,7 @@ fn read(
         (None, None) => return Err(Problem::KeyMissing),
     };
     Ok(Command {
-        id: CommandId::compute(&state.app.server_key, client, kind, &key),
+        id: CommandId::compute(ours.server_key, client, kind, &key),
         client,
         kind,
         key,
@@ -139,8 +155,8 @@ fn read(
 }
 
 /// A callback URL where no callback may go.
-fn refused_url(state: &State, body: &Node) -> Option<Violation> {
-    let refused = endpoint::judge(&state.app, content::callback_url(body)?).err()?;
+fn refused_url(egress: &Guard, body: &Node) -> Option<Violation> {
+    let refused = endpoint::judge(egress, content::callback_url(body)?).err()?;
     Some(Violation::new(format!("/{CALLBACK_URL}"), refused.to_string()))
 }
 

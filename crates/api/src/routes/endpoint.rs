@@ -46,7 +46,7 @@ async fn set(
 ) -> Result<Json<Shown>, Problem> {
     let Endpoint { url } = Endpoint::parse(body::parse(&body)?).map_err(Problem::InvalidContent)?;
     let refused = |refused: Refused| Problem::InvalidContent(vec![Violation::new("/url", refused.to_string())]);
-    endpoint::judge(&state.app, &url).map_err(refused)?;
+    endpoint::judge(&state.app.egress, &url).map_err(refused)?;
     let secret = endpoint::put(&state.app, client, &url).await.map_err(unavailable)?;
     Ok(Json(Shown { url, secret }))
 }

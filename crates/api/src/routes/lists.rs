@@ -55,7 +55,11 @@ async fn one(state: &State, wanted: &Wanted, key: &str) -> Result<Vec<Resource>,
     Ok(if fits { vec![resource] } else { Vec::new() })
 }
 
-fn read(client: ClientNo, kind: Kind, parameters: Vec<(String, String)>) -> Result<(Wanted, Option<String>), String> {
+pub(crate) fn read(
+    client: ClientNo,
+    kind: Kind,
+    parameters: Vec<(String, String)>,
+) -> Result<(Wanted, Option<String>), String> {
     let mut wanted = Wanted {
         client,
         kind,
@@ -93,11 +97,11 @@ fn time(text: &str) -> Option<DateTime<Utc>> {
     Some(time.max(DateTime::UNIX_EPOCH))
 }
 
-fn cursor(place: Place) -> String {
+pub(crate) fn cursor(place: Place) -> String {
     URL_SAFE_NO_PAD.encode(format!("{}.{}", place.created_at.timestamp_micros(), place.no.0))
 }
 
-fn place(cursor: &str) -> Option<Place> {
+pub(crate) fn place(cursor: &str) -> Option<Place> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
     let (micros, no) = text.split_once('.')?;
     // Of years that Postgres has too.

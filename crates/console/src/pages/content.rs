@@ -1,7 +1,7 @@
 //! What a client has sent, without what nobody should read over a shoulder.
 
 use holdfast_domain::content::Content;
-use serde_json::Value;
+use holdfast_domain::json::{self, Document, Node};
 use url::Url;
 
 /// In a client's own metadata, whatever a name of it contains is not shown.
@@ -22,22 +22,24 @@ const SECRET: [&str; 12] = [
 
 const HIDDEN: &str = "•••";
 
-/// Fields by name, in the order in which they are defined.
-pub(super) fn fields(content: &Content) -> Vec<(String, String)> {
-    let Ok(Value::Object(members)) = serde_json::to_value(content) else { return Vec::new() };
+/// Fields by name, in the order in which they are defined. Numbers as they were sent: none goes through binary floating
+/// point, which has no room for all of them.
+pub(crate) fn fields(content: &Content) -> Vec<(String, String)> {
+    let written = serde_json::to_vec(content).expect("content always serialises");
+    let Ok(Document { root: Node::Object(members), .. }) = json::parse(&written) else { return Vec::new() };
     members.into_iter().map(|(name, value)| (name.clone(), field(&name, value))).collect()
 }
 
-fn field(name: &str, value: Value) -> String {
+fn field(name: &str, value: Node) -> String {
     match value {
-        Value::String(text) if name == "callbackUrl" => address(&text),
-        Value::String(text) => text,
-        Value::Object(_) | Value::Array(_) => {
+        Node::String(text) if name == "callbackUrl" => address(&text),
+        Node::String(text) => text,
+        Node::Object(_) | Node::Array(_) => {
             let mut value = value;
             hide(&mut value);
             serde_json::to_string_pretty(&value).unwrap_or_default()
         }
-        other => other.to_string(),
+        other => serde_json::to_string(&other).unwrap_or_default(),
     }
 }
 
@@ -55,19 +57,19 @@ pub(super) fn address(text: &str) -> String {
     }
 }
 
-fn hide(value: &mut Value) {
+fn hide(value: &mut Node) {
     match value {
-        Value::Object(members) => {
+        Node::Object(members) => {
             for (name, value) in members {
                 let name = name.to_lowercase();
                 if SECRET.iter().any(|secret| name.contains(secret)) {
-                    *value = HIDDEN.into();
+                    *value = Node::String(HIDDEN.to_owned());
                 } else {
                     hide(value);
                 }
             }
         }
-        Value::Array(values) => values.iter_mut().for_each(hide),
+        Node::Array(values) => values.iter_mut().for_each(hide),
         _ => {}
     }
 }
@@ -75,7 +77,15 @@ fn hide(value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use holdfast_domain::{Kind, json};
+    use holdfast_domain::Kind;
+
+    #[test]
+    fn a_number_is_shown_as_it_was_sent() {
+        let body = br#"{"amount": "1.00", "currency": "EUR", "metadata": {"huge": 1e999, "exact": 1.10}}"#;
+        let content = Content::parse(Kind::Transaction, json::parse(body).expect("JSON")).expect("valid");
+        let shown = format!("{:?}", fields(&content));
+        assert!(["1e999", "1.10", "EUR"].into_iter().all(|known| shown.contains(known)), "{shown}");
+    }
 
     #[test]
     fn what_may_be_a_key_is_hidden() {

@@ -5,7 +5,7 @@ pub(crate) mod attention;
 pub(crate) mod callbacks;
 mod command_view;
 pub(crate) mod commands;
-mod content;
+pub(crate) mod content;
 pub(crate) mod dead_letters;
 mod letters_view;
 pub(crate) mod overview;

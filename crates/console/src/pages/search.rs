@@ -54,7 +54,7 @@ pub(crate) async fn page(State(console): State<Console>, session: Session, query
 }
 
 /// An id, or that of one of its callbacks.
-fn read_id(text: &str) -> Option<CommandId> {
+pub(crate) fn read_id(text: &str) -> Option<CommandId> {
     let text = match text.strip_prefix("evt_") {
         Some(callback) => callback.split('_').next()?,
         None => text,
