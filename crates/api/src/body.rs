@@ -4,7 +4,7 @@ use crate::error::Problem;
 use crate::headers;
 use crate::state::State;
 use axum::body::HttpBody as _;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRef, FromRequest, Request};
 use bytes::Bytes;
 use holdfast_app::metrics::Slow;
 use holdfast_domain::json::{self, Document};
@@ -19,15 +19,19 @@ pub(crate) struct Raw(pub(crate) Bytes);
 /// The bytes of what says of itself that it is plain JSON.
 pub(crate) struct JsonBytes(pub(crate) Bytes);
 
-impl FromRequest<State> for Raw {
+impl<S: Send + Sync> FromRequest<S> for Raw
+where
+    State: FromRef<S>,
+{
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &State) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let state = State::from_ref(state);
         // What says how large it is need not be sent in vain.
         if request.body().size_hint().lower() > MAX_BODY_BYTES as u64 {
             return Err(Problem::PayloadTooLarge);
         }
-        let body = Bytes::from_request(request, state);
+        let body = Bytes::from_request(request, &state);
         // No timer is set for a body that has come with its head.
         let Ok(body) = tokio::time::timeout(state.app.config.api.body_timeout_ms.get(), body).await else {
             state.app.metrics.refusing.slow(Slow::Body);
@@ -40,10 +44,13 @@ impl FromRequest<State> for Raw {
     }
 }
 
-impl FromRequest<State> for JsonBytes {
+impl<S: Send + Sync> FromRequest<S> for JsonBytes
+where
+    State: FromRef<S>,
+{
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &State) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !headers::is_json(request.headers()) {
             return Err(Problem::UnsupportedMediaType);
         }

@@ -1,7 +1,7 @@
 //! Making clients, their keys and their secrets.
 
 use crate::{App, endpoint, vault};
-use anyhow::{Context as _, Error, ensure};
+use anyhow::{Context as _, Error};
 use holdfast_domain::api_key::ApiKey;
 use holdfast_domain::endpoint::Endpoint;
 use holdfast_domain::{ClientNo, Scopes};
