@@ -1,8 +1,8 @@
 //! Every error that a client can get, as an RFC 9457 problem. The only file that knows HTTP statuses of errors.
 
 use axum::response::{IntoResponse, Response};
-use holdfast_app::{accept, webhook};
 use holdfast_app::query::Lookup;
+use holdfast_app::{accept, webhook};
 use holdfast_domain::{Tombstone, Violation};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};

@@ -42,8 +42,7 @@ impl Accepting {
     pub(super) fn new(registry: &mut Registry) -> Self {
         let name = "http_server_request_duration_seconds";
         let requests = register(registry, name, "Requests by their route, until the answer's head", timings());
-        let help =
-            "Submissions that could be read: new, replayed, conflict, archived, unavailable, failed; and what the 202 rests on";
+        let help = "Submissions that could be read: new, replayed, conflict, archived, unavailable, failed; and what the 202 rests on";
         let submissions = register(registry, "holdfast_submissions", help, Family::default());
         let help = "Webhooks of partners: stored, not_authentic, unreadable, unavailable, failed";
         let webhooks = register(registry, "holdfast_partner_webhooks", help, Family::default());
