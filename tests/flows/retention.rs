@@ -152,7 +152,8 @@ async fn a_list_ends_where_the_archive_begins() {
     let new = stack.submit("new", "1.00").await;
     let listed = async |query: &str| {
         let page = stack.get(&format!("/api/v1/transactions?{query}")).await;
-        let ids = page["data"].as_array().expect("a list").iter().map(|one| one["id"].as_str().expect("text").to_owned());
+        let ids =
+            page["data"].as_array().expect("a list").iter().map(|one| one["id"].as_str().expect("text").to_owned());
         (ids.collect::<Vec<_>>(), page["nextCursor"].clone())
     };
     assert_eq!(listed("limit=1").await.0, [new.id.clone()]);
@@ -175,7 +176,8 @@ async fn what_has_not_ended_or_is_still_owed_stays_and_goes_when_that_is_over() 
     let doubted = stack.submit("doubted", "1.00").await;
     stack.settled(&doubted).await;
     stack.stop_workers().await;
-    let item = "insert into attention_items (command, code, detail) select no, 'c', 'd' from commands where key = 'doubted'";
+    let item =
+        "insert into attention_items (command, code, detail) select no, 'c', 'd' from commands where key = 'doubted'";
     sqlx::query(item).execute(&stack.pool).await.expect("open an item");
     let waits = stack.submit("waits", "1.00").await;
     let owed = stack.submit("owed", "1.00").await;
@@ -291,7 +293,8 @@ async fn late_messages_and_webhooks_do_nothing_to_an_archived_command() {
     assert_eq!(status(&stack, &submission).await, StatusCode::GONE);
     assert_eq!(stack.at_partner(&submission).effects, 1);
     assert_eq!(stack.told(&submission).len(), 1);
-    let rows = "select (select count(*) from commands) + (select count(*) from wakeups) + (select count(*) from events)";
+    let rows =
+        "select (select count(*) from commands) + (select count(*) from wakeups) + (select count(*) from events)";
     assert_eq!(count(&stack, rows).await, 1);
 }
 
@@ -329,7 +332,7 @@ async fn a_run_that_is_killed_leaves_whole_commands_and_two_at_once_share_the_re
     }
     let mut run = run.stdout(Stdio::null()).spawn().expect("start it");
     let hanging = "select pid from pg_stat_activity
-                    where datname = current_database() and wait_event_type = 'Lock' and query like '%retention_postponed%'";
+                    where datname = current_database() and wait_event_type = 'Lock' and query like '%retention_progress%'";
     let backend = eventually("the second batch waits", || async {
         sqlx::query_scalar::<_, i32>(hanging).fetch_optional(&stack.pool).await.expect("look")
     })
@@ -365,12 +368,12 @@ async fn a_process_archives_by_itself_and_tells() {
                   values ('q', 'm', 'b', 'c', 'discarded', holdfast_now(), 'me', 'why'), ('q', 'n', 'b', 'c', 'kept', null, null, null)";
     sqlx::query(letter).execute(&stack.pool).await.expect("store letters");
     stack.advance(LONG).await;
-    eventually("it is archived", || async {
-        (status(&stack, &submission).await == StatusCode::GONE).then_some(())
-    })
-    .await;
+    eventually("it is archived", || async { (status(&stack, &submission).await == StatusCode::GONE).then_some(()) })
+        .await;
     let url = format!("http://127.0.0.1:{port}/metrics");
-    for line in ["holdfast_retention_archived_total 1", "holdfast_retention_postponed 1", "holdfast_retention_lag_seconds 0.0"] {
+    for line in
+        ["holdfast_retention_archived_total 1", "holdfast_retention_postponed 1", "holdfast_retention_lag_seconds 0.0"]
+    {
         eventually(line, || async {
             let text = reqwest::get(&url).await.ok()?.text().await.ok()?;
             text.lines().any(|told| told == line || told.strip_suffix(".0") == Some(line)).then_some(())

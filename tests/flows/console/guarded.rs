@@ -169,3 +169,26 @@ async fn while_postgres_is_down_a_page_says_so_and_does_not_hang() {
         .await;
     }
 }
+
+#[tokio::test]
+async fn of_an_archived_command_operators_too_see_its_tombstone_alone() {
+    let mut manned = Manned::with(None, vec![("HOLDFAST__RETENTION__ENABLED", "false".to_owned())]).await;
+    manned.stack.start_worker();
+    let submission = manned.stack.submit("a-key", "1.00").await;
+    manned.stack.settled(&submission).await;
+    let told = manned.stack.told(&submission)[0].headers["webhook-id"].clone();
+    manned.stack.advance(Duration::from_secs(401 * 86_400)).await;
+    manned.stack.cli(&["retention", "run"]).await;
+    let (cookie, csrf) = manned.session().await;
+    let path = format!("/console/commands/{}", submission.id);
+    let page = manned.get(&path).header("cookie", &cookie).send().await.expect("a page");
+    assert_eq!(page.status(), StatusCode::OK);
+    let page = page.text().await.expect("text");
+    assert!(page.contains("a-key") && page.contains("completed") && page.contains("archived"), "{page}");
+    assert!(!page.contains("1.00") && !page.contains("Send again"), "{page}");
+    let form = [("csrf", &*csrf), ("callback", &*told), ("why", "a+test")];
+    let resend = manned.post(&format!("{path}/resend"), &form).header("cookie", &cookie).header(OURS.0, OURS.1);
+    assert_eq!(status(resend).await, StatusCode::UNPROCESSABLE_ENTITY);
+    let found = manned.get("/console/search?q=a-key").header("cookie", &cookie).send().await.expect("a page");
+    assert!(found.text().await.expect("text").contains("archived"));
+}
