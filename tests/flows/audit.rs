@@ -87,11 +87,20 @@ fn sum_of(ran: &Ran, member: &str) -> Value {
 
 /// What was done to the trail of the command with this key, and what must be found: sequence, attempt, what.
 const CHANGES: [(&str, &[(i32, i16, &str)]); 21] = [
-    (r#"update events set data = jsonb_set(data, '{0,worker}', '1') where no = $no and sequence = 1"#, &[(1, 0, "changed")]),
-    ("update events set at = at + interval '1 us' where no = $no and (sequence, attempt) = (2, 0)", &[(2, 0, "changed")]),
+    (
+        r#"update events set data = jsonb_set(data, '{0,worker}', '1') where no = $no and sequence = 1"#,
+        &[(1, 0, "changed")],
+    ),
+    (
+        "update events set at = at + interval '1 us' where no = $no and (sequence, attempt) = (2, 0)",
+        &[(2, 0, "changed")],
+    ),
     ("update events set data = '[]' where no = $no and attempt = 2", &[(2, 2, "changed")]),
     ("update events set hash = null where no = $no and sequence = 1", &[(1, 0, "changed")]),
-    ("update events set hash = null, previous = null where no = $no and sequence = 1", &[(1, 0, "unhashed"), (2, 0, "unlinked")]),
+    (
+        "update events set hash = null, previous = null where no = $no and sequence = 1",
+        &[(1, 0, "unhashed"), (2, 0, "unlinked")],
+    ),
     ("delete from events where no = $no and sequence = 1", &[(1, 0, "missing")]),
     ("delete from events where no = $no and (sequence, attempt) = (2, 0)", &[(2, 0, "missing")]),
     ("delete from events where no = $no and sequence = 2", &[(2, 0, "missing")]),
@@ -112,7 +121,11 @@ const CHANGES: [(&str, &[(i32, i16, &str)]); 21] = [
          update events set sequence = 1 where no = $no and (sequence, attempt) = (2, 0);
          update events set sequence = 2 where no = $no and sequence = 1000",
         &[
-            (1, 0, "unlinked"), (1, 0, "changed"), (2, 0, "unlinked"), (2, 0, "changed"), (2, 1, "unlinked"),
+            (1, 0, "unlinked"),
+            (1, 0, "changed"),
+            (2, 0, "unlinked"),
+            (2, 0, "changed"),
+            (2, 1, "unlinked"),
             (2, 0, "wrong_head"),
         ],
     ),
@@ -241,7 +254,8 @@ async fn a_digest_that_was_kept_shows_what_was_rewritten_as_a_whole() {
 }
 
 /// As a worker of an earlier release leaves it.
-const WITHOUT_HASHES: &str = "update events set previous = null, hash = null; update wakeups set previous = null, chain = null";
+const WITHOUT_HASHES: &str =
+    "update events set previous = null, hash = null; update wakeups set previous = null, chain = null";
 
 #[tokio::test]
 async fn rows_of_an_earlier_release_are_counted_and_the_chain_goes_on_after_them() {

@@ -18,7 +18,8 @@ async fn errors(answer: Response) -> (StatusCode, Vec<Value>) {
 
 /// Rows in all tables that hold anything of a client's.
 async fn kept(stack: &Stack) -> i64 {
-    let kept = "select (select count(*) from commands) + (select count(*) from wakeups) + (select count(*) from dead_letters)";
+    let kept =
+        "select (select count(*) from commands) + (select count(*) from wakeups) + (select count(*) from dead_letters)";
     sqlx::query_scalar(kept).fetch_one(&stack.pool).await.expect("a number")
 }
 
@@ -47,7 +48,8 @@ async fn a_card_number_is_refused_wherever_it_stands() {
         assert!(errors[0]["detail"].as_str().expect("text").contains("never send card data"), "{body}");
     }
     let under = stack.request("POST", "/api/v1/transactions").header("idempotency-key", CARD);
-    let (status, errors) = errors(under.json(&json!({ "amount": 1, "currency": "EUR" })).send().await.expect("it")).await;
+    let (status, errors) =
+        errors(under.json(&json!({ "amount": 1, "currency": "EUR" })).send().await.expect("it")).await;
     assert_eq!((status, &errors[0]["pointer"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("")));
     assert_eq!(kept(&stack).await, 0);
     // Ids that a program counts are not card numbers, because of what is around them or how long they are.
@@ -62,7 +64,8 @@ async fn a_card_number_is_refused_wherever_it_stands() {
 async fn it_is_refused_while_postgres_is_down_too() {
     let gate = Gate::before(Stack::postgres_address()).await;
     let stack = Stack::with(Options { database_address: Some(gate.address), ..Options::default() }).await;
-    let body = |description: &str| json!({ "transactionId": "t", "amount": 1, "currency": "EUR", "description": description });
+    let body =
+        |description: &str| json!({ "transactionId": "t", "amount": 1, "currency": "EUR", "description": description });
     // The API must have seen its client before.
     assert_eq!(stack.post(&body(CARD)).await.status(), StatusCode::UNPROCESSABLE_ENTITY);
     gate.close();

@@ -230,7 +230,8 @@ async fn poisoned(stack: &Stack) {
     stack.send_message(holdfast_domain::Kind::Transaction, &json!({ "id": POISON, "data": POISON }).to_string()).await;
     stack.send_message(holdfast_domain::Kind::Transaction, &format!("{{\"specversion\": \"{POISON}\"}}")).await;
     eventually("both are stored", || async {
-        let kept = sqlx::query_scalar::<_, i64>("select count(*) from dead_letters").fetch_one(&stack.pool).await.ok()?;
+        let kept =
+            sqlx::query_scalar::<_, i64>("select count(*) from dead_letters").fetch_one(&stack.pool).await.ok()?;
         (kept == 2).then_some(())
     })
     .await;
@@ -287,8 +288,19 @@ async fn no_secret_is_logged_measured_or_traced() {
 /// Else nothing would have been found for another reason: the logs are those of this test, in every detail.
 fn everything_was_looked_at(watched: &Watched, submission: &Submission) {
     for (binary, lines) in [
-        ("holdfast-api", ["\"listening\"", "\"target\":\"hyper", "\"target\":\"sqlx::query\"", "\"postgres does not answer\""]),
-        ("holdfast-worker", ["\"working\"", "\"target\":\"hyper", "\"target\":\"sqlx::query\"", "\"message cannot be read, storing it\""]),
+        (
+            "holdfast-api",
+            ["\"listening\"", "\"target\":\"hyper", "\"target\":\"sqlx::query\"", "\"postgres does not answer\""],
+        ),
+        (
+            "holdfast-worker",
+            [
+                "\"working\"",
+                "\"target\":\"hyper",
+                "\"target\":\"sqlx::query\"",
+                "\"message cannot be read, storing it\"",
+            ],
+        ),
     ] {
         let log = watched.stack.log(binary);
         assert!(log.contains("\"level\":\"TRACE\""), "{binary} logs everything");

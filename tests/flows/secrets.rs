@@ -90,7 +90,8 @@ fn verifies(stack: &Stack, submission: &Submission, secret: &str) -> bool {
 
 /// All of the table, as a dump would have it.
 async fn dumped(stack: &Stack) -> String {
-    let rows: Vec<String> = query_scalar("select clients::text from clients").fetch_all(&stack.pool).await.expect("rows");
+    let rows: Vec<String> =
+        query_scalar("select clients::text from clients").fetch_all(&stack.pool).await.expect("rows");
     rows.join("\n")
 }
 
@@ -115,10 +116,10 @@ async fn postgres_knows_no_secret_and_no_api_key() {
     let keys: Vec<String> =
         query_scalar("select api_keys::text from api_keys").fetch_all(&stack.pool).await.expect("rows");
     assert!(!keys.concat().contains(&stack.api_key[21..]));
-    assert_eq!(examined(&stack, &[]).await, [(
-        "ok".to_owned(),
-        "2 are sealed, with a key that is derived from server_key".to_owned()
-    )]);
+    assert_eq!(
+        examined(&stack, &[]).await,
+        [("ok".to_owned(), "2 are sealed, with a key that is derived from server_key".to_owned())]
+    );
 }
 
 #[tokio::test]

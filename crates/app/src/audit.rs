@@ -82,8 +82,16 @@ impl<'a> Audit<'a> {
         let (ends, row_hashes) =
             (Sha256::new_with_prefix(b"holdfast ends 1"), Sha256::new_with_prefix(b"holdfast rows 1"));
         let digests = Digests { ends: Hash([0; 32]), rows: Hash([0; 32]) };
-        let report =
-            Report { commands: 0, archived: 0, rows: 0, unchained: 0, last_unchained_at: None, breaks: 0, as_of, digests };
+        let report = Report {
+            commands: 0,
+            archived: 0,
+            rows: 0,
+            unchained: 0,
+            last_unchained_at: None,
+            breaks: 0,
+            as_of,
+            digests,
+        };
         Ok(Self { app, filter, range, next: range.after, unchained_until, ends, row_hashes, report })
     }
 
@@ -116,7 +124,8 @@ impl<'a> Audit<'a> {
 
     /// What it came to, when there is nothing left to look at.
     pub fn end(self) -> Report {
-        let digests = Digests { ends: Hash(self.ends.finalize().into()), rows: Hash(self.row_hashes.finalize().into()) };
+        let digests =
+            Digests { ends: Hash(self.ends.finalize().into()), rows: Hash(self.row_hashes.finalize().into()) };
         Report { digests, ..self.report }
     }
 

@@ -188,7 +188,14 @@ mod tests {
     use super::*;
 
     fn known(disabled: bool, expires_in: Option<Duration>) -> Known {
-        let owner = Owner { client: ClientNo(1), hash: Vec::new(), scopes: Scopes::all(), disabled, expires_in, rates: Rates::default() };
+        let owner = Owner {
+            client: ClientNo(1),
+            hash: Vec::new(),
+            scopes: Scopes::all(),
+            disabled,
+            expires_in,
+            rates: Rates::default(),
+        };
         Known::new(owner, Instant::now(), Arc::default())
     }
 

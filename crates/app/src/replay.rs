@@ -26,7 +26,11 @@ impl Handler for Replay {
             // a person should see it before those are over.
             Err(error) => {
                 let kept = self.keep(&message, (None, None), &error.to_string()).await;
-                Err(anyhow::Error::msg(misread(&error)).context(if kept.is_ok() { "read it" } else { "read or keep it" }))
+                Err(anyhow::Error::msg(misread(&error)).context(if kept.is_ok() {
+                    "read it"
+                } else {
+                    "read or keep it"
+                }))
             }
         };
         match written {

@@ -243,8 +243,7 @@ async fn flood(stack: &mut Stack) -> anyhow::Result<Measured> {
     // Its start is not what is measured.
     pause(Duration::from_secs(1)).await;
     let before = Meter::read(stack).await?;
-    let (flood, beside) =
-        tokio::join!(load::flood(&other, LIMIT * 50, TIME), load::open(&stack.target, USUAL, TIME));
+    let (flood, beside) = tokio::join!(load::flood(&other, LIMIT * 50, TIME), load::open(&stack.target, USUAL, TIME));
     let ([taken, refused], beside) = (flood.context("flood")?, beside.context("submit beside a flood")?);
     let told_beside = stack.completed(beside.accepted, PATIENCE).await?;
     let cost = Meter::read(stack).await?.since(&before, beside.accepted);

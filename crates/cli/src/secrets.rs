@@ -30,11 +30,16 @@ pub(crate) async fn run(app: &App, format: Format, Command::Seal { dry_run }: Co
         "key": key, "dryRun": dry_run, "current": current, "stale": stale, "sealed": sealed, "closed": closed,
     });
     let text = match dry_run {
-        true => format!("{stale} clients would be sealed with the key {key}, {current} are already, {closed} cannot be"),
+        true => {
+            format!("{stale} clients would be sealed with the key {key}, {current} are already, {closed} cannot be")
+        }
         false => format!("{sealed} clients were sealed with the key {key}, {current} were already"),
     };
     format.each(text, &shown);
-    ensure!(closed == 0, "the secrets of {closed} clients cannot be opened: configure the keys that they are sealed with");
+    ensure!(
+        closed == 0,
+        "the secrets of {closed} clients cannot be opened: configure the keys that they are sealed with"
+    );
     ensure!(dry_run || left == 0, "{left} clients were changed meanwhile: run it once more");
     Ok(())
 }

@@ -120,7 +120,7 @@ pub fn check(audited: &Audited, unchained_until: DateTime<Utc>) -> Checked {
         last_run: None,
         checked: Checked::default(),
     };
-    walk.to_the_end()
+    walk.all()
 }
 
 /// On the way along a trail.
@@ -137,7 +137,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn to_the_end(mut self) -> Checked {
+    fn all(mut self) -> Checked {
         let audited = self.audited;
         if audited.archived {
             if let Some(row) = audited.rows.first() {
@@ -276,8 +276,14 @@ mod tests {
     fn whole() -> Audited {
         let accepted = Hash([1; 32]);
         let end = r#"[{"at": "2026-11-22T00:00:00Z", "type": "finished", "status": "completed"}]"#;
-        let mut rows =
-            vec![row(1, 0, "[]"), row(2, 0, "[]"), row(2, 1, "[1]"), row(2, 2, "[2]"), row(3, 0, end), row(3, 1, "[3]")];
+        let mut rows = vec![
+            row(1, 0, "[]"),
+            row(2, 0, "[]"),
+            row(2, 1, "[1]"),
+            row(2, 2, "[2]"),
+            row(3, 0, end),
+            row(3, 1, "[3]"),
+        ];
         let first = link(&mut rows[0], &accepted.0);
         let second = link(&mut rows[1], &first);
         let told = link(&mut rows[2], &second);
@@ -310,7 +316,10 @@ mod tests {
     fn what_was_changed_is_found_where_it_was_changed() {
         assert_eq!(after(|audited| audited.rows[1].data = "[0]".to_owned()), [(2, 0, Breach::Changed)]);
         assert_eq!(after(|audited| audited.rows[5].data = "[0]".to_owned()), [(3, 1, Breach::Changed)]);
-        assert_eq!(after(|audited| audited.rows[0].at += chrono::TimeDelta::microseconds(1)), [(1, 0, Breach::Changed)]);
+        assert_eq!(
+            after(|audited| audited.rows[0].at += chrono::TimeDelta::microseconds(1)),
+            [(1, 0, Breach::Changed)]
+        );
         assert_eq!(after(|audited| audited.rows[2].hash = None), [(2, 1, Breach::Changed)]);
     }
 

@@ -77,7 +77,8 @@ impl Deliverer {
     /// Answers also how the endpoint began its own answer.
     pub async fn deliver(&self, callback: Callback<'_>) -> (Exchange<Delivery>, Option<String>) {
         let Callback { url, secrets, id, timestamp, body, traceparent } = callback;
-        let signatures: Vec<_> = secrets.iter().map(|secret| signature::sign(secret.expose_secret(), id, timestamp, &body)).collect();
+        let signatures: Vec<_> =
+            secrets.iter().map(|secret| signature::sign(secret.expose_secret(), id, timestamp, &body)).collect();
         let request = request(Method::POST, url)
             .header(CONTENT_TYPE, cloud_event::CONTENT_TYPE)
             .header("webhook-id", id)

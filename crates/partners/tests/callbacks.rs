@@ -11,6 +11,7 @@ use holdfast_partners::http_client::HttpClient;
 use http::header::LOCATION;
 use http::{Request, StatusCode, Uri};
 use hyper::body::Frame;
+use secrecy::SecretSlice;
 use std::convert::Infallible;
 use std::future::IntoFuture as _;
 use std::net::SocketAddr;
@@ -40,8 +41,9 @@ async fn deliver(url: &str, timeout: Duration) -> (Delivery, Option<String>) {
     let guard = Guard::new(Rules { allow_http: true, ports, allow: vec!["127.0.0.1".parse().expect("allowed")] });
     let client = GuardedClient::build(&guard).expect("a client");
     let url = Url::parse(url).expect("a URL");
+    let secrets = [SecretSlice::from(b"s".to_vec())];
     let callback =
-        Callback { url: &url, secrets: vec![b"s"], id: "id", timestamp: 0, body: b"{}".to_vec(), traceparent: None };
+        Callback { url: &url, secrets: &secrets, id: "id", timestamp: 0, body: b"{}".to_vec(), traceparent: None };
     let delivering = Deliverer::new(timeout, client);
     let delivered = tokio::time::timeout(PATIENCE, delivering.deliver(callback)).await.expect("it ends");
     (delivered.0.outcome, delivered.1)

@@ -128,9 +128,10 @@ impl Stored {
         let outcome = outcome.map(|(status, finished_at)| Outcome { status, finished_at });
         let end = self.end_sequence.map(|sequence| End { sequence, chain: self.end_chain, outcome });
         let places = self.sequences.into_iter().zip(self.attempts).zip(self.ats).zip(self.data);
-        let rows = places.zip(self.previous).zip(self.hashes).map(
-            |(((((sequence, attempt), at), data), previous), hash)| Row { sequence, attempt, at, data, previous, hash },
-        );
+        let rows =
+            places.zip(self.previous).zip(self.hashes).map(|(((((sequence, attempt), at), data), previous), hash)| {
+                Row { sequence, attempt, at, data, previous, hash }
+            });
         Audited { no, id, created_at, accepted, archived: self.archived_at.is_some(), end, rows: rows.collect() }
     }
 }

@@ -32,10 +32,8 @@ use std::collections::HashMap;
 /// upon it.
 pub(crate) async fn heads(pool: &Pool, nos: &[CommandNo]) -> Result<HashMap<CommandNo, Hash>> {
     let nos: Vec<i64> = nos.iter().map(|no| no.0).collect();
-    let query = sqlx::query!(
-        r#"select no as "no!", holdfast_chain_head(no) as "head!" from unnest($1::bigint[]) n(no)"#,
-        &nos
-    );
+    let query =
+        sqlx::query!(r#"select no as "no!", holdfast_chain_head(no) as "head!" from unnest($1::bigint[]) n(no)"#, &nos);
     let rows = pool.fetch_all(query).await?;
     rows.into_iter().map(|row| Ok((CommandNo(row.no), hash(row.head)?))).collect()
 }

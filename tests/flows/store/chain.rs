@@ -276,7 +276,9 @@ async fn act(pool: &Pool, worker: WorkerId, no: CommandNo, token: i64) {
     if token % 5 == 0 {
         let finished = wakeups::finish(pool, worker, LEASE, &[&ended(&claimed, Outcome::Completed)]).await;
         let finished = finished.expect("finish");
-        wakeups::told(pool, &finished.iter().map(told).collect::<Vec<_>>().iter().collect::<Vec<_>>()).await.expect("told");
+        wakeups::told(pool, &finished.iter().map(told).collect::<Vec<_>>().iter().collect::<Vec<_>>())
+            .await
+            .expect("told");
     } else {
         wakeups::wait(pool, &[&Note { sequence: claimed.sequence + 1, ..noted }]).await.expect("wait");
     }

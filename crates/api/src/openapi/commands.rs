@@ -54,8 +54,13 @@ fn link(verb: &str, kind: Kind, parameters: &[(&str, &str)]) -> Link {
 const SAME: [(&str, &str); 1] = [("id", "$request.path.id")];
 
 fn submit(kind: Kind) -> Operation {
-    let own =
-        ["idempotency-key-missing", "idempotency-key-malformed", "invalid-content", "idempotency-key-reused", "archived"];
+    let own = [
+        "idempotency-key-missing",
+        "idempotency-key-malformed",
+        "invalid-content",
+        "idempotency-key-reused",
+        "archived",
+    ];
     let slugs = WITH_A_BODY.into_iter().chain(own);
     let bodies = examples::bodies(kind).iter().map(|(name, body)| {
         let body = serde_json::from_str(body).expect("an example is JSON");

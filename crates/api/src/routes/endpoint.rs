@@ -7,9 +7,9 @@ use crate::state::{State, needs_postgres};
 use axum::routing::{get, post, put};
 use axum::{Json, Router, extract, middleware};
 use holdfast_app::endpoint::{self, Refused, Tested};
-use holdfast_domain::{Scope, Violation};
 use holdfast_domain::endpoint::Endpoint;
 use holdfast_domain::scope::Subject;
+use holdfast_domain::{Scope, Violation};
 use http::StatusCode;
 use serde::Serialize;
 

@@ -49,12 +49,7 @@ impl<'a> Envelope<'a> {
 }
 
 /// `nonce` must never have been used with this key.
-pub(super) fn seal(
-    key: &Key,
-    nonce: [u8; NONCE_LEN],
-    binding: Binding<'_>,
-    secret: &[u8],
-) -> Result<Vec<u8>, Error> {
+pub(super) fn seal(key: &Key, nonce: [u8; NONCE_LEN], binding: Binding<'_>, secret: &[u8]) -> Result<Vec<u8>, Error> {
     let length = u8::try_from(key.id().len()).map_err(|_| Error::Unsealed)?;
     let head = [MARK, &[VERSION, length], key.id().as_bytes()].concat();
     let data = Aad::from(associated(&head, binding));

@@ -1,7 +1,7 @@
 //! Keys that are at hand: from the configuration, or from a file.
 
-use super::key::{Key, KeyProvider};
 use super::DERIVED;
+use super::key::{Key, KeyProvider};
 use anyhow::{Context as _, ensure};
 use async_trait::async_trait;
 use secrecy::SecretString;

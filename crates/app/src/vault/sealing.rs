@@ -32,7 +32,10 @@ impl Found {
 /// Takes one batch after the other, and `tell`s after each how far it is. Done again, it finds nothing to do.
 pub async fn seal(app: &App, dry_run: bool, mut tell: impl FnMut(&Found)) -> anyhow::Result<Found> {
     if !dry_run {
-        anyhow::ensure!(app.vault.seals(), "encryption.seal is off: a release is running that reads plain secrets alone");
+        anyhow::ensure!(
+            app.vault.seals(),
+            "encryption.seal is off: a release is running that reads plain secrets alone"
+        );
         secrets::forget_expired(&app.pool).await.context("forget secrets that are not valid any more")?;
     }
     let mut found = Found::default();

@@ -126,7 +126,8 @@ impl Drop for File {
 }
 
 fn content(names: &[&str], current: &str) -> String {
-    let keys: BTreeMap<_, _> = keys(names).into_iter().map(|(name, key)| (name, key.expose_secret().to_owned())).collect();
+    let keys: BTreeMap<_, _> =
+        keys(names).into_iter().map(|(name, key)| (name, key.expose_secret().to_owned())).collect();
     serde_json::json!({ "current": current, "keys": keys }).to_string()
 }
 
@@ -159,7 +160,8 @@ async fn a_file_of_keys_is_read_again_when_it_changes_and_only_then() {
 async fn a_file_that_cannot_be_read_at_the_start_is_an_error_that_repeats_nothing() {
     let file = File(std::env::temp_dir().join(format!("holdfast-no-keys-{}.json", std::process::id())));
     assert!(mounted(&file.0).await.is_err());
-    for wrong in ["c2VjcmV0", r#"{"current": "a", "keys": ["c2VjcmV0"]}"#, r#"{"current": "a", "keys": {"a": "c2VjcmV0"}}"#]
+    for wrong in
+        ["c2VjcmV0", r#"{"current": "a", "keys": ["c2VjcmV0"]}"#, r#"{"current": "a", "keys": {"a": "c2VjcmV0"}}"#]
     {
         file.write(wrong);
         let error = format!("{:#}", mounted(&file.0).await.err().expect("no keys"));

@@ -53,7 +53,8 @@ fn judge(counted: &[Counted]) -> Vec<Finding> {
         With::Old(key) => Finding::warn(ABOUT, format!("{count} are sealed with the key {key}, an old one")).so(SEAL),
         With::Unknown(key) => {
             let found = format!("{count} are sealed with the key {key}, which is not configured");
-            Finding::fail(ABOUT, found).so("configure it, or have these clients' secrets exchanged: their callbacks wait")
+            Finding::fail(ABOUT, found)
+                .so("configure it, or have these clients' secrets exchanged: their callbacks wait")
         }
         With::Present(key) if key == DERIVED => {
             Finding::ok(ABOUT, format!("{count} are sealed, with a key that is derived from server_key"))

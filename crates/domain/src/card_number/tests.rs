@@ -26,7 +26,8 @@ const CARDS: [&str; 14] = [
 fn cards_of_every_scheme_are_found_where_they_stand_alone() {
     for card in CARDS {
         assert!(is_in(card), "{card}");
-        for text in ["paid with {} by phone", "card:{}", "({})", "カード{}です", "no. 12 {}, 12/27 123", "x={}\n{}"] {
+        for text in ["paid with {} by phone", "card:{}", "({})", "カード{}です", "no. 12 {}, 12/27 123", "x={}\n{}"]
+        {
             assert!(is_in(&text.replace("{}", card)), "{text} {card}");
         }
     }
@@ -34,7 +35,8 @@ fn cards_of_every_scheme_are_found_where_they_stand_alone() {
 
 #[test]
 fn digits_of_other_scripts_are_digits() {
-    for text in ["４１１１ １１１１ １１１１ １１１１", "٤١١١١١١١١١١١١١١١", "4111\u{2013}1111\u{2013}1111\u{2013}1111"] {
+    for text in ["４１１１ １１１１ １１１１ １１１１", "٤١١١١١١١١١١١١١١١", "4111\u{2013}1111\u{2013}1111\u{2013}1111"]
+    {
         assert!(is_in(text) && is(text) != text.contains([' ', '\u{2013}']), "{text}");
     }
 }
@@ -115,7 +117,8 @@ fn with_check(mut digits: Vec<u8>) -> Vec<u8> {
 
 fn cards() -> impl Strategy<Value = Vec<u8>> {
     let begins = [("4", 16), ("51", 16), ("55", 16), ("2221", 16), ("2720", 16), ("34", 15), ("37", 15), ("6011", 16)];
-    let more = [("65", 16), ("644", 16), ("622126", 16), ("62", 19), ("3528", 16), ("3589", 16), ("36", 14), ("305", 14)];
+    let more =
+        [("65", 16), ("644", 16), ("622126", 16), ("62", 19), ("3528", 16), ("3589", 16), ("36", 14), ("305", 14)];
     let begin = prop::sample::select([begins, more].concat());
     (begin, prop::collection::vec(0_u8..10, 19)).prop_map(|((begin, length), random)| {
         let digits: Vec<u8> = begin.bytes().map(|byte| byte - b'0').chain(random).take(length - 1).collect();
@@ -194,6 +197,11 @@ proptest! {
 
 fn grouped(units: u64, mark: char) -> String {
     let mut text = units.to_string();
-    (1..text.len()).rev().filter(|at| (text.len() - at) % 3 == 0).collect::<Vec<_>>().into_iter().for_each(|at| text.insert(at, mark));
+    (1..text.len())
+        .rev()
+        .filter(|at| (text.len() - at) % 3 == 0)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .for_each(|at| text.insert(at, mark));
     text
 }

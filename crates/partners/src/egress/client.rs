@@ -52,6 +52,7 @@ mod tests {
     use http::header::CONNECTION;
     use http::{Request, StatusCode};
     use hyper_util::client::legacy::connect::dns::Name;
+    use secrecy::SecretSlice;
     use std::future::{IntoFuture as _, ready};
     use std::net::SocketAddr;
     use std::sync::Arc;
@@ -114,8 +115,9 @@ mod tests {
 
     async fn tell(client: &GuardedClient, url: &str) -> Delivery {
         let url = Url::parse(url).expect("a URL");
+        let secrets = [SecretSlice::from(b"s".to_vec())];
         let callback =
-            Callback { url: &url, secrets: vec![b"s"], id: "id", timestamp: 0, body: Vec::new(), traceparent: None };
+            Callback { url: &url, secrets: &secrets, id: "id", timestamp: 0, body: Vec::new(), traceparent: None };
         Deliverer::new(PATIENCE, client.clone()).deliver(callback).await.0.outcome
     }
 
