@@ -53,6 +53,12 @@ fn every() -> [Problem; 22] {
     ]
 }
 
+const ARCHIVED: (&str, &str) = (
+    "The command ended so long ago that its content, its trail and what was told of it are no longer kept. What \
+     is left is how it ended.",
+    "Nothing: it will not be carried out again. For another command use another key.",
+);
+
 /// When a client meets it, and what it can do then. Neither has characters that HTML would read.
 type Explanation = (&'static str, &'static str);
 
@@ -119,14 +125,8 @@ const fn explain(problem: &Problem) -> Explanation {
             "There is no such route, no such command of this client, or no such callback or endpoint.",
             "Compare the path with the links of the answer to the submission, and the key with the client's.",
         ),
-        Problem::Archived(_) => (
-            "The command ended so long ago that its content, its trail and what was told of it are no longer kept. What \
-             is left is how it ended.",
-            "Nothing: it will not be carried out again. For another command use another key.",
-        ),
-        Problem::MethodNotAllowed => {
-            ("The route is there, but knows other methods.", "The Allow header lists those that it knows.")
-        }
+        Problem::Archived(_) => ARCHIVED,
+        Problem::MethodNotAllowed => ("The route knows other methods.", "The Allow header lists them."),
         Problem::PayloadTooLarge => (
             "The body has more than 64 KiB.",
             "Keep in metadata what is needed to find the rest, and the rest elsewhere.",
