@@ -85,8 +85,11 @@ fn sum_of(ran: &Ran, member: &str) -> Value {
     sum(ran)[member].clone()
 }
 
-/// What was done to the trail of the command with this key, and what must be found: sequence, attempt, what.
-const CHANGES: [(&str, &[(i32, i16, &str)]); 21] = [
+/// Sequence, attempt, what.
+type Place = (i32, i16, &'static str);
+
+/// What was done to the trail of a command, and what must be found.
+const CHANGES: [(&str, &[Place]); 21] = [
     (
         r#"update events set data = jsonb_set(data, '{0,worker}', '1') where no = $no and sequence = 1"#,
         &[(1, 0, "changed")],
@@ -197,7 +200,7 @@ async fn undo(stack: &Stack) {
     .await;
 }
 
-fn place(id: &str, (sequence, attempt, what): (i32, i16, &str)) -> Value {
+fn place(id: &str, (sequence, attempt, what): Place) -> Value {
     json!([id, sequence, attempt, what])
 }
 
