@@ -2,7 +2,7 @@
 //! What reads HTTP answers most of it, without a word.
 
 use super::sending::Request;
-use super::{As, Bad, Bare, Field, Refused, Silently, Site};
+use super::{As, AtMost400, Bad, Bare, Field, Refused, Site};
 use holdfast_domain::Kind;
 
 const GOOD: &str = r#"{"transactionId":"bad","amount":"1.00","currency":"EUR"}"#;
@@ -35,7 +35,6 @@ fn lines(site: &Site) -> Vec<Bad> {
         ("a NUL in the path", format!("POST {PATH}\0 HTTP/1.1").into(), Bare(400)),
         ("a NUL in the method", format!("PO\0ST {PATH} HTTP/1.1").into(), Bare(400)),
         ("a DEL in the path", format!("POST {PATH}\x7f HTTP/1.1").into(), Bare(400)),
-        ("a fragment", format!("POST {PATH}#x HTTP/1.1").into(), UNPARSEABLE),
         ("a path without a slash", b"POST api/v1/transactions HTTP/1.1".into(), Bare(400)),
         ("version 3", format!("POST {PATH} HTTP/3.0").into(), Bare(400)),
         ("version 1.2", format!("POST {PATH} HTTP/1.2").into(), Bare(400)),
@@ -83,8 +82,8 @@ fn lengths(site: &Site) -> Vec<Bad> {
     table.push(Bad::new("a length of nothing", post().but("content-length", "0").bytes(""), UNPARSEABLE));
     table.push(Bad::new("no length", post().without("content-length").bytes(""), UNPARSEABLE));
     let longer = post().but("content-length", (length + 1).to_string()).cut();
-    table.push(Bad::new("broken off before its end", longer, Silently));
-    table.push(Bad::new("broken off at its beginning", post().bytes(&GOOD[..1]).cut(), Silently));
+    table.push(Bad::new("broken off before its end", longer, AtMost400));
+    table.push(Bad::new("broken off at its beginning", post().bytes(&GOOD[..1]).cut(), AtMost400));
     table
 }
 
@@ -118,7 +117,7 @@ fn codings(site: &Site) -> Vec<Bad> {
     }
     let large = format!("{:x}\r\n{}\r\n0\r\n\r\n", 70_000, " ".repeat(70_000));
     table.push(Bad::new("chunks: above 64 KiB", chunked(site, large), As(413, "payload-too-large")));
-    table.push(Bad::new("chunks: broken off", chunked(site, &whole[..whole.len() - 2]).cut(), Silently));
+    table.push(Bad::new("chunks: broken off", chunked(site, &whole[..whole.len() - 2]).cut(), AtMost400));
     table
 }
 

@@ -97,7 +97,7 @@ fn from_nobody(site: &Site) -> Vec<Bad> {
             NOT_AUTHENTIC,
         ));
     }
-    table.push(Bad::new("webhook of nobody", to("processor", &body), NOT_AUTHENTIC));
+    table.push(Bad::new("webhook without any of them", to("processor", &body), NOT_AUTHENTIC));
     let with_a_key = site.request("POST", "/api/v1/webhooks/processor").json(&body);
     table.push(Bad::new("webhook with an API key", with_a_key, NOT_AUTHENTIC));
     let branded =
