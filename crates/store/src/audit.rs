@@ -56,8 +56,7 @@ pub async fn read(pool: &Pool, range: Range, filter: &Filter) -> Result<Vec<Audi
                   o.status as "status?", o.finished_at as "finished_at?",
                   coalesce(o.sequence, w.sequence) as end_sequence,
                   case when o.no is null then w.chain else o.chain end as end_chain,
-                  -- There is no archive yet.
-                  null::timestamptz as archived_at,
+                  o.expunged_at as archived_at,
                   e.sequences as "sequences!", e.attempts as "attempts!", e.ats as "ats!", e.data as "data!",
                   e.previous as "previous!: Vec<Option<Vec<u8>>>", e.hashes as "hashes!: Vec<Option<Vec<u8>>>"
              from commands c
