@@ -199,7 +199,7 @@ fn grouped(units: u64, mark: char) -> String {
     let mut text = units.to_string();
     (1..text.len())
         .rev()
-        .filter(|at| (text.len() - at) % 3 == 0)
+        .filter(|at| (text.len() - at).is_multiple_of(3))
         .collect::<Vec<_>>()
         .into_iter()
         .for_each(|at| text.insert(at, mark));
