@@ -38,7 +38,7 @@ impl Secrets {
         self.text(what, shown.trim_start_matches("whsec_"));
         self.text(what, &bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
         self.text(what, format!("{bytes:?}").trim_matches(['[', ']']));
-        self.text(what, &format!("{bytes:02x?}").trim_matches(['[', ']']).to_owned());
+        self.text(what, format!("{bytes:02x?}").trim_matches(['[', ']']));
     }
 
     fn assert_none_in(&self, place: &str, told: &str) {
@@ -222,7 +222,7 @@ async fn through_an_outage(watched: &Watched) {
     })
     .await;
     watched.gate.open();
-    stack.settled_in_time(&submission).await;
+    eventually("it is told", || async { (!stack.told(&submission).is_empty()).then_some(()) }).await;
 }
 
 /// What nobody can read in a queue is logged, without what it says.

@@ -285,7 +285,7 @@ async fn again(engine: &Engine, told: Told) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Remembered in the open for as long as the endpoint itself.
+/// Opened, and remembered for some seconds. `None`: there is no such client.
 async fn secrets(engine: &Engine, client: ClientNo) -> anyhow::Result<Option<Arc<Secrets>>> {
     if let Some(secrets) = engine.secrets.get(&client).await {
         return Ok(Some(secrets));

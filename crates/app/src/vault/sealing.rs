@@ -23,7 +23,7 @@ pub struct Found {
 }
 
 impl Found {
-    /// Nobody could look at these, or somebody has changed them meanwhile: they are as they were.
+    /// Somebody has changed these meanwhile: they are as that has left them.
     pub const fn left(&self) -> u64 {
         self.stale - self.sealed
     }
