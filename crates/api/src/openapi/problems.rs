@@ -50,6 +50,39 @@ fn every() -> [Problem; 20] {
     ]
 }
 
+// Of what was turned away: when a client meets it, and what it can do then.
+
+const PAYLOAD_TOO_LARGE: (&str, &str) =
+    ("The body has more than 64 KiB.", "Keep in metadata what is needed to find the rest, and the rest elsewhere.");
+
+const URI_TOO_LONG: (&str, &str) =
+    ("Path and query have more than 8 KiB.", "Cursors are to be sent as they came; nothing else here is long.");
+
+const REQUEST_TIMEOUT: (&str, &str) = (
+    "The body was announced, but did not arrive within 10 seconds. The connection was closed.",
+    "Send the request again, with the same key: nothing of it was read.",
+);
+
+const RATE_LIMITED: (&str, &str) = (
+    "This client has made more requests than it may: by POST, or by all other methods. Every answer tells in \
+     RateLimit what is left and in RateLimit-Policy how many there are. Each process counts by itself. Or a \
+     great many unknown API keys were tried, and this one is not known yet.",
+    "Wait for the time that Retry-After says, then repeat it with the same key. The operator can set another \
+     limit for a client.",
+);
+
+const OVERLOADED: (&str, &str) = (
+    "There are more requests than can be answered in time, from all clients together. This one was refused at \
+     once, and nothing of it was done.",
+    "Repeat it after the time that Retry-After says, with the same key.",
+);
+
+const UNAVAILABLE: (&str, &str) = (
+    "To a submission: neither Postgres nor SQS took it in time. Else: Postgres cannot be asked right now.",
+    "Repeat it after the time that Retry-After says, with the same key. It is not promised, which is not the \
+     same as not done: the same key settles that.",
+);
+
 /// When a client meets it, and what it can do then. Neither has characters that HTML would read.
 const fn explain(problem: &Problem) -> (&'static str, &'static str) {
     match problem {
@@ -105,37 +138,15 @@ const fn explain(problem: &Problem) -> (&'static str, &'static str) {
         Problem::MethodNotAllowed => {
             ("The route is there, but knows other methods.", "The Allow header lists those that it knows.")
         }
-        Problem::PayloadTooLarge => (
-            "The body has more than 64 KiB.",
-            "Keep in metadata what is needed to find the rest, and the rest elsewhere.",
-        ),
-        Problem::UriTooLong => {
-            ("Path and query have more than 8 KiB.", "Cursors are to be sent as they came; nothing else here is long.")
-        }
-        Problem::RequestTimeout => (
-            "The body was announced, but did not arrive within 10 seconds. The connection was closed.",
-            "Send the request again, with the same key: nothing of it was read.",
-        ),
-        Problem::RateLimited(_) => (
-            "This client has made more requests than it may: by POST, or by all other methods. Every answer tells in \
-             RateLimit what is left and in RateLimit-Policy how many there are. Each process counts by itself. Or a \
-             great many unknown API keys were tried, and this one is not known yet.",
-            "Wait for the time that Retry-After says, then repeat it with the same key. The operator can set another \
-             limit for a client.",
-        ),
-        Problem::Overloaded => (
-            "There are more requests than can be answered in time, from all clients together. This one was refused at \
-             once, and nothing of it was done.",
-            "Repeat it after the time that Retry-After says, with the same key.",
-        ),
+        Problem::PayloadTooLarge => PAYLOAD_TOO_LARGE,
+        Problem::UriTooLong => URI_TOO_LONG,
+        Problem::RequestTimeout => REQUEST_TIMEOUT,
+        Problem::RateLimited(_) => RATE_LIMITED,
+        Problem::Overloaded => OVERLOADED,
         Problem::UnsupportedMediaType => {
             ("The Content-Type is not application/json, or the body is compressed.", "Send plain JSON with that type.")
         }
-        Problem::Unavailable => (
-            "To a submission: neither Postgres nor SQS took it in time. Else: Postgres cannot be asked right now.",
-            "Repeat it after the time that Retry-After says, with the same key. It is not promised, which is not the \
-             same as not done: the same key settles that.",
-        ),
+        Problem::Unavailable => UNAVAILABLE,
         Problem::Internal => (
             "Something went wrong on our side. The cause is in our log.",
             "Repeat it with the same key. If it stays, tell the operator when it was.",
