@@ -40,13 +40,13 @@ async function call(path, options = {}) {
   return { status: answer.status, body: await answer.json() };
 }
 
-// A submission that gets no answer, or 503, is sent again under the same key: it is never carried out twice.
+// A submission that gets no answer, 429 or 503 is sent again under the same key: it is never carried out twice.
 async function submit(content) {
   for (const wait of [200, 1_000, 5_000, 25_000, undefined]) {
     try {
       const { status, body } = await call("/api/v1/transactions", { method: "POST", body: JSON.stringify(content) });
       if (status === 202) return body;
-      if (status !== 503 || wait === undefined) throw new Error(JSON.stringify(body), { cause: "refused" });
+      if (![429, 503].includes(status) || wait === undefined) throw new Error(JSON.stringify(body), { cause: "refused" });
     } catch (error) {
       if (error.cause === "refused" || wait === undefined) throw error;
     }

@@ -48,12 +48,12 @@ def call(method, path, body=None, headers=()):
 
 
 def submit(body):
-    """A submission that gets no answer, or 503, is sent again under the same key: it is never carried out twice."""
+    """A submission that gets no answer, 429 or 503 is sent again under the same key: it is never carried out twice."""
     for wait in (0.2, 1, 5, 25, None):
         try:
             return call("POST", "/api/v1/transactions", body)
         except urllib.error.HTTPError as problem:
-            if problem.code != 503 or wait is None:
+            if problem.code not in (429, 503) or wait is None:
                 raise SystemExit(problem.read().decode()) from problem
         except OSError:
             if wait is None:

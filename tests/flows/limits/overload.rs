@@ -1,10 +1,12 @@
 //! Too much at once: answered early, and nothing of it done.
 
 use super::{Limited, header, slug, transaction};
+use futures::future::join_all;
 use holdfast_testkit::{Gate, Options, Stack, Submission};
-use reqwest::StatusCode;
+use reqwest::{Client, StatusCode};
 use serde_json::Value;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Postgres is there and says nothing: what has come waits for it, and what comes then is told so at once.
 #[tokio::test]
@@ -44,6 +46,40 @@ async fn while_postgres_is_held_up_no_more_than_so_many_wait_for_it() {
         assert_eq!(post.await.expect("no panic"), StatusCode::ACCEPTED);
     }
     limited.becomes("holdfast_requests_in_flight", 0.0).await;
+}
+
+/// Postgres takes less than comes in: who comes when others have waited for half of their time is turned away, before all
+/// of them run out of it.
+#[tokio::test]
+async fn while_commands_wait_too_long_for_postgres_no_more_are_taken() {
+    let limited = Limited::with(&[("HOLDFAST__API__ACCEPT_TIMEOUT_MS", "4000")]).await;
+    let slow =
+        "create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(1.5); return null; end';
+                create trigger slow before insert on commands for each statement execute function slow()";
+    sqlx::raw_sql(slow).execute(&limited.stack.pool).await.expect("make it slow");
+    let url = format!("{}/api/v1/transactions", limited.stack.api_url);
+    let (count, overloaded) = (AtomicUsize::new(0), AtomicBool::new(false));
+    // More than two statements take, and as many again on each of a few connections.
+    let clients: Vec<_> = (0..8)
+        .map(|_| Client::builder().no_proxy().http2_prior_knowledge().build().expect("a client"))
+        .flat_map(|client| std::iter::repeat_n(client, 112))
+        .collect();
+    let submit = async |client: &Client| {
+        while !overloaded.load(Ordering::Relaxed) {
+            let body = transaction(&format!("q-{}", count.fetch_add(1, Ordering::Relaxed)));
+            let answer =
+                client.post(&url).bearer_auth(&limited.stack.api_key).json(&body).send().await.expect("an answer");
+            if answer.status() != StatusCode::ACCEPTED {
+                assert_eq!(header(&answer, "retry-after").as_deref(), Some("1"));
+                assert_eq!(slug(answer).await, "overloaded");
+                overloaded.store(true, Ordering::Relaxed);
+            }
+            assert!(count.load(Ordering::Relaxed) < 100_000);
+        }
+    };
+    join_all(clients.iter().map(submit)).await;
+    sqlx::raw_sql("drop trigger slow on commands").execute(&limited.stack.pool).await.expect("mend it");
+    limited.stack.submit_until_accepted(&transaction("after")).await;
 }
 
 /// A wait costs its connection only, and has a limit of its own.

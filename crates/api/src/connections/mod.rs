@@ -166,7 +166,7 @@ where
     let mut watchdog = Watchdog::new(activity, shared.patience);
     let mut closing = pin!(shared.closing.notify.notified());
     let (mut registered, mut ending) = (false, false);
-    std::future::poll_fn(|context| {
+    let ended = std::future::poll_fn(|context| {
         if !registered {
             // Once is enough: to ask each time would take the lock that all connections share.
             registered = true;
@@ -174,7 +174,7 @@ where
         }
         loop {
             if let Poll::Ready(ended) = connection.as_mut().poll(context) {
-                return Poll::Ready(ended.unwrap_or_else(|error| tracing::debug!(%error, "a connection has broken")));
+                return Poll::Ready(ended);
             }
             let verdict = match watchdog.poll_look(context) {
                 Poll::Ready(verdict) => verdict,
@@ -184,19 +184,22 @@ where
             match verdict {
                 Verdict::Fine => {}
                 // It was asked to end the last time: its client does not go along.
-                Verdict::Unused if ending => return Poll::Ready(()),
+                Verdict::Unused if ending => return Poll::Ready(Ok(())),
                 Verdict::Unused => {
                     ending = true;
                     connection.as_mut().graceful_shutdown();
                 }
                 Verdict::CutOff(slow) => {
                     shared.metrics.refusing.slow(slow);
-                    return Poll::Ready(());
+                    return Poll::Ready(Ok(()));
                 }
             }
         }
     })
     .await;
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection has broken");
+    }
 }
 
 /// That all are to end. Looked at whenever anything happens on a connection.

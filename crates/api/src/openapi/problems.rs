@@ -59,6 +59,52 @@ const ARCHIVED: (&str, &str) = (
     "Nothing: it will not be carried out again. For another command use another key.",
 );
 
+// Of content.
+
+const INVALID_CONTENT: Explanation = (
+    "The body is JSON, but fields are missing, unknown or wrong. Nothing was accepted.",
+    "The errors name every such field by its JSON pointer. Correct them and send it again: the key is still free.",
+);
+
+const KEY_REUSED: Explanation = (
+    "A command with other content was accepted under this key before. That one stands.",
+    "Send the same content to repeat that command, or another key for another one. A number and a string are two \
+     contents, even if they say the same amount.",
+);
+
+// Of what was turned away: when a client meets it, and what it can do then.
+
+const PAYLOAD_TOO_LARGE: (&str, &str) =
+    ("The body has more than 64 KiB.", "Keep in metadata what is needed to find the rest, and the rest elsewhere.");
+
+const URI_TOO_LONG: (&str, &str) =
+    ("Path and query have more than 8 KiB.", "Cursors are to be sent as they came; nothing else here is long.");
+
+const REQUEST_TIMEOUT: (&str, &str) = (
+    "The body was announced, but did not arrive within 10 seconds. The connection was closed.",
+    "Send the request again, with the same key: nothing of it was read.",
+);
+
+const RATE_LIMITED: (&str, &str) = (
+    "This client has made more requests than it may: by POST, or by all other methods. Every answer tells in \
+     RateLimit what is left and in RateLimit-Policy how many there are. Each process counts by itself. Or a \
+     great many unknown API keys were tried, and this one is not known yet.",
+    "Wait for the time that Retry-After says, then repeat it with the same key. The operator can set another \
+     limit for a client.",
+);
+
+const OVERLOADED: (&str, &str) = (
+    "There are more requests than can be answered in time, from all clients together. This one was refused at \
+     once, and nothing of it was done.",
+    "Repeat it after the time that Retry-After says, with the same key.",
+);
+
+const UNAVAILABLE: (&str, &str) = (
+    "To a submission: neither Postgres nor SQS took it in time. Else: Postgres cannot be asked right now.",
+    "Repeat it after the time that Retry-After says, with the same key. It is not promised, which is not the \
+     same as not done: the same key settles that.",
+);
+
 /// When a client meets it, and what it can do then. Neither has characters that HTML would read.
 type Explanation = (&'static str, &'static str);
 
@@ -95,16 +141,8 @@ const fn explain(problem: &Problem) -> Explanation {
             "The Idempotency-Key header is there twice, or is not 1 to 255 visible ASCII characters.",
             "Send one header, its value bare or in double quotes. A UUID is a good key.",
         ),
-        Problem::InvalidContent(_) => (
-            "The body is JSON, but fields are missing, unknown or wrong. Nothing was accepted.",
-            "The errors name every such field by its JSON pointer. Correct them and send it \
-             again: the key is still free.",
-        ),
-        Problem::KeyReused => (
-            "A command with other content was accepted under this key before. That one stands.",
-            "Send the same content to repeat that command, or another key for another one. \
-             A number and a string are two contents, even if they say the same amount.",
-        ),
+        Problem::InvalidContent(_) => INVALID_CONTENT,
+        Problem::KeyReused => KEY_REUSED,
         Problem::InvalidQuery(_) => (
             "A parameter of the query is not known or not valid.",
             "The detail names it. Cursors are to be sent as they came, in nextCursor.",
@@ -126,38 +164,18 @@ const fn explain(problem: &Problem) -> Explanation {
             "Compare the path with the links of the answer to the submission, and the key with the client's.",
         ),
         Problem::Archived(_) => ARCHIVED,
-        Problem::MethodNotAllowed => ("The route knows other methods.", "The Allow header lists them."),
-        Problem::PayloadTooLarge => (
-            "The body has more than 64 KiB.",
-            "Keep in metadata what is needed to find the rest, and the rest elsewhere.",
-        ),
-        Problem::UriTooLong => {
-            ("Path and query have more than 8 KiB.", "Cursors are to be sent as they came; nothing else here is long.")
+        Problem::MethodNotAllowed => {
+            ("The route is there, but knows other methods.", "The Allow header lists those that it knows.")
         }
-        Problem::RequestTimeout => (
-            "The body was announced, but did not arrive within 10 seconds. The connection was closed.",
-            "Send the request again, with the same key: nothing of it was read.",
-        ),
-        Problem::RateLimited(_) => (
-            "This client has made more requests than it may: by POST, or by all other methods. Every answer tells in \
-             RateLimit what is left and in RateLimit-Policy how many there are. Each process counts by itself. Or a \
-             great many unknown API keys were tried, and this one is not known yet.",
-            "Wait for the time that Retry-After says, then repeat it with the same key. The operator can set another \
-             limit for a client.",
-        ),
-        Problem::Overloaded => (
-            "There are more requests than can be answered in time, from all clients together. This one was refused at \
-             once, and nothing of it was done.",
-            "Repeat it after the time that Retry-After says, with the same key.",
-        ),
+        Problem::PayloadTooLarge => PAYLOAD_TOO_LARGE,
+        Problem::UriTooLong => URI_TOO_LONG,
+        Problem::RequestTimeout => REQUEST_TIMEOUT,
+        Problem::RateLimited(_) => RATE_LIMITED,
+        Problem::Overloaded => OVERLOADED,
         Problem::UnsupportedMediaType => {
             ("The Content-Type is not application/json, or the body is compressed.", "Send plain JSON with that type.")
         }
-        Problem::Unavailable => (
-            "To a submission: neither Postgres nor SQS took it in time. Else: Postgres cannot be asked right now.",
-            "Repeat it after the time that Retry-After says, with the same key. It is not promised, which is not the \
-             same as not done: the same key settles that.",
-        ),
+        Problem::Unavailable => UNAVAILABLE,
         Problem::Internal => (
             "Something went wrong on our side. The cause is in our log.",
             "Repeat it with the same key. If it stays, tell the operator when it was.",
