@@ -1,18 +1,21 @@
 //! Which queue a message travels by, so that a flood from one client does not stand in front of everybody else's commands.
 //!
 //! Up to a client's share its messages go by the queue of their kind; what it sends beyond that goes by the overflow queue
-//! of the kind, which workers read with slots of its own. SQS hands messages out roughly in the order in which they came: without this,
-//! whoever comes after 50,000 messages waits for all of them.
+//! of the kind, which workers read with slots of its own. SQS hands messages out roughly in the order in which they came:
+//! without this, whoever comes after 50,000 messages waits for all of them.
 
-use governor::clock::DefaultClock;
-use governor::state::keyed::DefaultKeyedStateStore;
-use governor::{Quota, RateLimiter};
+use crate::bucket::{Bucket, Rate};
 use holdfast_domain::ClientNo;
+use moka::sync::Cache;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-/// How many messages pass between two looks for clients that have sent nothing for a while.
-const FORGET_EVERY: u32 = 100_000;
+/// Clients whose buckets are kept. Where there are more, some begin with full ones again.
+const CAPACITY: u64 = 100_000;
+
+/// A bucket that is full again is as good as none.
+const IDLE: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Track {
@@ -26,16 +29,18 @@ impl Track {
 
 /// What each client may send before it overflows, in this process.
 pub struct Shares {
-    limiter: RateLimiter<ClientNo, DefaultKeyedStateStore<ClientNo>, DefaultClock>,
+    rate: Rate,
+    buckets: Cache<ClientNo, Arc<Bucket>>,
+    /// The beginning of the buckets' time.
+    since: Instant,
     /// SQS is to know whose a message is.
     fair: bool,
-    until_forgetting: AtomicU32,
 }
 
 impl Shares {
     pub fn new(per_s: NonZeroU32, fair: bool) -> Self {
-        let limiter = RateLimiter::keyed(Quota::per_second(per_s));
-        Self { limiter, fair, until_forgetting: AtomicU32::new(FORGET_EVERY) }
+        let buckets = Cache::builder().max_capacity(CAPACITY).time_to_idle(IDLE).build();
+        Self { rate: Rate { per_s: per_s.get(), burst_s: 1 }, buckets, since: Instant::now(), fair }
     }
 
     /// The group of this client's messages, for SQS's fair queues.
@@ -45,11 +50,8 @@ impl Shares {
 
     /// Where the next message of this client goes.
     pub fn track(&self, client: ClientNo) -> Track {
-        if self.until_forgetting.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.until_forgetting.store(FORGET_EVERY, Ordering::Relaxed);
-            self.limiter.retain_recent();
-        }
-        if self.limiter.check_key(&client).is_ok() { Track::Share } else { Track::Overflow }
+        let bucket = self.buckets.get_with(client, Arc::default);
+        if bucket.take(self.rate, self.since.elapsed()).refused { Track::Overflow } else { Track::Share }
     }
 }
 

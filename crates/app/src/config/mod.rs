@@ -184,6 +184,7 @@ impl Config {
         );
         self.api.validate()?;
         self.limits.validate()?;
+        anyhow::ensure!(self.queues.share_per_s.get() <= HIGHEST_RATE, "queues.share_per_s is over {HIGHEST_RATE}");
         self.console.validate()?;
         self.callbacks.guard()?;
         self.encryption.validate()?;
