@@ -42,7 +42,7 @@ fn lines(site: &Site) -> Vec<Bad> {
         ("a small version", format!("POST {PATH} http/1.1").into(), Bare(400)),
         ("another protocol", format!("POST {PATH} ICAP/1.1").into(), Bare(400)),
         ("the preface of HTTP/2", b"PRI * HTTP/2.0".into(), Bare(400)),
-        ("a path of 70 kB", long.into(), Bare(414)),
+        ("a path of 70 kB", long.into(), Bare(431)),
         ("TLS", b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03".into(), Bare(400)),
         ("a method with a slash", format!("PO/ST {PATH} HTTP/1.1").into(), Bare(400)),
         ("an asterisk", b"OPTIONS * HTTP/1.1".into(), As(404, "not-found")),
