@@ -21,7 +21,7 @@ resource "aws_sqs_queue" "this" {
   receive_wait_time_seconds  = var.queue.receive_wait_time_seconds
   sqs_managed_sse_enabled    = true
 
-  redrive_policy             = local.redrive_policy
+  redrive_policy = local.redrive_policy
 }
 
 resource "aws_sqs_queue" "overflow" {
