@@ -212,3 +212,17 @@ const fn entry(claimed: &Claimed, what: Happening) -> Entry {
     let at: DateTime<_> = claimed.claimed_at;
     Entry { at, what }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_handler_is_called_again_later_each_time_up_to_a_cap() {
+        for failures in 0..=i16::MAX {
+            let seconds = [5, 10, 20, 40, 80, 160].get(failures.unsigned_abs() as usize).unwrap_or(&300);
+            let (wait, base) = (fault_wait(failures), Duration::from_secs(*seconds));
+            assert!(base * 4 / 5 <= wait && wait <= base * 6 / 5, "{wait:?} after {failures}");
+        }
+    }
+}
