@@ -27,7 +27,7 @@ const MANY_CONNECTIONS: usize = BATCH;
 const TIME: Duration = Duration::from_secs(2);
 
 /// More than anybody carries in that time.
-const WAITING: usize = 32_000;
+const WAITING: usize = 64_000;
 
 /// Between the turns of what is done for all commands that have come meanwhile.
 const TURN: Duration = Duration::from_millis(5);

@@ -132,7 +132,7 @@ impl Default for Worker {
         Self {
             metrics_listen: SocketAddr::from(([127, 0, 0, 1], 9465)),
             run_slots: 256,
-            overflow_slots: 64,
+            overflow_slots: 192,
             tell_slots: 512,
             tell_again_slots: 64,
             pollers: 2,
