@@ -53,9 +53,9 @@ async fn while_postgres_is_held_up_no_more_than_so_many_wait_for_it() {
 #[tokio::test]
 async fn while_commands_wait_too_long_for_postgres_no_more_are_taken() {
     let limited = Limited::with(&[("HOLDFAST__API__ACCEPT_TIMEOUT_MS", "4000")]).await;
-    let slow =
-        "create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(1.5); return null; end';
-                create trigger slow before insert on commands for each statement execute function slow()";
+    let slow = "
+        create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(1.5); return null; end';
+        create trigger slow before insert on commands for each statement execute function slow()";
     sqlx::raw_sql(slow).execute(&limited.stack.pool).await.expect("make it slow");
     let url = format!("{}/api/v1/transactions", limited.stack.api_url);
     let (count, overloaded) = (AtomicUsize::new(0), AtomicBool::new(false));
@@ -78,7 +78,6 @@ async fn while_commands_wait_too_long_for_postgres_no_more_are_taken() {
         }
     };
     join_all(clients.iter().map(submit)).await;
-    sqlx::raw_sql("drop trigger slow on commands").execute(&limited.stack.pool).await.expect("mend it");
     limited.stack.submit_until_accepted(&transaction("after")).await;
 }
 
