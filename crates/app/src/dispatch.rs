@@ -2,6 +2,7 @@
 
 use crate::engine::{Engine, Held};
 use crate::tell;
+use crate::track::Track;
 use anyhow::Context as _;
 use holdfast_domain::cloud_event::misread;
 use holdfast_domain::message;
@@ -15,6 +16,8 @@ pub struct Dispatch {
     pub engine: Arc<Engine>,
     /// Of the queue: a message of another kind is handled all the same.
     pub kind: Kind,
+    /// The queue's.
+    pub track: Track,
 }
 
 impl Handler for Dispatch {
@@ -44,7 +47,7 @@ impl Dispatch {
                 }
             }
         };
-        let held = self.engine.claim(no, lane, &mut slot).await.context("claim")?;
+        let held = self.engine.claim(no, lane, self.track, &mut slot).await.context("claim")?;
         let slot = match &held {
             Some(held) if held.claimed.lane == Lane::Tell && held.claimed.tries > 0 => {
                 drop(slot);

@@ -5,6 +5,7 @@ use crate::heartbeat::Life;
 use crate::intake::Intake;
 use crate::materialise::Materialiser;
 use crate::metrics;
+use crate::overflow_limit::OverflowLimit;
 use crate::partnership::{self, Partnership, Partnerships};
 use crate::poison::{self, Company, Pass};
 use crate::records::Records;
@@ -13,6 +14,7 @@ use crate::statements::{Ending, Statements, persist_alone};
 use crate::tell::{self, Debt};
 use crate::throttle::Throttle;
 use crate::trace::{Span, spans};
+use crate::track::{PerTrack, Track};
 use crate::{App, endpoint, failpoint, handlers, pause};
 use anyhow::Context as _;
 use holdfast_domain::status::Outcome;
@@ -45,12 +47,12 @@ const SECRETS_FRESH: Duration = Duration::from_secs(5);
 pub struct Engine {
     pub app: App,
     pub life: Arc<Life>,
-    pub statements: Statements,
-    pub records: Records,
+    pub statements: PerTrack<Statements>,
+    pub records: PerTrack<Records>,
     pub materialiser: Materialiser,
     pub deliverer: Deliverer,
     pub run_slots: Slots,
-    pub overflow_slots: Slots,
+    pub overflow: Arc<OverflowLimit>,
     pub tell_slots: Slots,
     pub tell_again_slots: Slots,
     pub throttle: Throttle,
@@ -70,6 +72,8 @@ pub struct Held {
     pub pass: Arc<Pass>,
     /// What is done under it, in its trace.
     pub span: Span,
+    /// How its message came.
+    pub track: Track,
 }
 
 /// What is still owed if a claim comes to nothing.
@@ -99,13 +103,17 @@ impl Engine {
         let partnerships = partnership::build(config, &client)?;
         config.validate_partners()?;
         let (life, intake) = (Arc::new(Life::new().context("draw a worker id")?), Intake::default());
+        let run_slots = Slots::new(config.worker.run_slots);
         let engine = Arc::new(Self {
-            statements: Statements::start(&app, &life, config.worker.lease_ms.get()),
-            records: Records::start(&app),
+            statements: PerTrack::new(|| Statements::start(&app, &life, config.worker.lease_ms.get())),
+            records: PerTrack::new(|| Records::start(&app)),
             materialiser: Materialiser::start(&app),
             deliverer: endpoint::deliverer(&app).context("build the client for callbacks")?,
-            run_slots: Slots::new(config.worker.run_slots),
-            overflow_slots: Slots::new(config.worker.overflow_slots),
+            overflow: Arc::new(OverflowLimit::new(
+                run_slots.at_most(config.worker.overflow_slots),
+                config.worker.overflow_slots,
+            )),
+            run_slots,
             tell_slots: Slots::new(config.worker.tell_slots),
             tell_again_slots: Slots::new(config.worker.tell_again_slots),
             throttle: Throttle::new(config.callbacks.endpoint_concurrency),
@@ -134,6 +142,11 @@ impl Engine {
         self.partnerships.get(name).with_context(|| format!("partner {name} is not configured"))
     }
 
+    /// For what is written after a client was told: nobody waits for that, so all of it goes together.
+    pub(crate) const fn after_telling(&self) -> &Statements {
+        self.statements.on(Track::Share)
+    }
+
     pub fn was_declared_dead(&self, worker: WorkerId) -> bool {
         self.life.worker() != worker
     }
@@ -144,17 +157,26 @@ impl Engine {
 
     /// Claims by name. `None`: refused, there is nothing to do here. Waits for Postgres for a while: to leave every message
     /// to the queue that is received in an outage would take all of them nearer to the dead letters.
-    pub async fn claim(&self, no: CommandNo, lane: Lane, slot: &mut Slot) -> Result<Option<Held>, Shared> {
+    pub async fn claim(
+        &self,
+        no: CommandNo,
+        lane: Lane,
+        track: Track,
+        slot: &mut Slot,
+    ) -> Result<Option<Held>, Shared> {
         let until = Instant::now() + OUTLAST;
         let (mut worker, mut token) = (self.life.worker(), self.life.token());
         loop {
             let pass = self.company.together(slot).await;
             // The answer may have been lost alone: the same token claims the same row again.
             let started = Instant::now();
-            match self.statements.claim(Claim { no, lane, token }).await {
+            match self.statements.on(track).claim(Claim { no, lane, token }).await {
                 Ok(claimed) => {
                     failpoint::hit("claimed");
-                    return Ok(claimed.map(|claimed| Held { claimed, started, pass, span: Span::default() }));
+                    let span = Span::default();
+                    let held = claimed.map(|claimed| Held { claimed, started, pass, span, track });
+                    held.iter().for_each(|held| self.overflow.saw(held));
+                    return Ok(held);
                 }
                 Err(error) if matches!(*error, Error::Unavailable(_)) => {
                     drop(pass);
@@ -213,12 +235,12 @@ impl Engine {
     }
 
     async fn run(self: &Arc<Self>, held: Held, slot: Slot) -> anyhow::Result<()> {
-        let Held { claimed, started, pass, mut span } = held;
+        let Held { claimed, started, pass, mut span, track } = held;
         self.app.metrics.carrying.began(&claimed);
-        let mut run = match Run::new(self, claimed.clone(), slot, started) {
+        let mut run = match Run::new(self, claimed.clone(), slot, started, track) {
             Ok(run) => run,
             Err(error) => {
-                self.leave_for_later(Run::unread(&claimed, poison::fault_wait(claimed.failures))).await;
+                self.leave_for_later(Run::unread(&claimed, poison::fault_wait(claimed.failures)), track).await;
                 return Err(anyhow::Error::new(error).context("read the command"));
             }
         };
@@ -230,7 +252,9 @@ impl Engine {
             Err(Stop::Wait { after, why }) => self.wait(run, after, why).await,
             Err(Stop::Full { after, why }) if run.has_news() => self.wait(run, after, why).await,
             // It may come back often: nothing of that is worth a row.
-            Err(Stop::Full { after, .. }) => self.release(Note { trail: Vec::new(), ..run.take_note(after) }).await,
+            Err(Stop::Full { after, .. }) => {
+                self.release(Note { trail: Vec::new(), ..run.take_note(after) }, track).await
+            }
             Err(Stop::Lost) => {
                 self.app.metrics.carrying.lost();
                 Ok(())
@@ -256,19 +280,19 @@ impl Engine {
             // Nothing was sent: the next holder need not doubt it. Else the claim is left to lapse.
             let wait = poison::fault_wait(run.claimed.failures);
             let release = (!run.has_sent()).then(|| Note { ended: Ended::Badly, ..run.take_note(wait) });
-            self.leave_for_later(release).await;
+            self.leave_for_later(release, run.track).await;
         }
         Err(error)
     }
 
     async fn wait(&self, mut run: Run<'_>, after: Duration, why: String) -> anyhow::Result<()> {
         run.happened(Happening::Waiting { for_ms: after.as_millis() as u64, why });
-        self.release(run.take_note(after)).await
+        self.release(run.take_note(after), run.track).await
     }
 
     /// Not written means that the claim is in other hands.
-    async fn release(&self, note: Note) -> anyhow::Result<()> {
-        let _written: bool = self.statements.wait(note).await.context("write the wait")?;
+    async fn release(&self, note: Note, track: Track) -> anyhow::Result<()> {
+        let _written: bool = self.statements.on(track).wait(note).await.context("write the wait")?;
         Ok(())
     }
 
@@ -284,9 +308,9 @@ impl Engine {
     }
 
     /// Releases what a fault has left in hand, if that can be done cleanly.
-    async fn leave_for_later(&self, release: Option<Note>) {
+    async fn leave_for_later(&self, release: Option<Note>, track: Track) {
         let Some(note) = release else { return };
-        if let Err(error) = self.statements.wait(note).await {
+        if let Err(error) = self.statements.on(track).wait(note).await {
             tracing::debug!(%error, "could not release a claim after a fault, it will lapse");
         }
     }
@@ -316,7 +340,7 @@ impl Engine {
         };
         let started = Instant::now();
         let step = run.begin("finish", None);
-        let ending = self.statements.finish(finish.clone()).await;
+        let ending = self.statements.on(run.track).finish(finish.clone()).await;
         run.end(step, ending.as_ref().err().map(|_| spans::FAULT));
         let ending = ending.context("write the end")?;
         failpoint::hit("finished");
@@ -324,7 +348,7 @@ impl Engine {
             // Unless the claim is lost, somebody knocked in the last moment: look at that before it ends.
             let mut trail = finish.trail;
             let _did_not_finish = trail.pop();
-            return self.release(Note { trail, ..run.take_note(Duration::ZERO) }).await;
+            return self.release(Note { trail, ..run.take_note(Duration::ZERO) }, run.track).await;
         }
         self.app.metrics.carrying.ended(run.claimed.kind, &finish.outcome);
         let Some(slot) = room else { return Ok(()) };
@@ -336,7 +360,7 @@ impl Engine {
             Ending::Written(_) | Ending::Lost => return Ok(()),
             Ending::WrittenBefore => {
                 let claimed = Claimed { lane: Lane::Tell, nudge: 0, tries: 0, ..run.claimed };
-                Debt::Claimed(Box::new(Held { claimed, started, pass, span: Span::default() }))
+                Debt::Claimed(Box::new(Held { claimed, started, pass, span: Span::default(), track: run.track }))
             }
         };
         let engine = Arc::clone(self);
@@ -366,10 +390,6 @@ impl Engine {
             self.put_back_after_outage(owed).await;
         }
         settled
-    }
-
-    pub(crate) async fn note(&self, note: Note) -> Result<bool, Shared> {
-        self.statements.note(note).await
     }
 
     /// Waits for everything that is still being carried. Nothing new may be started.

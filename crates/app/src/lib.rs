@@ -35,6 +35,7 @@ pub mod materialise;
 pub mod metrics;
 pub mod operators;
 pub mod outage;
+pub mod overflow_limit;
 pub mod partnership;
 pub mod poison;
 pub mod publish;

@@ -10,6 +10,7 @@ use crate::intake::{Closed, Intake};
 use crate::run::random;
 use crate::tell;
 use crate::trace::Span;
+use crate::track::Track;
 use anyhow::Context as _;
 use chrono::DateTime;
 use holdfast_domain::Lane;
@@ -106,9 +107,9 @@ pub async fn admit(engine: &Engine, held: Held, slot: Slot) -> anyhow::Result<Op
         return Ok(Some((held, slot)));
     }
     // Suspects are counted by themselves. Whoever is alone must not wait for a slot of those who wait for it.
-    let Held { claimed, pass, span, .. } = held;
+    let Held { claimed, pass, span, track, .. } = held;
     drop((pass, slot));
-    let Some(held) = with_room(engine, claimed).await? else { return Ok(None) };
+    let Some(held) = with_room(engine, claimed, track).await? else { return Ok(None) };
     let held = held.within(span);
     if !held.pass.is_alone() {
         return Ok(Some((held, Slot::uncounted())));
@@ -128,7 +129,7 @@ pub async fn admit(engine: &Engine, held: Held, slot: Slot) -> anyhow::Result<Op
 
 /// Waits for room. Everybody who is in the way has a claim that ends, so that this does too; our own is renewed meanwhile.
 /// `None`: there is no room, or the claim is lost.
-async fn with_room(engine: &Engine, mut claimed: Claimed) -> anyhow::Result<Option<Held>> {
+async fn with_room(engine: &Engine, mut claimed: Claimed, track: Track) -> anyhow::Result<Option<Held>> {
     let mut room = pin!(engine.company.suspect(claimed.failures));
     loop {
         let pass = match tokio::time::timeout(engine.lease() / 3, &mut room).await {
@@ -143,11 +144,12 @@ async fn with_room(engine: &Engine, mut claimed: Claimed) -> anyhow::Result<Opti
             Err(_elapsed) => None,
         };
         let started = Instant::now();
-        let renewed = engine.statements.claim(claimed.claim()).await.context("renew the claim of a suspect")?;
+        let renewed =
+            engine.statements.on(track).claim(claimed.claim()).await.context("renew the claim of a suspect")?;
         let Some(renewed) = renewed else { return Ok(None) };
         claimed = renewed;
         if let Some(pass) = pass {
-            return Ok(Some(Held { claimed, started, pass: Arc::new(pass), span: Span::default() }));
+            return Ok(Some(Held { claimed, started, pass: Arc::new(pass), span: Span::default(), track }));
         }
     }
 }
@@ -183,7 +185,7 @@ async fn park_run(engine: &Engine, claimed: &Claimed) -> anyhow::Result<()> {
             .is_ok_and(|content| content.callback_url().is_some() || claimed.client_callback_url.is_some()),
         claim_tell: false,
     };
-    engine.statements.finish(finish).await.context("park")?;
+    engine.statements.on(Track::Share).finish(finish).await.context("park")?;
     Ok(())
 }
 

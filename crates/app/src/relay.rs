@@ -71,7 +71,8 @@ async fn claim_batch(engine: &Arc<Engine>, due: Due, kinds: &[Kind]) -> Result<b
     };
     let full = claimed.len() == CLAIM_BATCH;
     for (claimed, slot) in claimed.into_iter().zip(slots) {
-        let held = Held { claimed, started, pass: Arc::clone(&pass), span: Span::default() };
+        let (pass, span, track) = (Arc::clone(&pass), Span::default(), Track::Share);
+        let held = Held { claimed, started, pass, span, track };
         engine.spawn_carry(held.due(&engine.app.tracer), slot);
     }
     Ok(full)

@@ -4,6 +4,7 @@ use crate::engine::Engine;
 use crate::partnership::Partnership;
 use crate::query;
 use crate::trace::spans;
+use crate::track::Track;
 use crate::turnstile::Turn;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use holdfast_domain::Status;
@@ -80,11 +81,19 @@ pub struct Run<'a> {
     settle_within: Option<Duration>,
     trail: Vec<Entry>,
     slot: Slot,
+    /// How its message came.
+    pub track: Track,
 }
 
 impl<'a> Run<'a> {
     /// `started` was taken before the claim was sent, so that our deadline is never later than Postgres'.
-    pub fn new(engine: &'a Engine, claimed: Claimed, slot: Slot, started: Instant) -> Result<Self, store::Error> {
+    pub fn new(
+        engine: &'a Engine,
+        claimed: Claimed,
+        slot: Slot,
+        started: Instant,
+        track: Track,
+    ) -> Result<Self, store::Error> {
         let mut run = Self {
             engine,
             content: Arc::new(query::read(claimed.kind, &claimed.body)?),
@@ -104,6 +113,7 @@ impl<'a> Run<'a> {
             settle_within: None,
             trail: Vec::new(),
             slot,
+            track,
             claimed,
         };
         run.happened(Happening::Claimed { worker: run.claimed.worker, taken_over: run.claimed.taken_over });
@@ -294,7 +304,7 @@ impl<'a> Run<'a> {
     }
 
     async fn write(&mut self, note: Note) -> Result<(), Stop> {
-        match self.engine.note(note).await {
+        match self.engine.statements.on(self.track).note(note).await {
             Ok(true) => {
                 self.sequence += 1;
                 Ok(())

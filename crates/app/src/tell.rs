@@ -271,7 +271,7 @@ const fn nothing_done(claimed: &Claimed, wait: Duration) -> Told {
 
 /// Ends the debt, unless a later state came meanwhile, or somebody wants it told again: then that is owed at once.
 pub(crate) async fn give_up(engine: &Engine, told: Told) -> anyhow::Result<()> {
-    let ended = engine.statements.told(told.clone()).await.context("write that the client was told")?;
+    let ended = engine.after_telling().told(told.clone()).await.context("write that the client was told")?;
     failpoint::hit("told");
     match ended {
         true => Ok(()),
@@ -281,7 +281,7 @@ pub(crate) async fn give_up(engine: &Engine, told: Told) -> anyhow::Result<()> {
 
 /// Not written means that the claim is in other hands.
 async fn again(engine: &Engine, told: Told) -> anyhow::Result<()> {
-    let _written: bool = engine.statements.tell_again(told).await.context("write the next attempt")?;
+    let _written: bool = engine.after_telling().tell_again(told).await.context("write the next attempt")?;
     Ok(())
 }
 

@@ -27,6 +27,25 @@ impl Track {
     pub const ALL: [Self; 2] = [Self::Share, Self::Overflow];
 }
 
+/// One for each track: what a flood waits for is nothing that others wait for.
+pub struct PerTrack<T> {
+    share: T,
+    overflow: T,
+}
+
+impl<T> PerTrack<T> {
+    pub fn new(make: impl Fn() -> T) -> Self {
+        Self { share: make(), overflow: make() }
+    }
+
+    pub const fn on(&self, track: Track) -> &T {
+        match track {
+            Track::Share => &self.share,
+            Track::Overflow => &self.overflow,
+        }
+    }
+}
+
 /// What each client may send before it overflows, in this process.
 pub struct Shares {
     rate: Rate,

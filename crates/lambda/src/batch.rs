@@ -90,9 +90,10 @@ async fn handle(engine: Arc<Engine>, message: SqsMessage) -> (String, Verdict) {
         receive_count: count.unwrap_or(1),
     };
     let (queues, slot) = (&engine.app.config.queues, Slot::uncounted());
-    let is_of = |kind: &Kind| Track::ALL.iter().any(|track| queues.on(*kind, *track) == *queue);
-    if let Some(kind) = Kind::ALL.into_iter().find(is_of) {
-        return (id, Dispatch { engine: Arc::clone(&engine), kind }.handle(message, slot).await);
+    for (kind, track) in Kind::ALL.into_iter().flat_map(|kind| Track::ALL.map(|track| (kind, track))) {
+        if queues.on(kind, track) == *queue {
+            return (id, Dispatch { engine: Arc::clone(&engine), kind, track }.handle(message, slot).await);
+        }
     }
     if let Some(kind) = Kind::ALL.into_iter().find(|kind| queues.dead_letters_of(*kind) == *queue) {
         return (id, Graveyard { engine: Arc::clone(&engine), kind }.handle(message, slot).await);

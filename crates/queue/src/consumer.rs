@@ -116,17 +116,20 @@ impl<H: Handler> Consumer<H> {
 
     async fn poll(mut self, turn: Turn, stop: CancellationToken, handlers: TaskTracker, desk: Arc<Desk<H>>) {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
-        while let Some(slots) = stop.run_until_cancelled(self.ready(&turn)).await {
+        let mut quiet = false;
+        // Whoever waits for the first message for long holds no more slots than that one needs.
+        while let Some(slots) = stop.run_until_cancelled(self.ready(&turn, if quiet { 1 } else { MAX_ENTRIES })).await {
             let asked = slots.len();
             match self.receive_unless_stopped(asked, &stop).await {
                 None => break,
                 Some(Ok(received)) => {
                     backoff.reset();
                     let found = received.len();
+                    let first = std::mem::replace(&mut quiet, found == 0);
                     for ((message, receipt), slot) in received.into_iter().zip(slots) {
                         handlers.spawn(Arc::clone(&desk).work(message, receipt, slot));
                     }
-                    if turn.after(found, asked) {
+                    if !first && turn.after(found, asked) {
                         stop.run_until_cancelled(backoff::sleep(PACE)).await;
                     }
                 }
@@ -140,13 +143,13 @@ impl<H: Handler> Consumer<H> {
     }
 
     /// Slots to work with, once there are some and receiving is open.
-    async fn ready(&mut self, turn: &Turn) -> Vec<Slot> {
+    async fn ready(&mut self, turn: &Turn, most: usize) -> Vec<Slot> {
         turn.come().await;
         if self.open.wait_for(|open| *open).await.is_err() {
             // Whoever could open it is gone: the process is ending.
             std::future::pending::<()>().await;
         }
-        self.slots.acquire_up_to(MAX_ENTRIES).await
+        self.slots.acquire_up_to(most).await
     }
 
     /// What SQS hands out just as we stop would be invisible to everybody: a moment is left for it to arrive.

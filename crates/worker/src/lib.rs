@@ -64,6 +64,8 @@ async fn work(shift: Shift, sources: &[Source], stop: &CancellationToken) -> any
     let kind = |source: &Source| if let Source::Kind(kind) = source { Some(*kind) } else { None };
     let kinds: Vec<_> = sources.iter().filter_map(kind).collect();
     working.spawn(relay::run_due(Arc::clone(engine), kinds, stop.clone()));
+    let (overflow, stopped) = (Arc::clone(&engine.overflow), stop.clone());
+    working.spawn(async move { overflow.adapt(stopped).await });
     working.spawn(relay::publish_overdue(engine.app.clone(), stop.clone()));
     working.spawn(survey::run(engine.app.clone(), stop.clone()));
     working.spawn(retention::run(engine.app.clone(), stop.clone()));
@@ -77,14 +79,14 @@ fn commands(engine: &Arc<Engine>, kind: Kind, track: Track) -> Consumer<Dispatch
     let worker = &engine.app.config.worker;
     let slots = match track {
         Track::Share => &engine.run_slots,
-        Track::Overflow => &engine.overflow_slots,
+        Track::Overflow => engine.overflow.slots(),
     };
     Consumer {
         queue: engine.app.queues.on(kind, track).clone(),
         slots: slots.clone(),
         settings: Settings { wait: worker.receive_wait_ms.get(), renew_visibility: None, pollers: worker.pollers },
         open: engine.intake.opening(),
-        handler: Arc::new(Dispatch { engine: Arc::clone(engine), kind }),
+        handler: Arc::new(Dispatch { engine: Arc::clone(engine), kind, track }),
     }
 }
 

@@ -193,11 +193,11 @@ impl Config {
         let consumed = 10 * worker.pollers * Kind::ALL.len();
         anyhow::ensure!(
             worker.run_slots > consumed,
-            "worker.run_slots must be over {consumed}: idle receives hold ten each, and the relay needs some too"
+            "worker.run_slots must be over {consumed}: receives hold up to ten each, and the relay needs some too"
         );
         anyhow::ensure!(
-            worker.overflow_slots > consumed,
-            "worker.overflow_slots must be over {consumed}: idle receives hold ten each"
+            worker.overflow_slots < worker.run_slots,
+            "worker.overflow_slots must be below worker.run_slots, of which they are a part"
         );
         anyhow::ensure!(
             self.callbacks.timeout_ms.get() + crate::run::MARGIN < worker.lease_ms.get(),

@@ -103,7 +103,7 @@ pub struct Worker {
     pub metrics_listen: SocketAddr,
     /// Commands in hand at once. Those that wait for a partner's answer do not count.
     pub run_slots: usize,
-    /// The same of what clients sent beyond their shares.
+    /// Of these, how many at most for what clients sent beyond their shares.
     pub overflow_slots: usize,
     /// First attempts of callbacks at once …
     pub tell_slots: usize,
@@ -131,8 +131,8 @@ impl Default for Worker {
     fn default() -> Self {
         Self {
             metrics_listen: SocketAddr::from(([127, 0, 0, 1], 9465)),
-            run_slots: 256,
-            overflow_slots: 192,
+            run_slots: 320,
+            overflow_slots: 256,
             tell_slots: 512,
             tell_again_slots: 64,
             pollers: 2,

@@ -53,7 +53,7 @@ async fn record(run: &mut Run<'_>, order: &Order) -> Result<Option<String>, Stop
         partner: run.engine.app.config.orders.partner.clone(),
     };
     let step = run.begin("record", None);
-    let recorded = run.engine.records.orders.call(row).await;
+    let recorded = run.engine.records.on(run.track).orders.call(row).await;
     run.end(step, recorded.as_ref().err().map(|_| FAULT));
     let recorded = recorded.map_err(not_recorded)?.ok_or(Stop::Lost)?;
     run.happened(Happening::Recorded);

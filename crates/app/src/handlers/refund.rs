@@ -108,7 +108,7 @@ async fn record(run: &mut Run<'_>, refund: &Refund) -> Result<(Money, Vec<String
         partners: run.engine.app.config.refunds.partners.clone(),
     };
     let step = run.begin("record", None);
-    let recorded = run.engine.records.refunds.call(row).await;
+    let recorded = run.engine.records.on(run.track).refunds.call(row).await;
     run.end(step, recorded.as_ref().err().map(|_| FAULT));
     let reserved = recorded.map_err(not_recorded)?.ok_or(Stop::Lost)?;
     let Some(Reserved { amount, partners }) = reserved else {

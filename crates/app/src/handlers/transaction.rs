@@ -56,7 +56,7 @@ async fn record(run: &mut Run<'_>, transaction: &Transaction) -> Result<String, 
         partner: run.engine.app.config.transactions.partner.clone(),
     };
     let step = run.begin("record", None);
-    let recorded = run.engine.records.transactions.call(row).await;
+    let recorded = run.engine.records.on(run.track).transactions.call(row).await;
     run.end(step, recorded.as_ref().err().map(|_| FAULT));
     let processor = recorded.map_err(not_recorded)?.ok_or(Stop::Lost)?;
     run.happened(Happening::Recorded);
