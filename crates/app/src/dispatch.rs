@@ -36,6 +36,8 @@ impl Handler for Dispatch {
 impl Dispatch {
     async fn dispatch(&self, message: &Message, event: message::Message, slot: Slot) -> anyhow::Result<Verdict> {
         let message::Wakeup { no, lane, command } = event.data;
+        let command = command.map(Arc::new);
+        let told = command.as_ref().and_then(|command| self.engine.first(command));
         let mut slot = match lane {
             Lane::Run => slot,
             // Callbacks have slots of their own. Without room the row stays due, and the relay comes back to it.
@@ -47,7 +49,8 @@ impl Dispatch {
                 }
             }
         };
-        let held = self.engine.claim(no, lane, self.track, &mut slot).await.context("claim")?;
+        let first = told.as_ref().map(|(first, _content)| first.clone());
+        let held = self.engine.claim(no, lane, self.track, first, &mut slot).await.context("claim")?;
         let slot = match &held {
             Some(held) if held.claimed.lane == Lane::Tell && held.claimed.tries > 0 => {
                 drop(slot);
@@ -62,10 +65,12 @@ impl Dispatch {
         // Boxed: most of the memory of a message is this, and it is not needed while the claim is waited for.
         match (held, command) {
             (Some(held), None) => Ok(Box::pin(self.engine.carry(held, slot)).await),
-            (Some(held), Some(command)) if held.claimed.id == command.id => {
+            (Some(mut held), Some(command)) if held.claimed.id == command.id => {
+                // It need not be read twice, if it is the same.
+                held.content = told.filter(|_| held.claimed.body == command.body).map(|(_first, content)| content);
                 Ok(Box::pin(self.engine.carry(held, slot)).await)
             }
-            (refused, Some(command)) => Box::pin(self.stand_in(refused, command, slot)).await,
+            (refused, Some(command)) => Box::pin(self.stand_in(refused, Arc::unwrap_or_clone(command), slot)).await,
             // Final, parked, in other hands, or not yet runnable: the row decides, the message is superfluous.
             (None, None) => Ok(Verdict::Delete),
         }

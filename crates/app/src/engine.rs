@@ -15,16 +15,18 @@ use crate::tell::{self, Debt};
 use crate::throttle::Throttle;
 use crate::trace::{Span, spans};
 use crate::track::{PerTrack, Track};
-use crate::{App, endpoint, failpoint, handlers, pause};
+use crate::{App, endpoint, failpoint, handlers, pause, query};
 use anyhow::Context as _;
+use holdfast_domain::content::Content;
 use holdfast_domain::status::Outcome;
 use holdfast_domain::trail::Happening;
-use holdfast_domain::{ClientNo, CommandNo, Lane, WorkerId};
+use holdfast_domain::transaction::Transaction;
+use holdfast_domain::{ClientNo, Command, CommandNo, Kind, Lane, WorkerId};
 use holdfast_partners::callback::Deliverer;
 use holdfast_partners::http_client::HttpClient;
 use holdfast_queue::{Slot, Slots, Verdict};
 use holdfast_store::Error;
-use holdfast_store::wakeups::{self, Claim, Claimed, Ended, Finish, Note, PutBack};
+use holdfast_store::wakeups::{self, Claim, Claimed, Ended, Finish, First, Note, PutBack, Wish};
 use moka::future::Cache;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,6 +61,8 @@ pub struct Engine {
     pub(crate) company: Company,
     pub(crate) secrets: Cache<ClientNo, Arc<endpoint::Secrets>>,
     partnerships: Partnerships,
+    /// Who carries transactions out.
+    pub(crate) processor: Arc<str>,
     /// What runs outside of a message: callbacks, and rows that the relay claimed.
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -74,6 +78,14 @@ pub struct Held {
     pub span: Span,
     /// How its message came.
     pub track: Track,
+    /// What the command asks for, if that has been read already.
+    pub(crate) content: Option<Arc<Content>>,
+}
+
+impl Held {
+    pub fn new(claimed: Claimed, started: Instant, pass: Arc<Pass>, track: Track) -> Self {
+        Self { claimed, started, pass, span: Span::default(), track, content: None }
+    }
 }
 
 /// What is still owed if a claim comes to nothing.
@@ -119,6 +131,7 @@ impl Engine {
             throttle: Throttle::new(config.callbacks.endpoint_concurrency),
             secrets: Cache::builder().max_capacity(10_000).time_to_live(SECRETS_FRESH).build(),
             partnerships,
+            processor: config.transactions.partner.as_str().into(),
             tasks: TaskTracker::new(),
             stop,
             company: Company::new(intake.clone()),
@@ -128,6 +141,17 @@ impl Engine {
         });
         metrics::watch(&engine);
         Ok(engine)
+    }
+
+    /// What the statement that claims a command can do for it already, and what the message says of it.
+    pub(crate) fn first(&self, command: &Arc<Command>) -> Option<(First, Arc<Content>)> {
+        if command.kind != Kind::Transaction {
+            return None;
+        }
+        let content = query::read(command.kind, &command.body).ok()?;
+        let Content::Transaction(Transaction { amount, .. }) = &content else { return None };
+        let first = First { command: Arc::clone(command), amount: *amount, partner: Arc::clone(&self.processor) };
+        Some((first, Arc::new(content)))
     }
 
     pub fn lease(&self) -> Duration {
@@ -162,6 +186,7 @@ impl Engine {
         no: CommandNo,
         lane: Lane,
         track: Track,
+        first: Option<First>,
         slot: &mut Slot,
     ) -> Result<Option<Held>, Shared> {
         let until = Instant::now() + OUTLAST;
@@ -170,11 +195,11 @@ impl Engine {
             let pass = self.company.together(slot).await;
             // The answer may have been lost alone: the same token claims the same row again.
             let started = Instant::now();
-            match self.statements.on(track).claim(Claim { no, lane, token }).await {
+            let wish = Wish { claim: Claim { no, lane, token }, first: first.clone() };
+            match self.statements.on(track).claim(wish).await {
                 Ok(claimed) => {
                     failpoint::hit("claimed");
-                    let span = Span::default();
-                    let held = claimed.map(|claimed| Held { claimed, started, pass, span, track });
+                    let held = claimed.map(|claimed| Held::new(claimed, started, pass, track));
                     held.iter().for_each(|held| self.overflow.saw(held));
                     return Ok(held);
                 }
@@ -235,15 +260,16 @@ impl Engine {
     }
 
     async fn run(self: &Arc<Self>, held: Held, slot: Slot) -> anyhow::Result<()> {
-        let Held { claimed, started, pass, mut span, track } = held;
-        self.app.metrics.carrying.began(&claimed);
-        let mut run = match Run::new(self, claimed.clone(), slot, started, track) {
+        self.app.metrics.carrying.began(&held.claimed);
+        let mut run = match Run::new(self, &held, slot) {
             Ok(run) => run,
             Err(error) => {
+                let Held { claimed, track, .. } = held;
                 self.leave_for_later(Run::unread(&claimed, poison::fault_wait(claimed.failures)), track).await;
                 return Err(anyhow::Error::new(error).context("read the command"));
             }
         };
+        let Held { pass, mut span, track, .. } = held;
         let handled = handlers::handle(&mut run).await;
         span.came_to(handled.as_ref().map_or_else(Stop::name, |outcome| outcome.status().name()));
         let owed = Owed { in_doubt: run.is_sending(), ..Owed::by(&run.claimed, &pass) };
@@ -360,7 +386,7 @@ impl Engine {
             Ending::Written(_) | Ending::Lost => return Ok(()),
             Ending::WrittenBefore => {
                 let claimed = Claimed { lane: Lane::Tell, nudge: 0, tries: 0, ..run.claimed };
-                Debt::Claimed(Box::new(Held { claimed, started, pass, span: Span::default(), track: run.track }))
+                Debt::Claimed(Box::new(Held::new(claimed, started, pass, run.track)))
             }
         };
         let engine = Arc::clone(self);

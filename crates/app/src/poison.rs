@@ -9,7 +9,6 @@ use crate::engine::{Engine, Held};
 use crate::intake::{Closed, Intake};
 use crate::run::random;
 use crate::tell;
-use crate::trace::Span;
 use crate::track::Track;
 use anyhow::Context as _;
 use chrono::DateTime;
@@ -149,7 +148,7 @@ async fn with_room(engine: &Engine, mut claimed: Claimed, track: Track) -> anyho
         let Some(renewed) = renewed else { return Ok(None) };
         claimed = renewed;
         if let Some(pass) = pass {
-            return Ok(Some(Held { claimed, started, pass: Arc::new(pass), span: Span::default(), track }));
+            return Ok(Some(Held::new(claimed, started, Arc::new(pass), track)));
         }
     }
 }

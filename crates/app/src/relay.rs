@@ -2,7 +2,6 @@
 
 use crate::App;
 use crate::engine::{Engine, Held};
-use crate::trace::Span;
 use crate::track::Track;
 use holdfast_domain::{CommandNo, Kind, Lane, message};
 use holdfast_queue::{Backoff, Outgoing, Sent, backoff};
@@ -71,8 +70,7 @@ async fn claim_batch(engine: &Arc<Engine>, due: Due, kinds: &[Kind]) -> Result<b
     };
     let full = claimed.len() == CLAIM_BATCH;
     for (claimed, slot) in claimed.into_iter().zip(slots) {
-        let (pass, span, track) = (Arc::clone(&pass), Span::default(), Track::Share);
-        let held = Held { claimed, started, pass, span, track };
+        let held = Held::new(claimed, started, Arc::clone(&pass), Track::Share);
         engine.spawn_carry(held.due(&engine.app.tracer), slot);
     }
     Ok(full)

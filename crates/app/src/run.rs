@@ -1,6 +1,6 @@
 //! A claimed run in the hands of its handler: what is known, what happened, and how much time is left.
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Held};
 use crate::partnership::Partnership;
 use crate::query;
 use crate::trace::spans;
@@ -87,16 +87,16 @@ pub struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// `started` was taken before the claim was sent, so that our deadline is never later than Postgres'.
-    pub fn new(
-        engine: &'a Engine,
-        claimed: Claimed,
-        slot: Slot,
-        started: Instant,
-        track: Track,
-    ) -> Result<Self, store::Error> {
+    pub fn new(engine: &'a Engine, held: &Held, slot: Slot) -> Result<Self, store::Error> {
+        let Held { claimed, started, track, content, .. } = held;
+        let (claimed, started, track) = (claimed.clone(), *started, *track);
+        let content = match content {
+            Some(content) => Arc::clone(content),
+            None => Arc::new(query::read(claimed.kind, &claimed.body)?),
+        };
         let mut run = Self {
             engine,
-            content: Arc::new(query::read(claimed.kind, &claimed.body)?),
+            content,
             step: claimed.step,
             status: status_at(claimed.step),
             progress: claimed.progress.clone(),

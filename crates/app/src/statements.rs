@@ -9,7 +9,7 @@ use crate::heartbeat::Life;
 use crate::metrics::{Meter, Metrics};
 use holdfast_domain::Lane;
 use holdfast_queue::Backoff;
-use holdfast_store::wakeups::{self, Claim, Claimed, Finish, Finished, Hold, Note, Told};
+use holdfast_store::wakeups::{self, Claim, Claimed, Finish, Finished, Hold, Note, Told, Wish};
 use holdfast_store::{Error, Pool, Result};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 const PERSIST: Duration = Duration::from_secs(8);
 
 pub struct Statements {
-    claim: Batcher<Claim, Option<Claimed>>,
+    claim: Batcher<Wish, Option<Claimed>>,
     note: Batcher<Note, bool>,
     wait: Batcher<Note, bool>,
     finish: Batcher<Finish, Ending>,
@@ -43,8 +43,8 @@ impl Statements {
         let (pool, meter) = (&app.pool, |name| app.metrics.statements.meter(name));
         let (claiming, finishing) = ((pool.clone(), Arc::clone(life)), (pool.clone(), Arc::clone(life)));
         Self {
-            claim: Batcher::paced(meter("claim"), move |claims| {
-                claim(claiming.0.clone(), Arc::clone(&claiming.1), lease, claims)
+            claim: Batcher::paced(meter("claim"), move |wishes| {
+                claim(claiming.0.clone(), Arc::clone(&claiming.1), lease, wishes)
             }),
             note: {
                 let pool = pool.clone();
@@ -75,9 +75,11 @@ impl Statements {
         }
     }
 
-    pub async fn claim(&self, claim: Claim) -> std::result::Result<Option<Claimed>, Shared> {
-        let claimed = self.claim.call(claim).await?;
-        self.metrics.carrying.asked(claim.lane, claimed.is_some());
+    pub async fn claim(&self, wish: impl Into<Wish>) -> std::result::Result<Option<Claimed>, Shared> {
+        let wish = wish.into();
+        let lane = wish.claim.lane;
+        let claimed = self.claim.call(wish).await?;
+        self.metrics.carrying.asked(lane, claimed.is_some());
         Ok(claimed)
     }
 
@@ -125,15 +127,15 @@ where
     })
 }
 
-async fn claim(pool: Pool, life: Arc<Life>, lease: Duration, claims: Arc<Vec<Claim>>) -> Result<Vec<Option<Claimed>>> {
+async fn claim(pool: Pool, life: Arc<Life>, lease: Duration, wishes: Arc<Vec<Wish>>) -> Result<Vec<Option<Claimed>>> {
     let worker = life.worker();
-    let claimed = match wakeups::claim(&pool, worker, lease, &claims).await {
+    let claimed = match wakeups::begin(&pool, worker, lease, &wishes).await {
         // A stale connection, perhaps. Should the first have worked, the same tokens claim the same rows again.
-        Err(Error::Unavailable(_)) => wakeups::claim(&pool, worker, lease, &claims).await?,
+        Err(Error::Unavailable(_)) => wakeups::begin(&pool, worker, lease, &wishes).await?,
         claimed => claimed?,
     };
     let mut claimed: HashMap<_, _> = claimed.into_iter().map(|claimed| (claimed.token, claimed)).collect();
-    Ok(claims.iter().map(|claim| claimed.remove(&claim.token)).collect())
+    Ok(wishes.iter().map(|wish| claimed.remove(&wish.claim.token)).collect())
 }
 
 async fn finish(pool: Pool, life: Arc<Life>, lease: Duration, ends: Arc<Vec<Finish>>) -> Result<Vec<Ending>> {

@@ -1,6 +1,7 @@
 //! The parts of a command in concert: the requests, statements and calls that it cannot do without, all of them at a time, in
 //! batches as large as they get, and no program between them.
 
+use crate::ledger::Taken;
 use crate::load::Client;
 use crate::mock::histogram;
 use crate::parts::{BATCH, Instruments, TEN};
@@ -8,7 +9,6 @@ use anyhow::{Context as _, ensure};
 use futures::future::try_join_all;
 use hdrhistogram::Histogram;
 use holdfast_app::pause;
-use holdfast_store::commands::Accepted;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -86,7 +86,7 @@ struct Player {
     score: Score,
     clients: Vec<Client>,
     name: String,
-    accepted: VecDeque<Vec<Accepted>>,
+    accepted: VecDeque<Vec<Taken>>,
 }
 
 impl Player {
@@ -154,10 +154,7 @@ pub(crate) async fn steady(instruments: &Instruments, per_second: u32) -> anyhow
 }
 
 /// In turns: what has come meanwhile.
-async fn carry_all(
-    instruments: Instruments,
-    mut to_carry: mpsc::UnboundedReceiver<Vec<Accepted>>,
-) -> anyhow::Result<()> {
+async fn carry_all(instruments: Instruments, mut to_carry: mpsc::UnboundedReceiver<Vec<Taken>>) -> anyhow::Result<()> {
     let mut clients = connect(&instruments, CONNECTIONS).await?;
     let mut waiting = Vec::new();
     while to_carry.recv_many(&mut waiting, BATCH).await > 0 {
@@ -169,7 +166,7 @@ async fn carry_all(
     Ok(())
 }
 
-async fn carry(instruments: &Instruments, clients: &mut [Client], accepted: &[Accepted]) -> anyhow::Result<()> {
+async fn carry(instruments: &Instruments, clients: &mut [Client], accepted: &[Taken]) -> anyhow::Result<()> {
     let (count, ledger) = (accepted.len(), &instruments.ledger);
     let received = try_join_all((0..count.div_ceil(TEN)).map(|_| instruments.receive())).await?;
     ensure!(received.iter().any(|received| *received > 0), "nothing came");

@@ -6,10 +6,11 @@ use holdfast_domain::money::{Currency, Money};
 use holdfast_domain::progress::Progress;
 use holdfast_domain::status::Outcome;
 use holdfast_domain::trail::{Entry, Happening};
-use holdfast_domain::{ClientNo, Command, CommandId, Kind, Lane, Status, Token, WorkerId};
-use holdfast_store::commands::{self, Accepted, Origin};
-use holdfast_store::transactions::{self, NewTransaction};
-use holdfast_store::wakeups::{self, Claim, Claimed, Finish, Finished, Hold, Told};
+use holdfast_domain::{ClientNo, Command, CommandId, CommandNo, Kind, Lane, Status, Token, WorkerId};
+use holdfast_store::commands::{self, Origin};
+use holdfast_store::wakeups::{self, Claim, Claimed, Finish, Finished, First, Hold, Told, Wish};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 const WORKER: WorkerId = WorkerId(1);
@@ -21,6 +22,12 @@ const LATER: Duration = Duration::from_secs(3_600);
 
 #[derive(Clone)]
 pub(crate) struct Ledger(pub(crate) App);
+
+/// A command and its number.
+pub(crate) struct Taken {
+    no: CommandNo,
+    command: Arc<Command>,
+}
 
 impl Ledger {
     pub(crate) fn command(&self, key: &str) -> Command {
@@ -37,29 +44,29 @@ impl Ledger {
         }
     }
 
-    pub(crate) async fn accept(&self, name: &str, from: usize, count: usize) -> anyhow::Result<Vec<Accepted>> {
+    pub(crate) async fn accept(&self, name: &str, from: usize, count: usize) -> anyhow::Result<Vec<Taken>> {
         let commands: Vec<_> = (from..from + count).map(|n| self.command(&format!("{name}-{n}"))).collect();
         let rows: Vec<_> = commands.iter().collect();
         let accepted = commands::accept(&self.0.pool, &rows, Origin::Request { publish_within: LATER }).await;
-        accepted.context("accept")
+        let numbers: HashMap<_, _> = accepted.context("accept")?.into_iter().map(|row| (row.id, row.no)).collect();
+        let taken = |command: Command| Some(Taken { no: *numbers.get(&command.id)?, command: Arc::new(command) });
+        commands.into_iter().map(taken).collect::<Option<_>>().context("accept all of them")
     }
 
     /// Claimed and recorded: what comes before the third party is called.
-    pub(crate) async fn begin(&self, accepted: &[Accepted]) -> anyhow::Result<Vec<Claimed>> {
+    pub(crate) async fn begin(&self, accepted: &[Taken]) -> anyhow::Result<Vec<Claimed>> {
         // Whatever is unique.
-        let claim = |row: &Accepted| Claim { no: row.no, lane: Lane::Run, token: Token(row.no.0) };
-        let claims: Vec<_> = accepted.iter().map(claim).collect();
-        let claimed = wakeups::claim(&self.0.pool, WORKER, LEASE, &claims).await.context("claim")?;
-        ensure!(claimed.len() == claims.len(), "{} of {} were claimed", claimed.len(), claims.len());
         let amount = Currency::parse("EUR").and_then(|euro| Money::from_minor(100, euro)).context("an amount")?;
-        let row = |claimed: &Claimed| NewTransaction {
-            hold: hold(claimed),
-            client: CLIENT,
-            amount,
-            partner: "processor".to_owned(),
+        let partner: Arc<str> = "processor".into();
+        let wish = |Taken { no, command }: &Taken| {
+            let (command, partner) = (Arc::clone(command), Arc::clone(&partner));
+            let claim = Claim { no: *no, lane: Lane::Run, token: Token(no.0) };
+            Wish { claim, first: Some(First { command, amount, partner }) }
         };
-        let rows: Vec<_> = claimed.iter().map(row).collect();
-        transactions::record(&self.0.pool, &rows).await.context("record")?;
+        let wishes: Vec<_> = accepted.iter().map(wish).collect();
+        let claimed = wakeups::begin(&self.0.pool, WORKER, LEASE, &wishes).await.context("claim")?;
+        let begun = claimed.iter().filter(|claimed| claimed.recorded).count();
+        ensure!(begun == wishes.len(), "{begun} of {} were begun", wishes.len());
         Ok(claimed)
     }
 

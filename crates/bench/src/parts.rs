@@ -3,7 +3,7 @@
 
 use crate::concert::{self, Score};
 use crate::cost::{cpu_ms, family_cpu_ms, postmaster};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Taken};
 use crate::load::{self, Amount, Client, Target};
 use crate::mock::{Manners, histogram};
 use crate::scenarios::PATIENCE_NEEDED;
@@ -13,7 +13,6 @@ use aws_sdk_sqs::Client as SqsClient;
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, SendMessageBatchRequestEntry};
 use hdrhistogram::Histogram;
 use holdfast_app::pause;
-use holdfast_store::commands::Accepted;
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
@@ -120,7 +119,7 @@ impl Parts {
             }
             anyhow::Ok(batches)
         };
-        let carry = async |batches: Vec<Vec<Accepted>>| {
+        let carry = async |batches: Vec<Vec<Taken>>| {
             for accepted in batches {
                 let claimed = ledger.begin(&accepted).await?;
                 let finished = ledger.finish(&claimed).await?;

@@ -1,5 +1,6 @@
 //! Single statements against a real database: the guards that the protocol rests on.
 
+mod begin;
 mod chain;
 mod keys;
 mod progress;

@@ -5,12 +5,14 @@ use crate::commands::{kind, step};
 use crate::{Error, Pool, Result, chain};
 use chrono::{DateTime, Utc};
 use holdfast_domain::chain::{Acceptance, Hash};
+use holdfast_domain::money::Money;
 use holdfast_domain::progress::Progress;
 use holdfast_domain::status::Step;
-use holdfast_domain::{ClientNo, CommandId, CommandNo, Kind, Lane, Token, WorkerId};
+use holdfast_domain::{ClientNo, Command, CommandId, CommandNo, Kind, Lane, Token, WorkerId};
 
 use serde_json::Value;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -23,6 +25,28 @@ pub struct Claim {
     pub no: CommandNo,
     pub lane: Lane,
     pub token: Token,
+}
+
+/// The same, of whoever knows already what the command asks for.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    pub claim: Claim,
+    pub first: Option<First>,
+}
+
+/// A transaction as its first message tells of it. If nobody has begun it and the row says the same, the claim records it.
+#[derive(Clone, Debug)]
+pub struct First {
+    pub command: Arc<Command>,
+    pub amount: Money,
+    /// Who will carry it out.
+    pub partner: Arc<str>,
+}
+
+impl From<Claim> for Wish {
+    fn from(claim: Claim) -> Self {
+        Self { claim, first: None }
+    }
 }
 
 /// A claimed row with all that its handler needs.
@@ -61,6 +85,8 @@ pub struct Claimed {
     pub created_at: DateTime<Utc>,
     /// What the first row of its audit trail follows: its acceptance. See [`chain`].
     pub anchor: Hash,
+    /// Its business row was written by the claim, as [`First`] has it.
+    pub recorded: bool,
 }
 
 struct Row {
@@ -89,12 +115,14 @@ struct Row {
     fingerprint: Vec<u8>,
     callback_url: Option<String>,
     unlinked: bool,
+    recorded: bool,
 }
 
-/// The second half of both ways to claim. The first half is a CTE `l (no, lane, token)` of locked rows; $1 is the worker,
-/// $2 the lease in seconds. What was claimed by others meanwhile, or is not yet runnable, is not returned.
+/// What both ways to claim share. Before it comes a CTE `l (no, lane, token)` of locked rows; $1 is the worker, $2 the lease
+/// in seconds. What was claimed by others meanwhile, or is not yet runnable, is not returned. After it, a CTE `r (no)` of
+/// what was recorded.
 macro_rules! claim {
-    ($lock:literal, $($argument:expr),+) => {
+    ($lock:literal, $record:literal, $($argument:expr),+) => {
         sqlx::query_as!(
             Row,
             $lock
@@ -120,7 +148,9 @@ macro_rules! claim {
                     -- The same token again: the answer to this very claim was lost, and it is asked for once more.
                     and (w.token is null or w.lease_until <= holdfast_now() or w.token = l.token)
                  returning w.*
-               )
+               )"#
+                + $record
+                + r#"
                select w.no as "no!", w.lane as "lane!", w.token as "token!", w.worker as "worker!", w.nudge as "nudge!",
                       w.sequence as "sequence!",
                       w.dirty as "dirty!", w.failures as "failures!", w.step as "step!", w.tries as "tries!",
@@ -132,7 +162,8 @@ macro_rules! claim {
                       c.id as "id!", c.client as "client!", c.kind as "kind!", c.key as "key!", c.body as "body!",
                       c.traceparent as "traceparent?", c.created_at as "created_at!", c.fingerprint as "fingerprint!",
                       k.callback_url as "callback_url?",
-                      w.lane = 0 and w.sequence > 0 and w.chain is null as "unlinked!"
+                      w.lane = 0 and w.sequence > 0 and w.chain is null as "unlinked!",
+                      w.lane = 0 and w.no in (select no from r) as "recorded!"
                  from w
                  join commands c on c.no = w.no
                  left join clients k on k.no = c.client"#,
@@ -143,6 +174,13 @@ macro_rules! claim {
 
 /// Claims by name. A wish that is not answered was refused: claimed by another, not yet runnable, or nothing is owed.
 pub async fn claim(pool: &Pool, worker: WorkerId, lease: Duration, claims: &[Claim]) -> Result<Vec<Claimed>> {
+    begin(pool, worker, lease, &claims.iter().copied().map(Wish::from).collect::<Vec<_>>()).await
+}
+
+/// The same, and records what is begun for the first time: a statement, and a commit, less for each of these.
+pub async fn begin(pool: &Pool, worker: WorkerId, lease: Duration, wishes: &[Wish]) -> Result<Vec<Claimed>> {
+    let claims: Vec<Claim> = wishes.iter().map(|wish| wish.claim).collect();
+    let firsts = Firsts::of(wishes);
     let nos: Vec<i64> = claims.iter().map(|claim| claim.no.0).collect();
     let lanes: Vec<i16> = claims.iter().map(|claim| claim.lane.code()).collect();
     let tokens: Vec<i64> = claims.iter().map(|claim| claim.token.0).collect();
@@ -156,14 +194,59 @@ pub async fn claim(pool: &Pool, worker: WorkerId, lease: Duration, claims: &[Cla
               -- be refused all the same; then the row is due, and the relay finds it.
               for update of w
          )",
+        ", r as (
+           insert into transactions (no, client, amount, currency, partner)
+           select w.no, c.client, d.amount, d.currency, d.partner
+             from unnest($6::bigint[], $7::uuid[], $8::text[], $9::bigint[], $10::text[], $11::text[])
+                    d(no, id, body, amount, currency, partner)
+             join w on w.no = d.no and w.lane = 0 and w.step = 'record'
+             -- Whatever the message says: the row decides.
+             join commands c on c.no = d.no and c.id = d.id and c.kind = 1 and c.body = d.body
+            order by w.no
+               on conflict (no) do nothing
+           returning no
+         )",
         worker.0,
         lease.as_secs_f64(),
         &nos,
         &lanes,
-        &tokens
+        &tokens,
+        &firsts.nos,
+        &firsts.ids,
+        &firsts.bodies as &[&str],
+        &firsts.amounts,
+        &firsts.currencies as &[&str],
+        &firsts.partners as &[&str]
     );
     let rows = pool.fetch_all(query).await?;
     readable(pool, rows).await
+}
+
+/// As columns, for `unnest`.
+#[derive(Default)]
+struct Firsts<'a> {
+    nos: Vec<i64>,
+    ids: Vec<Uuid>,
+    bodies: Vec<&'a str>,
+    amounts: Vec<i64>,
+    currencies: Vec<&'static str>,
+    partners: Vec<&'a str>,
+}
+
+impl<'a> Firsts<'a> {
+    fn of(wishes: &'a [Wish]) -> Self {
+        let mut columns = Self::default();
+        for Wish { claim, first } in wishes {
+            let Some(First { command, amount, partner }) = first else { continue };
+            columns.nos.push(claim.no.0);
+            columns.ids.push(command.id.0);
+            columns.bodies.push(&command.body);
+            columns.amounts.push(amount.minor());
+            columns.currencies.push(amount.currency().code());
+            columns.partners.push(partner);
+        }
+        columns
+    }
 }
 
 /// What is due. First attempts to tell a client and later ones are told apart: who cannot be reached must not hold up who
@@ -208,6 +291,7 @@ pub async fn claim_due(
                       -- another worker's rows are its own business
                       for update skip locked) x
          )",
+        ", r as (select null::bigint as no where false)",
         worker.0,
         lease.as_secs_f64(),
         due.lane().code(),
@@ -401,6 +485,7 @@ impl TryFrom<Row> for Claimed {
             traceparent: row.traceparent,
             created_at: row.created_at,
             anchor,
+            recorded: row.recorded,
         })
     }
 }

@@ -14,7 +14,9 @@ mod standing;
 mod tell;
 
 pub use cancel::{Refused, cancel, why_not};
-pub use claim::{Claim, Claimed, Due, PutBack, claim, claim_due, claimed_under, go_alone, held, put_back};
+pub use claim::{
+    Claim, Claimed, Due, First, PutBack, Wish, begin, claim, claim_due, claimed_under, go_alone, held, put_back,
+};
 pub use finish::{Finish, Finished, finish};
 pub use relay::{Marked, Overdue, hasten, mark_published, not_published, take_overdue};
 pub use restored::doubt;
