@@ -51,6 +51,9 @@ struct Arguments {
     /// Where data and logs are kept, and the report is written.
     #[arg(long, default_value = "target/bench")]
     home: PathBuf,
+    /// Does not measure first what the parts cost.
+    #[arg(long)]
+    without_parts: bool,
     #[command(subcommand)]
     role: Option<Role>,
 }
@@ -104,9 +107,12 @@ async fn measure(arguments: Arguments) -> anyhow::Result<()> {
     let mut report = Report::default();
     let all = async {
         for no in 0..arguments.runs {
-            let stack = Stack::start(&postgres, &home, &format!("bench_parts_{no}")).await.context("start a stack")?;
-            report.parts.push(Parts::measure(&stack).await?);
-            stack.end().await?;
+            if !arguments.without_parts {
+                let name = format!("bench_parts_{no}");
+                let stack = Stack::start(&postgres, &home, &name).await.context("start a stack")?;
+                report.parts.push(Parts::measure(&stack).await?);
+                stack.end().await?;
+            }
             for scenario in &scenarios {
                 let measured = scenarios::run(*scenario, &postgres, &home, no, arguments.rows).await;
                 report.add(*scenario, measured.with_context(|| format!("measure {scenario:?}"))?);

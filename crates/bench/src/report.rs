@@ -98,7 +98,13 @@ impl Report {
             .iter()
             .map(|(scenario, runs)| (format!("{scenario:?}"), runs.iter().map(|run| &run.cost).collect()))
             .collect();
-        let report = json!({ "parts": self.parts, "rows": self.rows(baseline), "costPerCommand": costs });
+        let figures: BTreeMap<String, Vec<_>> = self
+            .runs
+            .iter()
+            .map(|(scenario, runs)| (format!("{scenario:?}"), runs.iter().map(|run| &run.figures).collect()))
+            .collect();
+        let rows = self.rows(baseline);
+        let report = json!({ "parts": self.parts, "rows": rows, "figures": figures, "costPerCommand": costs });
         let text = serde_json::to_vec_pretty(&report).context("write the report")?;
         std::fs::write(file, text).with_context(|| format!("write {}", file.display()))
     }
@@ -134,7 +140,7 @@ impl Report {
         }
         println!("\nper command, last run: CPU µs");
         for (scenario, runs) in &self.runs {
-            let Some(Measured { cost, .. }) = runs.last() else { continue };
+            let Some(Measured { figures, cost }) = runs.last() else { continue };
             let cpu: Vec<_> = cost.cpu_ms.iter().map(|(name, ms)| format!("{name} {:.0}", ms * 1_000.0)).collect();
             let (statements, wal, sqs) = (cost.statements, cost.wal_bytes, cost.sqs_calls);
             let scenario = format!("{scenario:?}");
@@ -142,6 +148,8 @@ impl Report {
                 "{scenario:<14}{}; statements {statements:.2}, WAL {wal:.0} B, SQS calls {sqs:.2}",
                 cpu.join(", ")
             );
+            let figures: Vec<_> = figures.iter().map(|(name, figure)| format!("{name} {figure:.2}")).collect();
+            println!("    {}", figures.join(", "));
             for (text, Statement { calls, rows, plan_us, execute_us }) in cost.by_statement.iter().take(LISTED) {
                 let text = gist(text);
                 println!(
