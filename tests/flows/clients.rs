@@ -1,13 +1,17 @@
 //! Clients: their endpoint, their secrets, their keys.
 
 use holdfast_app::credentials::{KeyError, rotate_key};
+use holdfast_devstack::sandbox::Sandbox;
 use holdfast_store::clients;
-use holdfast_testkit::{Options, Stack, eventually};
+use holdfast_testkit::partner::held_back;
+use holdfast_testkit::{Options, Stack, Submission, eventually};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 const ENDPOINT: &str = "/api/v1/callback-endpoint";
 
@@ -35,6 +39,54 @@ async fn a_client_sets_its_endpoint_and_is_told_there() {
     for wrong in [json!({}), json!({ "url": "ftp://x" }), json!({ "url": "http://x", "colour": 1 })] {
         assert_eq!(ask(&stack, "PUT", ENDPOINT, wrong).await.0, StatusCode::UNPROCESSABLE_ENTITY);
     }
+}
+
+/// A stack whose partner has taken a creation and does not answer before it is let.
+async fn with_one_in_hand(url: Option<&str>, amount: &str) -> (Stack, Submission, Arc<Semaphore>) {
+    let (sandbox, gate) = (Sandbox::default(), Arc::new(Semaphore::new(0)));
+    let partner = Some(held_back(sandbox.router(), Arc::clone(&gate)));
+    let mut stack = Stack::with(Options { partner, ..Options::default() }).await;
+    if let Some(path) = url {
+        set(&stack, path).await;
+    }
+    stack.start_worker();
+    let submission = stack.submit_body(&json!({ "transactionId": "t", "amount": amount, "currency": "EUR" })).await;
+    eventually("it is in hand", || async {
+        let claimed: i64 = sqlx::query_scalar("select count(*) from wakeups where token is not null")
+            .fetch_one(&stack.pool)
+            .await
+            .ok()?;
+        (claimed == 1).then_some(())
+    })
+    .await;
+    (stack, submission, gate)
+}
+
+async fn set(stack: &Stack, path: &str) {
+    let url = json!({ "url": format!("{}{path}", stack.inbox_url) });
+    assert_eq!(ask(stack, "PUT", ENDPOINT, url).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_set_while_a_command_is_in_hand_is_told() {
+    for amount in ["1.00", "1.02"] {
+        let (stack, submission, gate) = with_one_in_hand(None, amount).await;
+        set(&stack, "/callbacks").await;
+        gate.add_permits(1);
+        assert_eq!(stack.settled(&submission).await["status"], "completed");
+        assert_eq!(stack.told(&submission).len(), 1, "{amount}");
+        assert_eq!(stack.told_pending(&submission).len(), usize::from(amount == "1.02"), "{amount}");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_has_moved_while_a_command_is_in_hand_is_told_where_it_is() {
+    let (stack, submission, gate) = with_one_in_hand(Some("/status/500"), "1.00").await;
+    set(&stack, "/callbacks").await;
+    gate.add_permits(1);
+    stack.settled(&submission).await;
+    let statuses: Vec<_> = stack.told(&submission).iter().map(|told| told.status).collect();
+    assert_eq!(statuses, [200]);
 }
 
 #[tokio::test]

@@ -272,10 +272,10 @@ async fn late_messages_and_webhooks_do_nothing_to_an_archived_command() {
 
     let nudge = message::nudge(no, command.id, Kind::Transaction, Lane::Tell);
     stack.send_message(Kind::Transaction, &json!(nudge).to_string()).await;
-    let first = message::first(no, command.clone());
+    let first = message::first(&stack.app.server_key, no, command.clone());
     stack.send_message(Kind::Transaction, &json!(first).to_string()).await;
     let journal = stack.queue_url("journal").await;
-    let entry = json!(Entry::Command { command }.into_message()).to_string();
+    let entry = json!(Entry::Command { command }.into_message(&stack.app.server_key)).to_string();
     stack.sqs.send_message().queue_url(journal).message_body(entry).send().await.expect("send");
     drained(stack.app.queues.of(Kind::Transaction)).await;
     drained(stack.app.queues.journal()).await;

@@ -17,7 +17,7 @@ use holdfast_store::{Error, clients};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretSlice};
 use serde::Serialize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use url::Url;
 
 pub use holdfast_partners::callback::Deliverer;
@@ -78,11 +78,17 @@ pub async fn rotate_secret(app: &App, client: ClientNo) -> anyhow::Result<String
     Ok(show_secret(&*secret))
 }
 
-/// What callbacks are signed with: every secret that is valid now, the newest first.
-pub(crate) type Secrets = Vec<SecretSlice<u8>>;
+/// What callbacks are signed with, and where they go if their command does not say.
+pub(crate) struct Secrets {
+    /// Every secret that is valid now, the newest first.
+    pub(crate) keys: Vec<SecretSlice<u8>>,
+    pub(crate) url: Option<String>,
+    /// When it was asked for.
+    pub(crate) read: Instant,
+}
 
 /// All of them open, or none does: who still verifies with the old one would refuse what only the new one has signed.
-pub(crate) async fn open(vault: &Vault, endpoint: &CallbackEndpoint) -> Result<Secrets, vault::Error> {
+pub(crate) async fn open(vault: &Vault, endpoint: &CallbackEndpoint) -> Result<Vec<SecretSlice<u8>>, vault::Error> {
     let mut secrets = Vec::with_capacity(2);
     for stored in [Some(&endpoint.secret), endpoint.previous_secret.as_ref()].into_iter().flatten() {
         secrets.push(vault.open(callback_secret(&endpoint.name), stored).await?);

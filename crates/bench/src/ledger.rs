@@ -9,7 +9,7 @@ use holdfast_domain::trail::{Entry, Happening};
 use holdfast_domain::{ClientNo, Command, CommandId, Kind, Lane, Status, Token, WorkerId};
 use holdfast_store::commands::{self, Accepted, Origin};
 use holdfast_store::transactions::{self, NewTransaction};
-use holdfast_store::wakeups::{self, Claim, Claimed, Finish, Finished, Hold, Told};
+use holdfast_store::wakeups::{self, Claim, Claimed, Finish, Finished, Hold, Tell, Told};
 use std::time::Duration;
 
 const WORKER: WorkerId = WorkerId(1);
@@ -99,7 +99,7 @@ fn end(claimed: &Claimed) -> Finish {
             entry(claimed, Happening::Finished { status: Status::Completed }),
         ],
         anchor: claimed.anchor,
-        tell: true,
+        tell: Tell::Owed,
         claim_tell: true,
     }
 }
