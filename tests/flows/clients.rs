@@ -116,6 +116,44 @@ async fn while_a_secret_is_exchanged_both_verify() {
     eventually("the old one is gone", async || (verifies(&another_key()).await == (false, true)).then_some(())).await;
 }
 
+#[tokio::test]
+async fn a_second_exchange_leaves_the_first_secret_its_time() {
+    let mut stack = Stack::with(Options::default()).await;
+    let rotate = async || {
+        let (status, rotated) = ask(&stack, "POST", &format!("{ENDPOINT}/rotate-secret"), Value::Null).await;
+        assert_eq!(status, StatusCode::OK);
+        rotated["secret"].as_str().expect("text").to_owned()
+    };
+    // The answer to the first was lost: the client has the first secret alone.
+    let mut secrets = vec![stack.callback_secret.clone(), rotate().await];
+    stack.advance(Duration::from_secs(3_600)).await;
+    secrets.push(rotate().await);
+    assert_eq!(sealed(&stack).await, 3);
+    stack.start_worker();
+    assert_eq!(verifying(&stack, &secrets).await, [true, true, true]);
+    // The first one's time is over, the second one's is not.
+    stack.advance(Duration::from_secs(86_401 - 3_600)).await;
+    eventually("the first is gone", async || (verifying(&stack, &secrets).await == [false, true, true]).then_some(()))
+        .await;
+}
+
+/// As `doctor` counts them.
+async fn sealed(stack: &Stack) -> i64 {
+    let keys = holdfast_store::secrets::keys(&stack.app.pool).await.expect("count");
+    keys.into_iter().map(|(_, count)| count).sum()
+}
+
+/// Which of these verify what a client is told now.
+async fn verifying(stack: &Stack, secrets: &[String]) -> Vec<bool> {
+    let submission = stack.submit(&another_key(), "1.00").await;
+    stack.settled(&submission).await;
+    let told = stack.told(&submission).remove(0);
+    let (id, at) = (&told.headers["webhook-id"], told.headers["webhook-timestamp"].parse().expect("a number"));
+    let signature = |secret: &str| Webhook::new(secret).expect("a secret").sign(id, at, told.body.as_bytes());
+    let is_there = |secret: &String| told.headers["webhook-signature"].contains(&signature(secret).expect("signs"));
+    secrets.iter().map(is_there).collect()
+}
+
 fn another_key() -> String {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     format!("later-{}", COUNT.fetch_add(1, Ordering::Relaxed))
