@@ -357,6 +357,7 @@ async fn a_process_archives_by_itself_and_tells() {
     let environment = vec![
         ("HOLDFAST__API__METRICS_LISTEN", format!("127.0.0.1:{port}")),
         ("HOLDFAST__RETENTION__INTERVAL_MS", "100".to_owned()),
+        ("HOLDFAST__RETENTION__UNSETTLED_LETTERS_AFTER_MS", (500 * 86_400_000_u64).to_string()),
     ];
     let mut stack = Stack::with(Options { environment, ..Options::default() }).await;
     stack.start_worker_with(&[("HOLDFAST__RETENTION__ENABLED", "false")]);
@@ -383,7 +384,10 @@ async fn a_process_archives_by_itself_and_tells() {
     assert_eq!(status(&stack, &waits).await, StatusCode::OK);
     // What was settled long ago goes with the next look through the small tables, of whoever looks.
     stack.cli(&["retention", "run"]).await;
-    let states = "select string_agg(state, ',') from dead_letters";
-    let states: String = sqlx::query_scalar(states).fetch_one(&stack.pool).await.expect("read");
-    assert_eq!(states, "kept", "what nobody has settled stays");
+    let states = "select coalesce(string_agg(state, ','), '') from dead_letters";
+    let states = async || sqlx::query_scalar::<_, String>(states).fetch_one(&stack.pool).await.expect("read");
+    assert_eq!(states().await, "kept", "what nobody has settled stays");
+    stack.advance(LONG).await;
+    stack.cli(&["retention", "run"]).await;
+    assert_eq!(states().await, "", "but not for ever");
 }
