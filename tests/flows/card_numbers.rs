@@ -31,6 +31,7 @@ async fn a_card_number_is_refused_wherever_it_stands() {
     let transaction = json!({ "transactionId": "t", "amount": "1.00", "currency": "EUR" });
     let order = json!({ "orderId": "o", "userId": "u", "productName": "tea", "quantity": 1, "totalPrice": "1.00" });
     let refund = json!({ "refundId": "r", "transactionId": "t" });
+    let by_reference = json!({ "refundId": "r", "amount": "1.00", "currency": "EUR" });
     for (kind, body, name, value, pointer) in [
         (Kind::Transaction, &transaction, "description", json!("paid with 4242 4242 4242 4242"), "/description"),
         (Kind::Transaction, &transaction, "metadata", json!({ "a": [{ "pan": CARD }] }), "/metadata/a/0/pan"),
@@ -41,7 +42,13 @@ async fn a_card_number_is_refused_wherever_it_stands() {
         (Kind::Order, &order, "userId", json!(CARD), "/userId"),
         (Kind::Order, &order, "items", json!([{ "note": CARD }]), "/items/0/note"),
         (Kind::Order, &order, "userId", json!("4242 4242 4242 4242"), "/userId"),
-        (Kind::Refund, &refund, "originalReference", json!("sale 7, card 4242 4242 4242 4242"), "/originalReference"),
+        (
+            Kind::Refund,
+            &by_reference,
+            "originalReference",
+            json!("sale 7, card 4242 4242 4242 4242"),
+            "/originalReference",
+        ),
         (
             Kind::Transaction,
             &transaction,
