@@ -16,6 +16,8 @@ from botocore.config import Config
 
 QUEUES_FILE = Path(__file__).resolve().parent.parent / "terraform" / "queues.json"
 
+OVERFLOW_SUFFIX = "-overflow"
+
 
 def main():
     sqs = connect()
@@ -34,7 +36,7 @@ def create_queue(sqs, queue):
         ensure_queue(sqs, queue["name"], attributes)
         return
 
-    # Each of the two policies names the other queue. The dead-letter queue comes first, because a
+    # Each of the policies names the other queue. The dead-letter queue comes first, because a
     # redrive policy may only point at a queue that exists; its own policy follows when both do.
     retention = {"MessageRetentionPeriod": dead_letter["message_retention_seconds"]}
     dead_letter_url, dead_letter_arn = ensure_queue(sqs, dead_letter["name"], retention)
@@ -43,8 +45,12 @@ def create_queue(sqs, queue):
         # A JSON number, not a string: AWS takes both, but not every emulator does.
         "maxReceiveCount": queue["max_receive_count"],
     }
-    _, arn = ensure_queue(sqs, queue["name"], attributes)
-    allow = {"redrivePermission": "byQueue", "sourceQueueArns": [arn]}
+    names = [queue["name"]]
+    # What is a kind's has a queue for what its clients send beyond their share too (queues.overflow_suffix).
+    if "kind" in queue:
+        names.append(queue["name"] + OVERFLOW_SUFFIX)
+    arns = [ensure_queue(sqs, name, attributes)[1] for name in names]
+    allow = {"redrivePermission": "byQueue", "sourceQueueArns": arns}
     set_attributes(sqs, dead_letter_url, {"RedriveAllowPolicy": allow})
 
 

@@ -89,7 +89,7 @@ fn sum_of(ran: &Ran, member: &str) -> Value {
 type Place = (i32, i16, &'static str);
 
 /// What was done to the trail of a command, and what must be found.
-const CHANGES: [(&str, &[Place]); 21] = [
+const CHANGES: [(&str, &[Place]); 22] = [
     (
         r#"update events set data = jsonb_set(data, '{0,worker}', '1') where no = $no and sequence = 1"#,
         &[(1, 0, "changed")],
@@ -146,8 +146,22 @@ const CHANGES: [(&str, &[Place]); 21] = [
     ("update outcomes set chain = sha256('') where no = $no", &[(2, 0, "wrong_head")]),
     ("update outcomes set status = 'cancelled', reason = null where no = $no", &[(2, 0, "other_end")]),
     ("delete from outcomes where no = $no", &[(2, 0, "no_end")]),
-    ("update commands set body = replace(body, '1.03', '9.99') where no = $no", &[(1, 0, "unlinked")]),
-    ("update commands set fingerprint = sha256('') where no = $no", &[(1, 0, "unlinked")]),
+    (
+        "update commands set body = replace(body, '1.03', '9.99') where no = $no",
+        &[(0, 0, "other_content"), (1, 0, "unlinked")],
+    ),
+    ("update commands set fingerprint = sha256('') where no = $no", &[(0, 0, "other_content"), (1, 0, "unlinked")]),
+    // A whole chain anew, for a command under another key.
+    (
+        "update commands set key = 'another' where no = $no;
+         with a as (
+           select no, holdfast_acceptance_hash(no, id, client, kind, created_at, fingerprint, key, body) as hash
+             from commands where no = $no
+         )
+         update events e set previous = a.hash, hash = holdfast_event_hash(a.hash, e.no, 1, 0::smallint, e.at, e.data)
+           from a where e.no = a.no and e.sequence = 1",
+        &[(0, 0, "other_id"), (2, 0, "unlinked")],
+    ),
 ];
 
 #[tokio::test]
@@ -195,7 +209,7 @@ async fn undo(stack: &Stack) {
         stack,
         "delete from events; insert into events select * from kept_events;
          delete from outcomes; insert into outcomes select * from kept_outcomes;
-         update commands c set body = k.body, fingerprint = k.fingerprint from kept_commands k where k.no = c.no",
+         update commands c set body = k.body, fingerprint = k.fingerprint, key = k.key from kept_commands k where k.no = c.no",
     )
     .await;
 }

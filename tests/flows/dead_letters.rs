@@ -8,10 +8,10 @@ use holdfast_testkit::{Options, Stack, Submission, eventually};
 fn only_trace(stack: &Stack, key: &str) -> (CommandId, String) {
     let command = command(stack, key);
     let id = command.id;
-    (id, serde_json::to_string(&message::first(CommandNo(4711), command)).expect("serialises"))
+    (id, serde_json::to_string(&message::first(&stack.app.server_key, CommandNo(4711), command)).expect("serialises"))
 }
 
-fn command(stack: &Stack, key: &str) -> Command {
+pub(crate) fn command(stack: &Stack, key: &str) -> Command {
     let body = format!(r#"{{"transactionId":"{key}","amount":"1.00","currency":"EUR"}}"#);
     let id = CommandId::compute(&stack.app.server_key, ClientNo(1), Kind::Transaction, key);
     Command {
@@ -27,13 +27,20 @@ fn command(stack: &Stack, key: &str) -> Command {
     }
 }
 
-async fn to_the_dead(stack: &Stack, body: &str) {
+/// One that Postgres refuses: its text has no such character.
+pub(crate) fn refused(stack: &Stack) -> Command {
+    let key = "a\0b".to_owned();
+    let id = CommandId::compute(&stack.app.server_key, ClientNo(1), Kind::Transaction, &key);
+    Command { id, key, ..command(stack, "x") }
+}
+
+pub(crate) async fn to_the_dead(stack: &Stack, body: &str) {
     let name = format!("{}-dlq", stack.queues["transactions"]);
     let url = stack.sqs.get_queue_url().queue_name(name).send().await.expect("there").queue_url.expect("a URL");
     stack.sqs.send_message().queue_url(url).message_body(body).send().await.expect("send");
 }
 
-async fn letters(stack: &Stack) -> i64 {
+pub(crate) async fn letters(stack: &Stack) -> i64 {
     sqlx::query_scalar("select count(*) from dead_letters").fetch_one(&stack.pool).await.expect("count")
 }
 
@@ -92,10 +99,10 @@ async fn whoever_does_not_drain_the_dead_leaves_them_alone() {
 #[tokio::test]
 async fn what_only_the_journal_knew_is_not_discarded_by_mistake() {
     let stack = Stack::start().await;
-    // Postgres' text has no such character.
-    let refused = Command { key: "a\0b".to_owned(), ..command(&stack, "x") };
+    let refused = refused(&stack);
     let id = refused.id.to_string();
-    let entry = serde_json::to_string(&Entry::Command { command: refused }.into_message()).expect("serialises");
+    let entry = serde_json::to_string(&Entry::Command { command: refused }.into_message(&stack.app.server_key))
+        .expect("serialises");
     let url = stack.queue_url("journal").await;
     stack.sqs.send_message().queue_url(url).message_body(entry).send().await.expect("send");
     eventually("it is kept", || async { (letters(&stack).await == 1).then_some(()) }).await;

@@ -124,6 +124,22 @@ async fn what_was_taken_under_other_settings_is_tried_again_until_it_is_allowed(
 }
 
 #[tokio::test]
+async fn what_was_taken_under_other_settings_can_be_repeated() {
+    let mut stack = Stack::with(Options::default()).await;
+    let first = stack.submit("t", "1.00").await;
+    stack.stop_api().await;
+    stack.start_api(&[("HOLDFAST__CALLBACKS__ALLOW", "")]).await;
+    assert_eq!(stack.submit("t", "1.00").await.id, first.id);
+    let body = |key: &str, amount: &str| {
+        let url = format!("{}/callbacks", stack.inbox_url);
+        json!({ "transactionId": key, "amount": amount, "currency": "EUR", "callbackUrl": url })
+    };
+    for new in [body("t", "2.00"), body("u", "1.00")] {
+        assert_eq!(refused(stack.post(&new).await).await[0].0, "/callbackUrl");
+    }
+}
+
+#[tokio::test]
 async fn a_name_is_taken_and_judged_by_where_it_leads() {
     let mut stack = strict().await;
     stack.start_worker();

@@ -63,3 +63,18 @@ async fn what_is_overdue_keeps_to_the_shares_too() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_overflow_queue_that_is_missing_holds_nothing_up() {
+    let stack = Stack::with(small_shares()).await;
+    let (own, overflow) = (stack.queues["transactions"].clone(), format!("{}-overflow", stack.queues["transactions"]));
+    let url = stack.sqs.get_queue_url().queue_name(overflow).send().await.expect("there").queue_url.expect("a URL");
+    stack.sqs.delete_queue().queue_url(url).send().await.expect("delete it");
+    for n in 0..10 {
+        stack.submit(&format!("late-{n}"), "1.00").await;
+    }
+    eventually("all are published", || async { (waiting(&stack, &own).await >= 10).then_some(()) }).await;
+    // The relay knows a way too.
+    stack.advance(Duration::from_secs(60)).await;
+    eventually("all are published again", || async { (waiting(&stack, &own).await >= 20).then_some(()) }).await;
+}

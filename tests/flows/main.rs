@@ -40,5 +40,6 @@ mod secrets;
 mod store;
 mod telling;
 mod traces;
+mod vouched;
 mod webhooks;
 mod worker;

@@ -3,6 +3,8 @@
 use holdfast_testkit::{Options, Stack, eventually, free_port};
 use reqwest::StatusCode;
 use serde_json::json;
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 struct Watched {
@@ -146,4 +148,55 @@ async fn a_command_that_nothing_is_left_of_is_found() {
     watched.stack.start_worker();
     assert_eq!(watched.stack.settled(&lost).await["status"], "completed");
     assert_eq!(watched.stack.trail(&lost).await[1]["takenOver"], true);
+}
+
+/// Names in the first column of the tables of docs/observability.md.
+fn documented() -> BTreeSet<String> {
+    let (_, metrics) = include_str!("../../docs/observability.md").split_once("## Metrics").expect("the chapter");
+    let (metrics, _) = metrics.split_once("## Traces").expect("its end");
+    let cells = metrics.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    let words = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    words.filter(|word| word.contains('_')).map(str::to_owned).collect()
+}
+
+/// As `# TYPE` has them.
+fn served(text: &str) -> BTreeSet<String> {
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    types.map(|(name, kind)| if kind == "counter" { format!("{name}_total") } else { name.to_owned() }).collect()
+}
+
+/// Everything in quotes in the sources of this folder.
+fn words_in(folder: &Path, words: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+        if entry.is_dir() {
+            words_in(&entry, words);
+        } else {
+            let text = std::fs::read_to_string(entry).expect("text");
+            words.extend(text.split('"').map(str::to_owned));
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_metric_is_documented_and_every_documented_one_is_there() {
+    let mut watched = Watched::start().await;
+    watched.stack.start_worker();
+    let submission = watched.stack.submit("m-5", "1.02").await;
+    watched.stack.settled(&submission).await;
+    for (series, value) in [("holdfast_workers", 1.0), (r#"holdfast_unreconciled{why="lost"}"#, 0.0)] {
+        watched.becomes(series, value).await;
+    }
+    let documented = documented();
+    let mut served_by_both = served(&watched.scrape(&watched.api).await);
+    served_by_both.extend(served(&watched.scrape(&watched.worker).await));
+    assert!(served_by_both.len() > 40, "{served_by_both:?}");
+    let undocumented: Vec<_> = served_by_both.difference(&documented).collect();
+    assert!(undocumented.is_empty(), "{undocumented:?}");
+    // Not all of them have anything to tell in one test.
+    let mut known = BTreeSet::new();
+    words_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/app/src"), &mut known);
+    words_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/api/src"), &mut known);
+    let is_known = |name: &&String| known.contains(*name) || known.contains(name.trim_end_matches("_total"));
+    let made_up: Vec<_> = documented.iter().filter(|name| !is_known(name)).collect();
+    assert!(made_up.is_empty(), "{made_up:?}");
 }

@@ -272,10 +272,10 @@ async fn late_messages_and_webhooks_do_nothing_to_an_archived_command() {
 
     let nudge = message::nudge(no, command.id, Kind::Transaction, Lane::Tell);
     stack.send_message(Kind::Transaction, &json!(nudge).to_string()).await;
-    let first = message::first(no, command.clone());
+    let first = message::first(&stack.app.server_key, no, command.clone());
     stack.send_message(Kind::Transaction, &json!(first).to_string()).await;
     let journal = stack.queue_url("journal").await;
-    let entry = json!(Entry::Command { command }.into_message()).to_string();
+    let entry = json!(Entry::Command { command }.into_message(&stack.app.server_key)).to_string();
     stack.sqs.send_message().queue_url(journal).message_body(entry).send().await.expect("send");
     drained(stack.app.queues.of(Kind::Transaction)).await;
     drained(stack.app.queues.journal()).await;
@@ -357,6 +357,7 @@ async fn a_process_archives_by_itself_and_tells() {
     let environment = vec![
         ("HOLDFAST__API__METRICS_LISTEN", format!("127.0.0.1:{port}")),
         ("HOLDFAST__RETENTION__INTERVAL_MS", "100".to_owned()),
+        ("HOLDFAST__RETENTION__UNSETTLED_LETTERS_AFTER_MS", (500 * 86_400_000_u64).to_string()),
     ];
     let mut stack = Stack::with(Options { environment, ..Options::default() }).await;
     stack.start_worker_with(&[("HOLDFAST__RETENTION__ENABLED", "false")]);
@@ -383,7 +384,10 @@ async fn a_process_archives_by_itself_and_tells() {
     assert_eq!(status(&stack, &waits).await, StatusCode::OK);
     // What was settled long ago goes with the next look through the small tables, of whoever looks.
     stack.cli(&["retention", "run"]).await;
-    let states = "select string_agg(state, ',') from dead_letters";
-    let states: String = sqlx::query_scalar(states).fetch_one(&stack.pool).await.expect("read");
-    assert_eq!(states, "kept", "what nobody has settled stays");
+    let states = "select coalesce(string_agg(state, ','), '') from dead_letters";
+    let states = async || sqlx::query_scalar::<_, String>(states).fetch_one(&stack.pool).await.expect("read");
+    assert_eq!(states().await, "kept", "what nobody has settled stays");
+    stack.advance(LONG).await;
+    stack.cli(&["retention", "run"]).await;
+    assert_eq!(states().await, "", "but not for ever");
 }

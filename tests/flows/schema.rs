@@ -1,7 +1,7 @@
 //! Migrations that are cut off, or run twice at once.
 
 use holdfast_store::schema;
-use holdfast_testkit::database_alone;
+use holdfast_testkit::{database_alone, eventually};
 
 #[tokio::test]
 async fn a_migration_that_was_given_up_half_way_is_done_again() {
@@ -22,6 +22,34 @@ async fn a_migration_that_was_given_up_half_way_is_done_again() {
         schema::check(&pool).await.expect("as it was");
         assert_eq!(count().await, 1);
     }
+}
+
+#[tokio::test]
+async fn a_migration_that_waits_for_a_long_reader_holds_nobody_else_up() {
+    let pool = database_alone().await;
+    let connections = pool.connections();
+    let forget = "alter table clients drop column submissions_per_s, drop column reads_per_s;
+                  delete from _sqlx_migrations where version = 13";
+    sqlx::raw_sql(forget).execute(connections).await.expect("forget");
+    let mut reader = connections.begin().await.expect("begin");
+    sqlx::query("select count(*) from clients").execute(&mut *reader).await.expect("read for a long time");
+    let waits = "select count(*) from pg_locks where not granted and relation = 'clients'::regclass";
+    let meanwhile = async {
+        for _ in 0..3 {
+            eventually("it waits for its lock", || async {
+                let waits: i64 = sqlx::query_scalar(waits).fetch_one(connections).await.ok()?;
+                (waits == 1).then_some(())
+            })
+            .await;
+            // Behind it. A client waits far longer than this.
+            let write = "set lock_timeout = '2s'; update clients set name = name";
+            sqlx::raw_sql(write).execute(connections).await.expect("others go on");
+        }
+        reader.commit().await.expect("commit");
+    };
+    let (migrated, ()) = tokio::join!(schema::migrate(&pool), meanwhile);
+    migrated.expect("migrate");
+    schema::check(&pool).await.expect("as it was");
 }
 
 #[tokio::test]

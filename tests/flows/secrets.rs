@@ -143,6 +143,15 @@ async fn what_cannot_be_opened_signs_nothing_and_nothing_is_lost() {
     let put = stack.request("PUT", "/api/v1/callback-endpoint").json(&body).send().await.expect("an answer");
     assert_eq!(put.status(), StatusCode::SERVICE_UNAVAILABLE, "it cannot be shown");
 
+    // It names the right key all the same.
+    let found = examined(&stack, &[]).await;
+    assert!(
+        found.iter().any(|(level, what)| level == "fail" && what.contains("those of 1 clients do not open")),
+        "{found:?}"
+    );
+    let ran = operate(&stack, &[], &["secrets", "seal"]).await;
+    assert!(ran.status == 1 && ran.err.contains("the secrets of 1 clients cannot be opened"), "{ran:?}");
+
     let secret = rotate(&stack).await;
     stack.advance(Duration::from_secs(120)).await;
     assert_eq!(stack.settled(&submission).await["status"], "completed");

@@ -12,7 +12,7 @@ use std::time::Duration;
 const PENDING: &str = r#"{"id": "p1", "status": "pending"}"#;
 
 /// A partner that says `pending` for ever, and asks are a minute apart from the second on.
-async fn undecided(more: &[(&'static str, &str)]) -> Stack {
+pub(crate) async fn undecided(more: &[(&'static str, &str)]) -> Stack {
     let script = Script::new([Line::Create(201, PENDING)].into_iter().chain(vec![Line::LookUp(200, PENDING); 50]));
     let mut environment = vec![("HOLDFAST__PARTNERS__PROCESSOR__POLL_STEP_MS", "60000".to_owned())];
     environment.push(("HOLDFAST__PARTNERS__PROCESSOR__POLL_CAP_MS", "60000".to_owned()));
@@ -22,7 +22,7 @@ async fn undecided(more: &[(&'static str, &str)]) -> Stack {
     stack
 }
 
-async fn is_pending(stack: &Stack, submission: &Submission) {
+pub(crate) async fn is_pending(stack: &Stack, submission: &Submission) {
     eventually("it waits", || async {
         let waiting = "select count(*) from wakeups join commands using (no)
                         where id = $1::uuid and lane = 0 and token is null and run_at > holdfast_now()";

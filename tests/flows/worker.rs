@@ -40,7 +40,7 @@ async fn a_whole_command_stands_in_for_a_missing_row() {
         accepted_at: None,
     };
     // As after a failover that lost the commit: the number names nothing, or another command.
-    let message = message::first(CommandNo(4711), command);
+    let message = message::first(&stack.app.server_key, CommandNo(4711), command);
     stack.send_message(Kind::Transaction, &serde_json::to_string(&message).expect("serialises")).await;
     let this = format!("/api/v1/transactions/{id}");
     eventually("the row", || async { (stack.get(&this).await["createdAt"].is_string()).then_some(()) }).await;

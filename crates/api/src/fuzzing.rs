@@ -2,7 +2,7 @@
 
 use crate::error::Problem;
 use crate::headers;
-use crate::routes::commands::{self, Ours};
+use crate::routes::commands::{self, Ours, Reading};
 use crate::routes::lists;
 use axum::extract::Query;
 use holdfast_app::config;
@@ -33,7 +33,11 @@ pub fn command(
 ) -> Result<Command, Refused> {
     let egress = config::Callbacks::default().guard().expect("the defaults are sound");
     let ours = Ours { server_key, default_currency: Currency::parse("EUR").expect("a currency"), egress: &egress };
-    Ok(commands::read(kind, ours, client, (headers, body), None)?)
+    let Reading { command, refused } = commands::read(kind, ours, client, (headers, body), None)?;
+    match refused.is_empty() {
+        true => Ok(command),
+        false => Err(Problem::InvalidContent(refused).into()),
+    }
 }
 
 pub fn command_id(text: &str) -> bool {

@@ -75,6 +75,7 @@ pub(crate) enum Stored {
 #[derive(Clone)]
 pub struct Acceptor {
     batcher: Batcher<Arc<Command>, Stored>,
+    pool: Pool,
     publisher: Publisher,
     journal: Journal,
     outage: Outage,
@@ -92,11 +93,13 @@ impl Acceptor {
         let (timeout, publish_within) = (config.accept_timeout_ms.get(), config.publish_within_ms.get());
         let pool = app.pool.within(timeout);
         let origin = Origin::Request { publish_within };
+        let accepting = pool.clone();
         let batcher = Batcher::prompt(app.metrics.statements.meter("accept"), move |commands| {
-            store(pool.clone(), commands, origin)
+            store(accepting.clone(), commands, origin)
         });
         Self {
             batcher,
+            pool,
             publisher: Publisher::start(app, tasks),
             journal,
             outage,
@@ -140,21 +143,43 @@ impl Acceptor {
         self.by_queue(Arc::unwrap_or_clone(command)).await
     }
 
+    /// What stands under this command's key, if that is this very command; nothing is written. `None`: it was never accepted.
+    pub async fn repeated(&self, command: &Command) -> Result<Option<Receipt>, Error> {
+        if self.outage.is_on() {
+            return Err(Error::Unavailable(NotTaken));
+        }
+        let ids = [command.id];
+        let existing = match tokio::time::timeout(self.timeout, commands::existing(&self.pool, &ids)).await {
+            Ok(Ok(existing)) => existing.into_iter().next(),
+            Ok(Err(error)) if !error.is_passing() => return Err(Error::Failed(Arc::new(error))),
+            // It cannot be said now, and a refusal would be for ever.
+            Ok(Err(_)) | Err(_) => return Err(Error::Unavailable(NotTaken)),
+        };
+        match existing.filter(|existing| is_same(existing, command)) {
+            Some(existing) => {
+                let replayed = replayed(existing);
+                self.metrics.accepting.submitted(command.kind, &replayed);
+                replayed.map(Some)
+            }
+            None => Ok(None),
+        }
+    }
+
     fn stored(&self, command: Arc<Command>, stored: Stored) -> Result<Receipt, Error> {
-        let accepted_by = AcceptedBy::Database;
         match stored {
             Stored::New(Accepted { id, no, created_at, due_at }) => {
                 failpoint::hit("accepted");
                 let command = Arc::unwrap_or_clone(command);
                 self.publisher.publish(First { command, marked: Marked { no, due_at } });
-                Ok(Receipt { id, status: Status::Accepted, created_at, replayed: false, accepted_by })
+                Ok(Receipt {
+                    id,
+                    status: Status::Accepted,
+                    created_at,
+                    replayed: false,
+                    accepted_by: AcceptedBy::Database,
+                })
             }
-            Stored::Old(existing) if is_same(&existing, &command) => match existing {
-                Existing { tombstone: Some(tombstone), .. } => Err(Error::Archived(tombstone)),
-                Existing { id, status, created_at, .. } => {
-                    Ok(Receipt { id, status, created_at, replayed: true, accepted_by })
-                }
-            },
+            Stored::Old(existing) if is_same(&existing, &command) => replayed(existing),
             Stored::Old(_) => Err(Error::Conflict),
         }
     }
@@ -165,6 +190,15 @@ impl Acceptor {
         let outage = self.outage.lasts().unwrap_or_default();
         self.journal.write(Entry::Command { command }, outage).await.map_err(Error::Unavailable)?;
         Ok(Receipt { id, status: Status::Accepted, created_at, replayed: false, accepted_by: AcceptedBy::Queue })
+    }
+}
+
+fn replayed(existing: Existing) -> Result<Receipt, Error> {
+    match existing {
+        Existing { tombstone: Some(tombstone), .. } => Err(Error::Archived(tombstone)),
+        Existing { id, status, created_at, .. } => {
+            Ok(Receipt { id, status, created_at, replayed: true, accepted_by: AcceptedBy::Database })
+        }
     }
 }
 

@@ -131,12 +131,17 @@ impl<'a> Audit<'a> {
 
     fn look_at(&mut self, audited: &Audited, found: &mut Vec<Found>) {
         let checked = audit::check(audited, self.unchained_until);
+        let forged = audit::check_identity(audited, &self.app.server_key);
         self.report.commands += 1;
         self.report.archived += u64::from(audited.archived);
         self.report.rows += checked.chained;
         self.report.unchained += checked.unchained;
         self.report.last_unchained_at = self.report.last_unchained_at.max(checked.last_unchained_at);
-        found.extend(checked.breaks.into_iter().map(|at| Found { no: audited.no, id: Some(audited.id), at }));
+        found.extend(forged.into_iter().chain(checked.breaks).map(|at| Found {
+            no: audited.no,
+            id: Some(audited.id),
+            at,
+        }));
         self.digest(audited);
     }
 

@@ -12,12 +12,12 @@ use holdfast_partners::callback::Callback;
 use holdfast_partners::egress::{Guard, GuardedClient};
 use holdfast_partners::http_client::Unbuilt;
 use holdfast_partners::signature::show_secret;
-use holdfast_store::clients::CallbackEndpoint;
+use holdfast_store::clients::{CallbackEndpoint, Overlap};
 use holdfast_store::{Error, clients};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretSlice};
 use serde::Serialize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use url::Url;
 
 pub use holdfast_partners::callback::Deliverer;
@@ -59,14 +59,19 @@ pub async fn delete(app: &App, client: ClientNo) -> Result<(), Error> {
     clients::set_callback_url(&app.pool, client, None).await
 }
 
-/// Draws a new secret and answers it. The old one signs beside it for as long as `callbacks.secret_overlap_ms` says.
+/// Draws a new secret and answers it. The old one signs beside it for as long as `callbacks.secret_overlap_ms` says,
+/// and so does one that was exchanged before that, until its own time is over.
 pub async fn rotate_secret(app: &App, client: ClientNo) -> anyhow::Result<String> {
     let before = clients::callback_endpoint(&app.pool, client).await.context("read the callback endpoint")?;
     let before = before.context("there is a client")?;
     let binding = callback_secret(&before.name);
-    let overlap = match app.vault.open(binding, &before.secret).await {
+    // What does not open signs nothing, and beside the new one it would keep that from signing.
+    let mut oldest = true;
+    for secret in &before.previous_secrets {
+        oldest &= app.vault.open(binding, secret).await.is_ok();
+    }
+    let newest = match app.vault.open(binding, &before.secret).await {
         Ok(_) => app.config.callbacks.secret_overlap_ms.get(),
-        // It signs nothing, and beside the new one it would keep that from signing.
         Err(error) => {
             tracing::warn!(client.no = client.0, %error, "exchanged a secret that could not be opened");
             Duration::ZERO
@@ -74,17 +79,25 @@ pub async fn rotate_secret(app: &App, client: ClientNo) -> anyhow::Result<String
     };
     let secret = Zeroizing::new(random::<32>()?);
     let sealed = app.vault.seal(binding, &*secret).await?;
-    clients::rotate_callback_secret(&app.pool, client, &sealed, overlap).await.context("store the new secret")?;
+    clients::rotate_callback_secret(&app.pool, client, &sealed, Overlap { newest, oldest })
+        .await
+        .context("store the new secret")?;
     Ok(show_secret(&*secret))
 }
 
-/// What callbacks are signed with: every secret that is valid now, the newest first.
-pub(crate) type Secrets = Vec<SecretSlice<u8>>;
+/// What callbacks are signed with, and where they go if their command does not say.
+pub(crate) struct Secrets {
+    /// Every secret that is valid now, the newest first.
+    pub(crate) keys: Vec<SecretSlice<u8>>,
+    pub(crate) url: Option<String>,
+    /// When it was asked for.
+    pub(crate) read: Instant,
+}
 
 /// All of them open, or none does: who still verifies with the old one would refuse what only the new one has signed.
-pub(crate) async fn open(vault: &Vault, endpoint: &CallbackEndpoint) -> Result<Secrets, vault::Error> {
-    let mut secrets = Vec::with_capacity(2);
-    for stored in [Some(&endpoint.secret), endpoint.previous_secret.as_ref()].into_iter().flatten() {
+pub(crate) async fn open(vault: &Vault, endpoint: &CallbackEndpoint) -> Result<Vec<SecretSlice<u8>>, vault::Error> {
+    let mut secrets = Vec::with_capacity(1 + endpoint.previous_secrets.len());
+    for stored in [&endpoint.secret].into_iter().chain(&endpoint.previous_secrets) {
         secrets.push(vault.open(callback_secret(&endpoint.name), stored).await?);
     }
     Ok(secrets)

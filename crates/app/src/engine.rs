@@ -26,7 +26,7 @@ use holdfast_partners::callback::Deliverer;
 use holdfast_partners::http_client::HttpClient;
 use holdfast_queue::{Slot, Slots, Verdict};
 use holdfast_store::Error;
-use holdfast_store::wakeups::{self, Claim, Claimed, Ended, Finish, First, Note, PutBack, Wish};
+use holdfast_store::wakeups::{self, Claim, Claimed, Ended, Finish, First, Note, PutBack, Tell, Wish};
 use moka::future::Cache;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -350,7 +350,7 @@ impl Engine {
         log: tracing::Span,
     ) -> anyhow::Result<()> {
         let url = run.content.callback_url().or(run.claimed.client_callback_url.as_deref());
-        let tell = url.is_some();
+        let tell = Tell::of(url);
         let room = url.and_then(|url| self.room_to_tell(run.claimed.client, url));
         let finish = Finish {
             hold: run.hold(),

@@ -4,6 +4,7 @@ use crate::App;
 use crate::batch::{Batcher, Shape};
 use crate::metrics::Meter;
 use crate::trace::{Tracer, spans};
+use holdfast_domain::ServerKey;
 use holdfast_domain::journal::Entry;
 use holdfast_queue::{Outgoing, Queue, Sent};
 use opentelemetry::trace::SpanKind;
@@ -27,6 +28,7 @@ pub struct Journal {
     batcher: Batcher<Outgoing, Sent>,
     queue: Queue,
     tracer: Tracer,
+    server_key: ServerKey,
     timeout: Duration,
 }
 
@@ -44,7 +46,13 @@ impl Journal {
             }
         };
         let timeout = app.config.api.journal_timeout_ms.get();
-        Self { batcher: Batcher::start(SHAPE, Meter::unread(), send), queue, tracer, timeout }
+        Self {
+            batcher: Batcher::start(SHAPE, Meter::unread(), send),
+            queue,
+            tracer,
+            server_key: app.server_key.clone(),
+            timeout,
+        }
     }
 
     /// Returns when SQS has it. `outage` says for how long Postgres has been down.
@@ -58,7 +66,7 @@ impl Journal {
         };
         let mut span = self.tracer.part(parent.as_deref(), SpanKind::Producer, || spans::send(self.queue.name(), id));
         let traceparent = span.traceparent().or(parent);
-        let body = serde_json::to_string(&entry.into_message()).expect("an entry always serialises");
+        let body = serde_json::to_string(&entry.into_message(&self.server_key)).expect("an entry always serialises");
         let sent =
             tokio::time::timeout(self.timeout, self.batcher.call(Outgoing { body, traceparent, group: None })).await;
         match sent {

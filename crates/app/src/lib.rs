@@ -3,7 +3,7 @@
 //! `accept`, `callbacks`, `cancel`, `endpoint`, `query`, `watch`, `webhook`, `keys`, `key_usage` and `limits` serve the API; `engine`,
 //! `dispatch`, `handlers` and `tell` are the worker, `statements` its batched writes; `relay`, `publish`, `survey`, `retention`,
 //! `metrics` and `trace` serve both; `attention`, `audit`, `operators` and `redrive` serve the command line and the console; `vault` seals
-//! what Postgres must not know. Only this crate joins the store, the queue and the partners.
+//! what Postgres must not know, `vouch` decides what messages are believed. Only this crate joins the store, the queue and the partners.
 
 pub mod accept;
 pub mod attention;
@@ -46,6 +46,7 @@ pub mod relay;
 pub mod replay;
 pub mod retention;
 pub mod run;
+mod send;
 pub mod shutdown;
 pub mod statements;
 pub mod steps;
@@ -57,6 +58,7 @@ pub mod trace;
 pub mod track;
 pub mod turnstile;
 pub mod vault;
+pub mod vouch;
 pub mod watch;
 pub mod webhook;
 

@@ -4,6 +4,7 @@ use crate::accept::{self, Stored, is_same};
 use crate::batch::{Batcher, Shared};
 use crate::statements::persist;
 use crate::{App, query};
+use holdfast_domain::vouched::Vouched;
 use holdfast_domain::{Command, CommandId, ServerKey};
 use holdfast_store::commands::Origin;
 use holdfast_store::{Pool, commands};
@@ -32,8 +33,8 @@ impl Materialiser {
 
     /// Writes the row if it is absent. If another content stands under the same key, what was written first stands, and this
     /// one ends as rejected, under an id of its own; its client is told.
-    pub async fn command(&self, command: Command) -> Result<(), Shared> {
-        let command = Arc::new(command);
+    pub async fn command(&self, command: Vouched<Arc<Command>>) -> Result<(), Shared> {
+        let command = command.into_inner();
         match self.batcher.call(Arc::clone(&command)).await? {
             Stored::New(_) => Ok(()),
             Stored::Old(existing) if is_same(&existing, &command) => Ok(()),

@@ -18,7 +18,7 @@ use holdfast_domain::schedule::jittered;
 use holdfast_domain::status::{Outcome, Reason};
 use holdfast_domain::trail::{Entry, Happening};
 use holdfast_queue::Slot;
-use holdfast_store::wakeups::{self, Claimed, Finish, Told};
+use holdfast_store::wakeups::{self, Claimed, Finish, Tell, Told};
 use holdfast_store::{attention, commands, events};
 use std::pin::pin;
 use std::sync::Arc;
@@ -181,7 +181,7 @@ async fn park_run(engine: &Engine, claimed: &Claimed) -> anyhow::Result<()> {
         outcome,
         // What cannot be read cannot be told either.
         tell: crate::query::read(claimed.kind, &claimed.body)
-            .is_ok_and(|content| content.callback_url().is_some() || claimed.client_callback_url.is_some()),
+            .map_or(Tell::Not, |content| Tell::of(content.callback_url().or(claimed.client_callback_url.as_deref()))),
         claim_tell: false,
     };
     engine.statements.on(Track::Share).finish(finish).await.context("park")?;

@@ -83,9 +83,7 @@ async fn send(app: App, (kind, track): (Kind, Track), line: Arc<Mutex<Line<First
         let queue = app.queues.on(kind, track);
         let outgoing = batch.into_iter().map(|first| outgoing(&app, queue, first));
         let (messages, sending): (Vec<_>, Vec<_>) = outgoing.unzip();
-        let started = Instant::now();
-        let sent = queue.send(&messages).await;
-        app.metrics.statements.published(queue, "accept", &sent, started.elapsed());
+        let sent = app.send((kind, track), "accept", &messages).await;
         for (sent, (marked, mut span)) in sent.into_iter().zip(sending) {
             match sent {
                 Sent::Stored => drop(marks.send((Instant::now(), marked))),
@@ -102,7 +100,7 @@ fn outgoing(app: &App, queue: &Queue, first: First) -> (Outgoing, (Marked, Span)
     let span = app.tracer.part(parent, SpanKind::Producer, || spans::send(queue.name(), id));
     let traceparent = span.traceparent().or_else(|| first.command.traceparent.clone());
     let group = app.shares.group(first.command.client);
-    let message = message::first(no, first.command);
+    let message = message::first(&app.server_key, no, first.command);
     let body = serde_json::to_string(&message).expect("a message always serialises");
     (Outgoing { body, traceparent, group }, (first.marked, span))
 }

@@ -136,9 +136,7 @@ async fn publish_batch(app: &App, by: Duration, limit: i64) -> Result<Published,
         }
         // Before the next are taken: what is taken counts as published.
         for ((kind, track), (nos, messages)) in by_track {
-            let (queue, started) = (app.queues.on(kind, track), Instant::now());
-            let sent = queue.send(&messages).await;
-            app.metrics.statements.published(queue, "relay", &sent, started.elapsed());
+            let sent = app.send((kind, track), "relay", &messages).await;
             let unsent = nos.iter().zip(sent).filter(|(_, sent)| *sent == Sent::Failed);
             let unsent: Vec<_> = unsent.map(|(no, _)| *no).collect();
             if !unsent.is_empty() {
@@ -149,7 +147,7 @@ async fn publish_batch(app: &App, by: Duration, limit: i64) -> Result<Published,
                 }
             }
             tracing::debug!(
-                queue.name = queue.name(),
+                queue.name = app.queues.on(kind, track).name(),
                 count = messages.len(),
                 unsent = unsent.len(),
                 "published overdue wakeups"

@@ -6,7 +6,8 @@ use crate::trace::spans::FAULT;
 use crate::webhook::store;
 use anyhow::Context as _;
 use holdfast_domain::cloud_event::misread;
-use holdfast_domain::journal::{self, Entry};
+use holdfast_domain::journal::{self, Entry, Line};
+use holdfast_domain::vouched::Doubt;
 use holdfast_domain::{CommandId, Kind};
 use holdfast_queue::{Handler, Message, Slot, Verdict};
 use holdfast_store::Error;
@@ -46,11 +47,15 @@ impl Handler for Replay {
 }
 
 impl Replay {
-    async fn write(&self, message: &Message, entry: Entry) -> anyhow::Result<()> {
+    async fn write(&self, message: &Message, Line { entry, mac }: Line) -> anyhow::Result<()> {
         match entry {
             Entry::Command { command } => {
                 let about = (command.id, Some(command.kind));
-                match self.0.materialiser.command(command).await {
+                let command = match self.0.app.vouched(command, mac) {
+                    Ok(command) => command,
+                    Err(doubt) => return self.disbelieve(message, about, doubt).await,
+                };
+                match self.0.materialiser.command(command.shared()).await {
                     Ok(()) => Ok(()),
                     // It will be refused every time: kept for a person, with every byte of it (PROTOCOL 15).
                     Err(error) if matches!(*error, Error::Refused(_)) => self.bury(message, about, &error).await,
@@ -58,18 +63,34 @@ impl Replay {
                 }
             }
             // Authentic and in time when it was taken. The row that it nudges is due: a worker finds it.
-            Entry::Update { update } => match persist(|| store(&self.0.app.pool, &update, None)).await {
-                Ok(_) => Ok(()),
-                Err(error) if matches!(error, Error::Refused(_)) => {
-                    self.bury(message, (update.command, None), &error).await
+            Entry::Update { update } => {
+                let about = (update.command, None);
+                let update = match self.0.app.vouched_update(update, mac) {
+                    Ok(update) => update.into_inner(),
+                    Err(doubt) => return self.disbelieve(message, about, doubt).await,
+                };
+                match persist(|| store(&self.0.app.pool, &update, None)).await {
+                    Ok(_) => Ok(()),
+                    Err(error) if matches!(error, Error::Refused(_)) => self.bury(message, about, &error).await,
+                    Err(error) => Err(error).context("store the partner's update"),
                 }
-                Err(error) => Err(error).context("store the partner's update"),
-            },
+            }
         }
     }
 
+    /// Kept, so that nothing that was answered for is lost: an operator can vouch for it.
+    async fn disbelieve(
+        &self,
+        message: &Message,
+        (command, kind): (CommandId, Option<Kind>),
+        doubt: Doubt,
+    ) -> anyhow::Result<()> {
+        let cause = self.0.app.disbelieve(message, doubt);
+        self.keep(message, (Some(command), kind), &cause).await
+    }
+
     async fn bury(&self, message: &Message, about: (CommandId, Option<Kind>), error: &Error) -> anyhow::Result<()> {
-        let cause = &*describe(error);
+        let cause = &*error.described();
         tracing::error!(message.id, queue.name = &*message.queue, cause, "journal entry cannot be written, storing it");
         self.keep(message, (Some(about.0), about.1), cause).await
     }
@@ -84,12 +105,5 @@ impl Replay {
         let receive_count = *receive_count;
         let letter = DeadLetter { queue, message_id: id, body, cause, kind, command, receive_count };
         dead_letters::store(&self.0.app.pool, letter).await.context("store the dead letter")
-    }
-}
-
-fn describe(error: &Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }

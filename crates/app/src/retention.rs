@@ -4,6 +4,7 @@
 use crate::App;
 use crate::config::Retention;
 use crate::metrics::{Gauge, one};
+use holdfast_domain::CommandId;
 use holdfast_queue::backoff;
 use holdfast_store::retention::{self, Batch, Done};
 use holdfast_store::{Error, Pool};
@@ -72,11 +73,23 @@ pub struct Swept {
 pub async fn sweep(app: &App) -> Result<Swept, Error> {
     let (pool, config) = (&app.pool, &app.config.retention);
     let limit = config.batch.into();
+    let (settled, kept) = (config.letters_after_ms.get(), config.unsettled_letters_after_ms.get());
     Ok(Swept {
-        letters: retention::letters(pool, config.letters_after_ms.get(), limit).await?,
+        letters: retention::letters(pool, settled, kept, limit).await?,
         items: retention::items(pool, config.archive_after_ms.get(), limit).await?,
         sessions: retention::sessions(pool, SESSIONS, limit).await?,
     })
+}
+
+/// Deletes what partners said of commands that are not there, a stretch at a time and then from the beginning again. Answers
+/// where the next one begins.
+pub async fn forget_words(app: &App, after: Option<CommandId>) -> Result<Option<CommandId>, Error> {
+    let config = &app.config.retention;
+    let words = retention::words(&app.pool, after, age(config), config.batch.into()).await?;
+    if words.deleted > 0 {
+        tracing::info!(count = words.deleted, "words of partners about no command are no longer kept");
+    }
+    Ok(words.last)
 }
 
 /// What this process has seen, while it has the turn.
@@ -108,6 +121,8 @@ struct Archivist {
     /// Smaller after a failure: one that takes too long must not be tried again as it is.
     batch: u32,
     swept: Option<Instant>,
+    /// Where the look through partners' words stands.
+    words: Option<CommandId>,
     told: Option<Instant>,
 }
 
@@ -121,7 +136,7 @@ struct Turn {
 impl Archivist {
     fn new(app: App) -> Self {
         let process = i64::from(getrandom::u32().unwrap_or_default()) << 32 | i64::from(std::process::id());
-        Self { batch: app.config.retention.batch, app, process, swept: None, told: None }
+        Self { batch: app.config.retention.batch, app, process, swept: None, words: None, told: None }
     }
 
     async fn turn(&mut self) -> Turn {
@@ -157,6 +172,7 @@ impl Archivist {
             self.swept = Some(Instant::now());
             said(sweep(&self.app).await?);
         }
+        self.words = forget_words(&self.app, self.words).await?;
         let step = step(&self.app, self.batch).await?;
         if step.archived > 0 {
             tracing::info!(archived = step.archived, postponed = step.postponed, "payloads are no longer kept");

@@ -15,7 +15,7 @@ use holdfast_domain::status::{Outcome, Reason, Step};
 use holdfast_domain::trail::{Entry, Happening};
 use holdfast_queue::{Slot, backoff};
 use holdfast_store as store;
-use holdfast_store::wakeups::{Claimed, Ended, Hold, Note};
+use holdfast_store::wakeups::{Claimed, Ended, Hold, Note, Tell};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -137,7 +137,7 @@ impl<'a> Run<'a> {
             next_try_in: claimed.next_try_in,
             settle_within: None,
             next_partner: false,
-            tell: false,
+            tell: Tell::Not,
             wait,
         };
         (!claimed.taken_over).then_some(note)
@@ -198,6 +198,11 @@ impl<'a> Run<'a> {
     /// What is left of that delay.
     pub fn next_try_in(&self) -> Option<Duration> {
         self.next_try.map(|at| at.saturating_duration_since(Instant::now())).filter(|wait| !wait.is_zero())
+    }
+
+    /// Since when what the claim has read may have changed.
+    pub const fn claimed_from(&self) -> Instant {
+        self.claimed_from
     }
 
     /// Time since something may first have been sent to a partner.
@@ -292,8 +297,8 @@ impl<'a> Run<'a> {
     /// The partner has not decided in the first moments: the client is told, while the run goes on.
     pub async fn is_pending(&mut self) -> Result<(), Stop> {
         self.status = Status::Pending;
-        let tell = self.content.callback_url().is_some() || self.claimed.client_callback_url.is_some();
-        let note = Note { tell, ..self.take_note(Duration::ZERO) };
+        let url = self.content.callback_url().or(self.claimed.client_callback_url.as_deref());
+        let note = Note { tell: Tell::of(url), ..self.take_note(Duration::ZERO) };
         self.write(note).await
     }
 
@@ -329,7 +334,7 @@ impl<'a> Run<'a> {
             next_try_in: self.next_try_in(),
             settle_within: self.settle_within.take(),
             next_partner: false,
-            tell: false,
+            tell: Tell::Not,
             wait,
             ended: Ended::Well,
         }

@@ -58,8 +58,9 @@ pub struct News {
     worker: WorkerId,
     resource: Resource,
     sequence: i32,
-    /// The client's standing endpoint, where the command names none.
+    /// The client's standing endpoint, where the command names none, as the claim has read it, and until when it was that.
     default_url: Option<String>,
+    url_read: Instant,
     traceparent: Option<String>,
     /// When the claim was asked for.
     started: Instant,
@@ -93,6 +94,7 @@ impl Debt {
             resource: query::represent(claimed.id, claimed.kind, content, claimed.created_at, standing),
             sequence: finished.sequence,
             default_url: claimed.client_callback_url.clone(),
+            url_read: run.claimed_from(),
             traceparent: claimed.traceparent.clone(),
             started,
             claimed_at: finished.finished_at,
@@ -153,6 +155,7 @@ async fn read(engine: &Engine, held: Held) -> anyhow::Result<Option<News>> {
         resource: query::represent(claimed.id, claimed.kind, content, claimed.created_at, standing),
         sequence,
         default_url: claimed.client_callback_url,
+        url_read: claimed_from,
         traceparent: claimed.traceparent,
         started,
         claimed_at: claimed.claimed_at,
@@ -161,14 +164,14 @@ async fn read(engine: &Engine, held: Held) -> anyhow::Result<Option<News>> {
 }
 
 async fn attempt(engine: &Engine, news: &News) -> anyhow::Result<()> {
-    let url = news.resource.content.callback_url().or(news.default_url.as_deref());
-    let Some(url) = url.and_then(|url| Url::parse(url).ok()) else { return give_up(engine, news.untold()).await };
     let secrets = match secrets(engine, news.client).await {
         // Nobody may be told what nobody can verify. No attempt was made, so the schedule stands.
         Err(error) if error.is::<vault::Error>() => return put_off(engine, news, &error).await,
         secrets => secrets?,
     };
     let Some(secrets) = secrets else { return give_up(engine, news.untold()).await };
+    let url = news.url(&secrets).and_then(|url| Url::parse(url).ok());
+    let Some(url) = url else { return give_up(engine, news.untold()).await };
     let entry = match engine.throttle.enter(news.client, &url).await {
         Ok(entry) => entry,
         Err(wait) => return again(engine, Told { wait: schedule::jittered(wait, random()), ..news.untold() }).await,
@@ -186,7 +189,7 @@ async fn attempt(engine: &Engine, news: &News) -> anyhow::Result<()> {
     let own = span.traceparent();
     let traceparent = own.as_deref().or(parent);
     failpoint::hit("before_callback");
-    let callback = Callback { url: &url, secrets: &secrets, id: &id, timestamp, body, traceparent };
+    let callback = Callback { url: &url, secrets: &secrets.keys, id: &id, timestamp, body, traceparent };
     let (exchange, excerpt) = engine.deliverer.deliver(callback).await;
     entry.leave(exchange.took);
     span.called(exchange.http_status);
@@ -290,9 +293,11 @@ async fn secrets(engine: &Engine, client: ClientNo) -> anyhow::Result<Option<Arc
     if let Some(secrets) = engine.secrets.get(&client).await {
         return Ok(Some(secrets));
     }
+    let read = Instant::now();
     let endpoint = clients::callback_endpoint(&engine.app.pool, client).await.context("read the callback endpoint")?;
     let Some(endpoint) = endpoint else { return Ok(None) };
-    let secrets = Arc::new(endpoint::open(&engine.app.vault, &endpoint).await?);
+    let keys = endpoint::open(&engine.app.vault, &endpoint).await?;
+    let secrets = Arc::new(Secrets { keys, url: endpoint.callback_url, read });
     engine.secrets.insert(client, Arc::clone(&secrets)).await;
     Ok(Some(secrets))
 }
@@ -301,6 +306,12 @@ impl News {
     fn now(&self) -> DateTime<Utc> {
         let now = self.claimed_at + TimeDelta::from_std(self.claimed_from.elapsed()).unwrap_or_default();
         now.trunc_subsecs(6)
+    }
+
+    /// What the command says, else what was read last: a run may be an hour old, and its client have another endpoint now.
+    fn url<'a>(&'a self, secrets: &'a Secrets) -> Option<&'a str> {
+        let standing = if secrets.read > self.url_read { &secrets.url } else { &self.default_url };
+        self.resource.content.callback_url().or(standing.as_deref())
     }
 
     fn entry(&self, what: Happening) -> Entry {

@@ -131,8 +131,8 @@ impl Webhooks {
         let message = message::nudge(no, id, kind, Lane::Run);
         let body = serde_json::to_string(&message).expect("a message always serialises");
         let group = self.app.shares.group(client);
-        let queue = self.app.queues.on(kind, self.app.shares.track(client));
-        let sent = queue.send(&[Outgoing { body, traceparent: None, group }]).await;
+        let track = self.app.shares.track(client);
+        let sent = self.app.send((kind, track), "webhook", &[Outgoing { body, traceparent: None, group }]).await;
         if sent.contains(&Sent::Failed) {
             tracing::debug!(command.id = %id, "could not publish a nudge, the relay will");
         }

@@ -8,7 +8,7 @@ use holdfast_domain::status::Outcome;
 use holdfast_domain::trail::{Entry, Happening};
 use holdfast_domain::{ClientNo, Command, CommandId, CommandNo, Kind, Lane, Status, Token, WorkerId};
 use holdfast_store::commands::{self, Origin};
-use holdfast_store::wakeups::{self, Claim, Claimed, Finish, Finished, First, Hold, Told, Wish};
+use holdfast_store::wakeups::{self, Claim, Claimed, Finish, Finished, First, Hold, Tell, Told, Wish};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,7 +106,7 @@ fn end(claimed: &Claimed) -> Finish {
             entry(claimed, Happening::Finished { status: Status::Completed }),
         ],
         anchor: claimed.anchor,
-        tell: true,
+        tell: Tell::Owed,
         claim_tell: true,
     }
 }

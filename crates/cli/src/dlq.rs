@@ -8,6 +8,7 @@ use crate::progress;
 use anyhow::Context as _;
 use clap::Subcommand;
 use holdfast_app::redrive::{self, Plan};
+use holdfast_app::vouch::vouch_for;
 use holdfast_app::{App, pause};
 use holdfast_queue::Queue;
 use holdfast_store::dead_letters::{self, Filter, Kept, Settled};
@@ -38,6 +39,9 @@ pub(crate) enum Command {
         /// Those too that came back three times.
         #[arg(long)]
         force: bool,
+        /// Vouches for what they say: a message that was not believed is sent with a MAC. Read it first (`dlq show`).
+        #[arg(long)]
+        vouch: bool,
         /// Says what would be done, and does nothing.
         #[arg(long)]
         dry_run: bool,
@@ -84,7 +88,7 @@ pub(crate) async fn run(app: &App, format: Format, command: Command) -> anyhow::
     match command {
         Command::List { which, settled } => list(app, format, which.filter(settled)).await,
         Command::Show { no } => show(app, format, no).await,
-        Command::Redrive { which, by, rate, force, dry_run } => {
+        Command::Redrive { which, by, rate, force, vouch, dry_run } => {
             must_be_narrow(&which)?;
             if rate == 0 {
                 return Err(exit::usage("--rate must not be zero"));
@@ -92,7 +96,7 @@ pub(crate) async fn run(app: &App, format: Format, command: Command) -> anyhow::
             let letters = find(app, which.filter(false)).await?;
             match dry_run {
                 true => plan_redrive(app, format, &letters, force),
-                false => redrive(app, format, &letters, &by, rate, force).await,
+                false => redrive(app, format, &letters, &by, How { rate, force, vouch }).await,
             }
         }
         Command::Discard { which, by, force, dry_run } => {
@@ -215,7 +219,21 @@ fn plan_redrive(app: &App, format: Format, letters: &[Kept], force: bool) -> any
     Ok(())
 }
 
-async fn redrive(app: &App, format: Format, letters: &[Kept], by: &By, rate: u32, force: bool) -> anyhow::Result<()> {
+#[derive(Clone, Copy)]
+struct How {
+    rate: u32,
+    force: bool,
+    vouch: bool,
+}
+
+/// The letter as it is to be sent.
+fn vouched(app: &App, letter: &Kept) -> anyhow::Result<Kept> {
+    let body = vouch_for(&app.server_key, &letter.body)?.unwrap_or_else(|| letter.body.clone());
+    Ok(Kept { body, ..letter.clone() })
+}
+
+async fn redrive(app: &App, format: Format, letters: &[Kept], by: &By, how: How) -> anyhow::Result<()> {
+    let How { rate, force, vouch } = how;
     let bar = progress::bar("redriven", letters.len());
     let (mut count, mut locked) = (0, 0);
     for letter in letters {
@@ -227,7 +245,14 @@ async fn redrive(app: &App, format: Format, letters: &[Kept], by: &By, rate: u32
                 continue;
             }
         };
-        match redrive::send(app, queue, letter, by.operator()).await {
+        let vouched = match vouch.then(|| vouched(app, letter)).transpose() {
+            Ok(vouched) => vouched,
+            Err(error) => {
+                bar.suspend(|| leave(format, letter, &format!("nobody can vouch for it: {error:#}")));
+                continue;
+            }
+        };
+        match redrive::send(app, queue, vouched.as_ref().unwrap_or(letter), by.operator()).await {
             Ok(marked) => {
                 count += u64::from(marked);
                 if format.is_json() {

@@ -4,7 +4,7 @@ use crate::output::{Format, say};
 use anyhow::Context as _;
 use clap::Subcommand;
 use holdfast_app::config::Retention;
-use holdfast_app::retention::{Step, Swept, age, step, sweep};
+use holdfast_app::retention::{Step, Swept, age, forget_words, step, sweep};
 use holdfast_app::{App, pause};
 use holdfast_store::retention::{Due, Standing, due, standing};
 use serde_json::json;
@@ -43,6 +43,7 @@ async fn status(app: &App, format: Format) -> anyhow::Result<()> {
         "enabled": config.enabled,
         "archiveAfterDays": days(config.archive_after_ms.get()),
         "lettersAfterDays": days(config.letters_after_ms.get()),
+        "unsettledLettersAfterDays": days(config.unsettled_letters_after_ms.get()),
         "position": position,
         "nextAcceptedAt": next_accepted_at,
         "lagS": lag.as_secs(),
@@ -80,6 +81,10 @@ async fn archive(app: &App, format: Format) -> anyhow::Result<()> {
         }
         pause(config.pause_ms.get()).await;
     }
+    let mut last = forget_words(app, None).await?;
+    while last.is_some() {
+        last = forget_words(app, last).await?;
+    }
     let Swept { letters, items, sessions } = sweep_all(app).await.context("delete what was settled long ago")?;
     if format.is_json() {
         format.one(&json!({
@@ -88,7 +93,7 @@ async fn archive(app: &App, format: Format) -> anyhow::Result<()> {
         return Ok(());
     }
     say(format_args!("{archived} commands archived, {postponed} to be looked at again"));
-    say(format_args!("{letters} settled letters, {items} closed items and {sessions} sessions deleted"));
+    say(format_args!("{letters} letters, {items} closed items and {sessions} sessions deleted"));
     Ok(())
 }
 

@@ -6,7 +6,7 @@
 
 use crate::chain::{Hash, Row};
 use crate::trail::{Entry, Happening};
-use crate::{CommandId, CommandNo, Status};
+use crate::{ClientNo, CommandId, CommandNo, Kind, ServerKey, Status, content, json};
 use chrono::{DateTime, Utc};
 use std::fmt;
 
@@ -16,6 +16,7 @@ pub struct Audited {
     pub no: CommandNo,
     pub id: CommandId,
     pub created_at: DateTime<Utc>,
+    pub identity: Identity,
     /// What the first row of its trail follows.
     pub accepted: Hash,
     /// Its trail was taken away when its time was over.
@@ -24,6 +25,18 @@ pub struct Audited {
     pub end: Option<End>,
     /// In the order of sequence and attempt.
     pub rows: Vec<Row>,
+}
+
+/// What the id of a command and its fingerprint are made of.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub client: ClientNo,
+    /// The code of it, which a newer version may have added.
+    pub kind: i16,
+    pub key: String,
+    pub fingerprint: Vec<u8>,
+    /// Empty where it was archived.
+    pub body: String,
 }
 
 /// What the outcome says, or the wakeup of a run that goes on.
@@ -54,6 +67,8 @@ pub enum Breach {
     OtherEnd,
     NoEnd,
     NoCommand,
+    OtherId,
+    OtherContent,
 }
 
 impl Breach {
@@ -69,6 +84,8 @@ impl Breach {
             Self::OtherEnd => "other_end",
             Self::NoEnd => "no_end",
             Self::NoCommand => "no_command",
+            Self::OtherId => "other_id",
+            Self::OtherContent => "other_content",
         }
     }
 }
@@ -85,6 +102,8 @@ impl fmt::Display for Breach {
             Self::OtherEnd => "the outcome says another end than it does",
             Self::NoEnd => "neither an outcome nor a wakeup says that it is the last row",
             Self::NoCommand => "there is no such command",
+            Self::OtherId => "the id of the command is not that of its client, kind and key",
+            Self::OtherContent => "the fingerprint of the command is not that of its body",
         })
     }
 }
@@ -106,6 +125,26 @@ pub struct Checked {
     /// When the latest of those was written.
     pub last_unchained_at: Option<DateTime<Utc>>,
     pub breaks: Vec<Break>,
+}
+
+/// Whether a command is the one that its id was computed for, and its body what its client sent: the chain is no secret, and
+/// whoever writes the database can make a whole one anew, but no id.
+pub fn check_identity(audited: &Audited, server_key: &ServerKey) -> Option<Break> {
+    let Identity { client, kind, key, fingerprint, body } = &audited.identity;
+    let kind = Kind::from_code(*kind)?;
+    let is_own = || CommandId::compute(server_key, *client, kind, key) == audited.id;
+    let is_of_rejected = || {
+        let of = |fingerprint| CommandId::of_rejected(server_key, *client, kind, key, fingerprint) == audited.id;
+        fingerprint.as_slice().try_into().is_ok_and(of)
+    };
+    let is_sent =
+        || json::parse(body.as_bytes()).is_ok_and(|document| content::is_fingerprint(kind, document.root, fingerprint));
+    let breach = match () {
+        () if !is_own() && !is_of_rejected() => Breach::OtherId,
+        () if !audited.archived && !is_sent() => Breach::OtherContent,
+        () => return None,
+    };
+    Some(Break { sequence: 0, attempt: 0, breach })
 }
 
 /// `unchained_until`: a row without a hash that was written later is a breach.
@@ -272,6 +311,40 @@ mod tests {
         hash
     }
 
+    fn identity() -> Identity {
+        let body = r#"{"a":1}"#.to_owned();
+        let fingerprint = json::parse(body.as_bytes()).expect("JSON").root.fingerprint().to_vec();
+        Identity { client: ClientNo(1), kind: Kind::Order.code(), key: "k".to_owned(), fingerprint, body }
+    }
+
+    #[test]
+    fn a_command_is_held_against_its_id_and_its_fingerprint() {
+        let key = ServerKey::parse(&"A".repeat(44)).expect("valid key");
+        let found = |change: fn(&mut Audited, &ServerKey)| {
+            let id = CommandId::compute(&key, ClientNo(1), Kind::Order, "k");
+            let mut audited = Audited { id, ..whole() };
+            change(&mut audited, &key);
+            check_identity(&audited, &key).map(|found| found.breach)
+        };
+        assert_eq!(found(|_, _| {}), None);
+        assert_eq!(found(|audited, _| audited.identity.client = ClientNo(2)), Some(Breach::OtherId));
+        assert_eq!(found(|audited, _| audited.identity.key = "l".to_owned()), Some(Breach::OtherId));
+        assert_eq!(found(|audited, _| audited.identity.kind = Kind::Refund.code()), Some(Breach::OtherId));
+        assert_eq!(found(|audited, _| audited.identity.kind = 99), None, "of a version that knows more");
+        assert_eq!(found(|audited, _| audited.identity.body = r#"{"a":2}"#.to_owned()), Some(Breach::OtherContent));
+        assert_eq!(found(|audited, _| audited.identity.body = r#"{"a":1,"currency":"EUR"}"#.to_owned()), None);
+        assert_eq!(found(|audited, _| audited.identity.fingerprint = vec![0; 32]), Some(Breach::OtherContent));
+        let archive = |audited: &mut Audited, _: &ServerKey| {
+            (audited.archived, audited.identity.body) = (true, String::new());
+        };
+        assert_eq!(found(archive), None);
+        let reject = |audited: &mut Audited, key: &ServerKey| {
+            let fingerprint = audited.identity.fingerprint.as_slice().try_into().expect("32 bytes");
+            audited.id = CommandId::of_rejected(key, ClientNo(1), Kind::Order, "k", fingerprint);
+        };
+        assert_eq!(found(reject), None);
+    }
+
     /// A run of three rows; its second state was told twice, its end once.
     fn whole() -> Audited {
         let accepted = Hash([1; 32]);
@@ -293,7 +366,7 @@ mod tests {
         let outcome = Outcome { status: "completed".to_owned(), finished_at: rows[4].at };
         let end = Some(End { sequence: 3, chain: Some(last), outcome: Some(outcome) });
         let (no, id, created_at) = (CommandNo(1), CommandId(Uuid::nil()), rows[0].at);
-        Audited { no, id, created_at, accepted, archived: false, end, rows }
+        Audited { no, id, created_at, identity: identity(), accepted, archived: false, end, rows }
     }
 
     fn breaks(audited: &Audited) -> Vec<(i32, i16, Breach)> {

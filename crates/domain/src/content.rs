@@ -38,6 +38,24 @@ pub fn fill_in(kind: Kind, body: &mut Node, currency: Currency) -> bool {
     }
 }
 
+/// Whether this is the fingerprint of what a client sent of which this body came: a currency that was filled in is in none.
+pub fn is_fingerprint(kind: Kind, mut body: Node, fingerprint: &[u8]) -> bool {
+    if body.fingerprint() == fingerprint {
+        return true;
+    }
+    let (Kind::Order, Node::Object(members)) = (kind, &mut body) else { return false };
+    // Where it was filled in it is the last, and what was sent had none, or `null`.
+    if members.pop_if(|(name, _)| name == "currency").is_none() {
+        return false;
+    }
+    if body.fingerprint() == fingerprint {
+        return true;
+    }
+    let Node::Object(members) = &mut body else { return false };
+    members.push(("currency".to_owned(), Node::Null));
+    body.fingerprint() == fingerprint
+}
+
 /// Where a body says that its callbacks go, whatever else it says.
 pub fn callback_url(body: &Node) -> Option<&str> {
     let Node::Object(members) = body else { return None };
@@ -47,16 +65,25 @@ pub fn callback_url(body: &Node) -> Option<&str> {
     })
 }
 
+/// What a client sends now.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    pub content: Content,
+    /// What in it is not accepted any more, though it was before there was a rule against it: a repetition of what was
+    /// accepted then is still one.
+    pub refused: Vec<Violation>,
+}
+
 impl Content {
     /// Reads what a client sends now, with the `Idempotency-Key` of its header: nothing in it may look like a card number.
-    pub fn take(kind: Kind, body: Document, header_key: Option<&str>) -> Result<Self, Vec<Violation>> {
+    pub fn take(kind: Kind, body: Document, header_key: Option<&str>) -> Result<Sent, Vec<Violation>> {
         let mut cards = card_number::found_in(&body.root);
         if header_key.is_some_and(card_number::is) {
             cards.push(Violation::new("", KEY_DETAIL));
         }
         match Self::parse(kind, body) {
-            parsed if cards.is_empty() => parsed,
-            Ok(_) => Err(cards),
+            Ok(content) => Ok(Sent { content, refused: cards }),
+            Err(others) if cards.is_empty() => Err(others),
             Err(others) => {
                 // Such a name must not come back in a pointer.
                 cards.extend(others.into_iter().filter(|other| !card_number::is_in(&other.pointer)));
@@ -141,7 +168,10 @@ mod tests {
     fn what_looks_like_a_card_number_is_not_taken_and_stays_readable() {
         let document = |body: &str| json::parse(body.as_bytes()).expect("JSON");
         let pointers = |body: &str, key: Option<&str>| -> Vec<String> {
-            let violations = Content::take(Kind::Transaction, document(body), key).expect_err("refused");
+            let violations = match Content::take(Kind::Transaction, document(body), key) {
+                Ok(sent) => sent.refused,
+                Err(violations) => violations,
+            };
             violations.into_iter().map(|violation| violation.pointer).collect()
         };
         let valid = r#"{"amount": 1, "currency": "EUR", "description": "by 4111 1111 1111 1111"}"#;
@@ -149,7 +179,7 @@ mod tests {
         assert!(Content::parse(Kind::Transaction, document(valid)).is_ok());
         assert_eq!(pointers(r#"{"amount": 1, "currency": "EUR"}"#, Some("4111111111111111")), [""]);
         assert_eq!(pointers(r#"{"amount": 1, "currency": 1, "4111111111111111": 1}"#, None), ["", "/currency"]);
-        assert!(Content::take(Kind::Transaction, document(r#"{"amount": 1, "currency": "EUR"}"#), Some("k-1")).is_ok());
+        assert!(pointers(r#"{"amount": 1, "currency": "EUR"}"#, Some("k-1")).is_empty());
     }
 
     #[test]
@@ -163,5 +193,19 @@ mod tests {
         assert_eq!(filled(Kind::Order, r#"{"currency":null,"a":1}"#).as_deref(), Some(r#"{"a":1,"currency":"EUR"}"#));
         assert_eq!(filled(Kind::Order, r#"{"currency":"USD"}"#), None);
         assert_eq!(filled(Kind::Transaction, "{}"), None);
+    }
+
+    #[test]
+    fn what_was_filled_in_does_not_change_whose_fingerprint_it_is() {
+        let euro = Currency::parse("EUR").expect("a currency");
+        let root = |body: &str| json::parse(body.as_bytes()).expect("JSON").root;
+        for sent in ["{}", r#"{"a":1}"#, r#"{"currency":null,"a":1}"#, r#"{"a":1,"currency":"USD"}"#] {
+            let (fingerprint, mut body) = (root(sent).fingerprint(), root(sent));
+            fill_in(Kind::Order, &mut body, euro);
+            assert!(is_fingerprint(Kind::Order, body.clone(), &fingerprint), "{sent}");
+            assert!(!is_fingerprint(Kind::Order, body, &root(r#"{"a":2}"#).fingerprint()), "{sent}");
+        }
+        let (fingerprint, body) = (root("{}").fingerprint(), root(r#"{"currency":"EUR"}"#));
+        assert!(!is_fingerprint(Kind::Transaction, body, &fingerprint), "nothing is filled in there");
     }
 }

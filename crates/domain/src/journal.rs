@@ -1,7 +1,8 @@
 //! What is taken while Postgres is down: it rests on SQS alone, in the journal queue, until a worker writes it.
 
 use crate::cloud_event::CloudEvent;
-use crate::{Command, CommandId, Status};
+use crate::vouched::Mac;
+use crate::{Command, CommandId, ServerKey, Status};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -31,15 +32,26 @@ pub struct Update {
     pub received_at: Option<DateTime<Utc>>,
 }
 
-pub type Message = CloudEvent<Entry>;
+/// The data of a message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    #[serde(flatten)]
+    pub entry: Entry,
+    /// Of that entry. The release before wrote none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<Mac>,
+}
+
+pub type Message = CloudEvent<Line>;
 
 impl Entry {
-    pub fn into_message(self) -> Message {
-        let (kind, id) = match &self {
-            Self::Command { command } => ("holdfast.journal.command", command.id),
-            Self::Update { update } => ("holdfast.journal.update", update.command),
+    pub fn into_message(self, server_key: &ServerKey) -> Message {
+        let (kind, id, mac) = match &self {
+            Self::Command { command } => ("holdfast.journal.command", command.id, Mac::of_command(server_key, command)),
+            Self::Update { update } => ("holdfast.journal.update", update.command, Mac::of_update(server_key, update)),
         };
-        CloudEvent::new(format!("{id}/journal"), kind.to_owned(), id.to_string(), self)
+        let line = Line { entry: self, mac: Some(mac) };
+        CloudEvent::new(format!("{id}/journal"), kind.to_owned(), id.to_string(), line)
     }
 }
 
@@ -58,7 +70,7 @@ mod tests {
             reason: None,
             received_at: None,
         };
-        let message = Entry::Update { update }.into_message();
+        let message = Entry::Update { update }.into_message(&ServerKey::parse(&"A".repeat(44)).expect("valid key"));
         let text = serde_json::to_string(&message).expect("serialises");
         assert_eq!(serde_json::from_str::<Message>(&text).expect("parses"), message);
     }

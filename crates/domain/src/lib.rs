@@ -26,6 +26,7 @@ pub mod status;
 pub mod tombstone;
 pub mod trail;
 pub mod transaction;
+pub mod vouched;
 pub mod wishes;
 
 pub use command::{Command, Kind, Lane};

@@ -1,7 +1,8 @@
 //! What travels through SQS: "look at this command". A message has no power of its own.
 
 use crate::cloud_event::CloudEvent;
-use crate::{Command, CommandId, CommandNo, Kind, Lane};
+use crate::vouched::Mac;
+use crate::{Command, CommandId, CommandNo, Kind, Lane, ServerKey};
 use serde::{Deserialize, Serialize};
 
 /// The data of a message.
@@ -12,19 +13,22 @@ pub struct Wakeup {
     /// Only in the first message of a command: stands in for a row that is not there.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub command: Option<Command>,
+    /// Of that command.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mac: Option<Mac>,
 }
 
 pub type Message = CloudEvent<Wakeup>;
 
 /// The message that goes out right after acceptance, with the whole command.
-pub fn first(no: CommandNo, command: Command) -> Message {
-    let (id, kind) = (command.id, command.kind);
-    message(id, kind, Wakeup { no, lane: Lane::Run, command: Some(command) })
+pub fn first(server_key: &ServerKey, no: CommandNo, command: Command) -> Message {
+    let (id, kind, mac) = (command.id, command.kind, Mac::of_command(server_key, &command));
+    message(id, kind, Wakeup { no, lane: Lane::Run, command: Some(command), mac: Some(mac) })
 }
 
 /// A bare nudge.
 pub fn nudge(no: CommandNo, id: CommandId, kind: Kind, lane: Lane) -> Message {
-    message(id, kind, Wakeup { no, lane, command: None })
+    message(id, kind, Wakeup { no, lane, command: None, mac: None })
 }
 
 fn message(id: CommandId, kind: Kind, wakeup: Wakeup) -> Message {
@@ -54,7 +58,8 @@ mod tests {
             traceparent: None,
             accepted_at: None,
         };
-        let message = first(CommandNo(5), command);
+        let key = ServerKey::parse(&"A".repeat(44)).expect("valid key");
+        let message = first(&key, CommandNo(5), command);
         let text = serde_json::to_string(&message).expect("serialises");
         assert_eq!(serde_json::from_str::<Message>(&text).expect("parses"), message);
     }

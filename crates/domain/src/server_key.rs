@@ -15,6 +15,7 @@ pub struct ServerKey {
     ids: [u8; 32],
     api_keys: [u8; 32],
     encryption: [u8; 32],
+    messages: [u8; 32],
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -33,12 +34,18 @@ impl ServerKey {
             ids: derived(b"holdfast ids v1"),
             api_keys: derived(b"holdfast api keys v1"),
             encryption: derived(b"holdfast encryption v1"),
+            messages: derived(b"holdfast messages v1"),
         })
     }
 
     /// MAC for computed command ids.
     pub(crate) fn id_mac(&self, parts: &[&[u8]]) -> [u8; 32] {
         mac(&self.ids, parts)
+    }
+
+    /// MAC for what messages carry.
+    pub(crate) fn message_mac(&self, parts: &[&[u8]]) -> [u8; 32] {
+        mac(&self.messages, parts)
     }
 
     /// The keyed hash under which an API key is stored.

@@ -10,6 +10,7 @@ use holdfast_domain::endpoint::Endpoint;
 use holdfast_domain::journal::{self, Entry};
 use holdfast_domain::json::{self, Document, Node};
 use holdfast_domain::message;
+use holdfast_domain::vouched::{Unsigned, Vouched};
 use holdfast_domain::{ClientNo, Command, CommandId, CommandNo, Kind, ServerKey};
 use http::{HeaderMap, HeaderValue};
 
@@ -32,7 +33,7 @@ pub(crate) fn order(input: &[u8]) {
 }
 
 fn check(kind: Kind, input: &[u8]) {
-    let key = ServerKey::parse("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").expect("a key");
+    let key = carried::key();
     // So that a body without an id of its own can be accepted.
     let headers = HeaderMap::from_iter([(
         http::HeaderName::from_static("idempotency-key"),
@@ -82,11 +83,17 @@ fn is_carried(command: Command, input: &[u8]) {
     let as_sent = command.body.as_bytes() == input;
     assert!(as_sent || command.kind == Kind::Order, "only an order's default is filled in");
     carried::by_sqs(&command.body);
-    let message = message::first(CommandNo(1), command.clone());
+    let message = message::first(&carried::key(), CommandNo(1), command.clone());
     let text = serde_json::to_string(&message).expect("a message serialises");
     carried::by_sqs(&text);
-    assert_eq!(serde_json::from_str::<message::Message>(&text).expect("it is read"), message);
-    let entry = Entry::Command { command }.into_message();
+    let read = serde_json::from_str::<message::Message>(&text).expect("it is read");
+    assert_eq!(read, message);
+    let message::Wakeup { command: Some(carried), mac, .. } = read.data else { panic!("it carries the command") };
+    for (mac, unsigned) in [(mac, Unsigned::Refused), (None, Unsigned::Examined)] {
+        let believed = Vouched::command(&carried::key(), carried.clone(), mac, unsigned);
+        assert_eq!(believed.map(Vouched::into_inner).as_ref(), Ok(&command), "with and without a MAC");
+    }
+    let entry = Entry::Command { command }.into_message(&carried::key());
     let text = serde_json::to_string(&entry).expect("an entry serialises");
     carried::by_sqs(&text);
     assert_eq!(serde_json::from_str::<journal::Message>(&text).expect("it is read"), entry);

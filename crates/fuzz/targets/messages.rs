@@ -14,7 +14,7 @@ pub(crate) fn journal(input: &[u8]) {
     let Ok(read) = serde_json::from_slice::<journal::Message>(input) else { return };
     let text = serde_json::to_string(&read).expect("an entry serialises");
     assert_eq!(serde_json::from_str::<journal::Message>(&text).expect("it is read"), read);
-    if let journal::Entry::Command { command } = &read.data {
+    if let journal::Entry::Command { command } = &read.data.entry {
         materialise(command);
     }
 }

@@ -120,7 +120,7 @@ pub(crate) fn body(input: &[u8]) {
                 let webhook::Update { command, reason, event_id, .. } = update;
                 let partner = "processor".to_owned();
                 let update = Update { partner, event_id, command, status, reason, received_at: None };
-                let message = Entry::Update { update }.into_message();
+                let message = Entry::Update { update }.into_message(&carried::key());
                 let text = serde_json::to_string(&message).expect("an entry serialises");
                 carried::by_sqs(&text);
                 assert!(text.len() < 4096, "{text}");

@@ -3,7 +3,7 @@
 
 use crate::{Pool, Result};
 use chrono::{DateTime, Utc};
-use holdfast_domain::audit::{Audited, End, Outcome};
+use holdfast_domain::audit::{Audited, End, Identity, Outcome};
 use holdfast_domain::chain::{Acceptance, Row};
 use holdfast_domain::{ClientNo, CommandId, CommandNo};
 use uuid::Uuid;
@@ -131,6 +131,9 @@ impl Stored {
             places.zip(self.previous).zip(self.hashes).map(|(((((sequence, attempt), at), data), previous), hash)| {
                 Row { sequence, attempt, at, data, previous, hash }
             });
-        Audited { no, id, created_at, accepted, archived: self.archived_at.is_some(), end, rows: rows.collect() }
+        let rows = rows.collect();
+        let identity =
+            Identity { client, kind: self.kind, key: self.key, fingerprint: self.fingerprint, body: self.body };
+        Audited { no, id, created_at, identity, accepted, archived: self.archived_at.is_some(), end, rows }
     }
 }

@@ -31,8 +31,8 @@ pub struct CallbackEndpoint {
     pub name: String,
     pub callback_url: Option<String>,
     pub secret: Vec<u8>,
-    /// The one before, while it is still valid.
-    pub previous_secret: Option<Vec<u8>>,
+    /// Those before, while they are still valid, the newer one first.
+    pub previous_secrets: Vec<Vec<u8>>,
 }
 
 pub struct Listed {
@@ -116,7 +116,8 @@ pub async fn list(pool: &Pool) -> Result<Vec<Listed>> {
 pub async fn callback_endpoint(pool: &Pool, client: ClientNo) -> Result<Option<CallbackEndpoint>> {
     let query = sqlx::query!(
         "select name, callback_url, callback_secret,
-                case when callback_previous_until > holdfast_now() then callback_previous_secret end as previous
+                case when callback_previous_until > holdfast_now() then callback_previous_secret end as previous,
+                case when callback_older_until > holdfast_now() then callback_older_secret end as older
            from clients
           where no = $1",
         client.0
@@ -126,7 +127,7 @@ pub async fn callback_endpoint(pool: &Pool, client: ClientNo) -> Result<Option<C
         name: row.name,
         callback_url: row.callback_url,
         secret: row.callback_secret,
-        previous_secret: row.previous,
+        previous_secrets: row.previous.into_iter().chain(row.older).collect(),
     }))
 }
 
@@ -135,17 +136,35 @@ pub async fn set_callback_url(pool: &Pool, client: ClientNo, url: Option<&str>) 
     Ok(())
 }
 
-/// From now on callbacks are signed with this secret, as it is to be stored, and for `overlap` with the one before too.
-pub async fn rotate_callback_secret(pool: &Pool, client: ClientNo, secret: &[u8], overlap: Duration) -> Result<()> {
+/// How long the secrets before a new one stay valid.
+#[derive(Clone, Copy, Debug)]
+pub struct Overlap {
+    /// The one that was the newest.
+    pub newest: Duration,
+    /// Whether the oldest goes on for as long as it was said to: its client may have no other yet.
+    pub oldest: bool,
+}
+
+/// From now on callbacks are signed with this secret, as it is to be stored, and for an overlap with those before too.
+pub async fn rotate_callback_secret(pool: &Pool, client: ClientNo, secret: &[u8], overlap: Overlap) -> Result<()> {
     let query = sqlx::query!(
         "update clients
             set callback_secret = $2,
+                callback_older_secret = case when not $4 then null
+                                             when callback_older_until > holdfast_now() then callback_older_secret
+                                             when callback_previous_until > holdfast_now() then callback_previous_secret
+                                        end,
+                callback_older_until = case when not $4 then null
+                                            when callback_older_until > holdfast_now() then callback_older_until
+                                            when callback_previous_until > holdfast_now() then callback_previous_until
+                                       end,
                 callback_previous_secret = callback_secret,
                 callback_previous_until = holdfast_now() + make_interval(secs => $3)
           where no = $1",
         client.0,
         secret,
-        overlap.as_secs_f64()
+        overlap.newest.as_secs_f64(),
+        overlap.oldest
     );
     pool.execute(query).await?;
     Ok(())

@@ -27,6 +27,14 @@ pub enum Error {
 pub(crate) const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 impl Error {
+    /// With its cause, for whoever finds a letter that was kept because of it.
+    pub fn described(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(source) => format!("{self}: {source}"),
+            None => self.to_string(),
+        }
+    }
+
     /// It would work at another time, and it is not known whether it has worked.
     pub const fn is_passing(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Locked(_))

@@ -16,8 +16,17 @@ fn migrations() -> Migrator {
     migrations
 }
 
-/// How often a migration asks for its locks.
-const LOCK_TRIES: u32 = 12;
+/// How long a migration waits for a lock: everybody who wants the table waits behind it, for what stands in its way may be
+/// a report that takes an hour.
+const LOCK_PATIENCE: &str = "300ms";
+
+/// The same for an index that is built beside everything else: it waits for old transactions, and nobody waits behind it.
+const UNHURRIED: &str = "60s";
+
+/// How often a migration asks for its locks, and the shortest pause between: with what is added to it, minutes in all, of
+/// which others wait a sixth at the most.
+const LOCK_TRIES: u32 = 120;
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// How often it is asked whether it is our turn.
 const TURN: Duration = Duration::from_millis(200);
@@ -47,17 +56,41 @@ pub async fn migrate(pool: &Pool) -> Result<(), MigrateError> {
     let mut tries = 1;
     loop {
         let mut connection = pool.connections().acquire().await?.detach();
-        sqlx::raw_sql("set statement_timeout = 0; set lock_timeout = '5s'").execute(&mut connection).await?;
+        sqlx::raw_sql("set statement_timeout = 0").execute(&mut connection).await?;
         my_turn(&mut connection).await?;
-        remove_unfinished(&migrations, &mut connection).await?;
-        match migrations.run(&mut connection).await {
+        match apply(&migrations, &mut connection).await {
             Err(error) if tries < LOCK_TRIES && is_lock_timeout(&error) => {
                 tracing::warn!(%error, tries, "could not lock what is to be migrated, trying again");
                 tries += 1;
+                pause(&mut connection).await?;
             }
             migrated => return migrated,
         }
     }
+}
+
+/// One by one: how long each may wait for a lock depends on who would wait behind it.
+async fn apply(migrations: &Migrator, connection: &mut PgConnection) -> Result<(), MigrateError> {
+    set_patience(connection, UNHURRIED).await?;
+    remove_unfinished(migrations, connection).await?;
+    for migration in migrations.iter() {
+        set_patience(connection, if migration.no_tx { UNHURRIED } else { LOCK_PATIENCE }).await?;
+        migrations.run_to(migration.version, &mut *connection).await?;
+    }
+    Ok(())
+}
+
+async fn set_patience(connection: &mut PgConnection, patience: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("select set_config('lock_timeout', $1, false)").bind(patience).execute(connection).await?;
+    Ok(())
+}
+
+/// One to two seconds, in which everybody else goes on. Never the same: what stands in the way may come at intervals too.
+#[expect(clippy::disallowed_methods, reason = "this crate knows no other that waits")]
+async fn pause(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let jitter = sqlx::query_scalar("select random()").fetch_one(connection).await?;
+    tokio::time::sleep(PAUSE + PAUSE.mul_f64(jitter)).await;
+    Ok(())
 }
 
 /// Asked again and again: a statement that waits would itself be waited for by an index that is built concurrently. The lock

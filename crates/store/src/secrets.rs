@@ -9,8 +9,9 @@ pub struct Stored {
     pub client: ClientNo,
     pub name: String,
     pub secret: Vec<u8>,
-    /// While it is still valid.
+    /// While they are still valid.
     pub previous: Option<Vec<u8>>,
+    pub older: Option<Vec<u8>>,
 }
 
 /// Other bytes for the same secrets. What they were is compared: a secret that was exchanged meanwhile stays as it is.
@@ -18,13 +19,15 @@ pub struct Resealed {
     pub stored: Stored,
     pub secret: Vec<u8>,
     pub previous: Option<Vec<u8>>,
+    pub older: Option<Vec<u8>>,
 }
 
 /// By number, those that come after this one.
 pub async fn after(pool: &Pool, client: ClientNo, limit: i64) -> Result<Vec<Stored>> {
     let query = sqlx::query!(
         "select no, name, callback_secret,
-                case when callback_previous_until > holdfast_now() then callback_previous_secret end as previous
+                case when callback_previous_until > holdfast_now() then callback_previous_secret end as previous,
+                case when callback_older_until > holdfast_now() then callback_older_secret end as older
            from clients
           where no > $1
           order by no
@@ -38,6 +41,7 @@ pub async fn after(pool: &Pool, client: ClientNo, limit: i64) -> Result<Vec<Stor
         name: row.name,
         secret: row.callback_secret,
         previous: row.previous,
+        older: row.older,
     });
     Ok(stored.collect())
 }
@@ -46,22 +50,26 @@ pub async fn after(pool: &Pool, client: ClientNo, limit: i64) -> Result<Vec<Stor
 pub async fn replace(pool: &Pool, resealed: &[Resealed]) -> Result<u64> {
     let column = |of: fn(&Resealed) -> &Vec<u8>| -> Vec<Vec<u8>> { resealed.iter().map(of).cloned().collect() };
     let clients: Vec<i32> = resealed.iter().map(|one| one.stored.client.0).collect();
-    let befores: Vec<Option<Vec<u8>>> = resealed.iter().map(|one| one.stored.previous.clone()).collect();
-    let previous: Vec<Option<Vec<u8>>> = resealed.iter().map(|one| one.previous.clone()).collect();
+    let optional =
+        |of: fn(&Resealed) -> &Option<Vec<u8>>| -> Vec<Option<Vec<u8>>> { resealed.iter().map(of).cloned().collect() };
     let query = sqlx::query!(
         "update clients c
             set callback_secret = r.secret,
-                callback_previous_secret = r.previous
-           from unnest($1::int[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bytea[])
-             as r(no, secret_before, secret, previous_before, previous)
+                callback_previous_secret = r.previous,
+                callback_older_secret = r.older
+           from unnest($1::int[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bytea[])
+             as r(no, secret_before, secret, previous_before, previous, older_before, older)
           where c.no = r.no
             and c.callback_secret = r.secret_before
-            and c.callback_previous_secret is not distinct from r.previous_before",
+            and c.callback_previous_secret is not distinct from r.previous_before
+            and c.callback_older_secret is not distinct from r.older_before",
         &clients,
         &column(|one| &one.stored.secret),
         &column(|one| &one.secret),
-        &befores as &[Option<Vec<u8>>],
-        &previous as &[Option<Vec<u8>>],
+        &optional(|one| &one.stored.previous) as &[Option<Vec<u8>>],
+        &optional(|one| &one.previous) as &[Option<Vec<u8>>],
+        &optional(|one| &one.stored.older) as &[Option<Vec<u8>>],
+        &optional(|one| &one.older) as &[Option<Vec<u8>>],
     );
     Ok(pool.execute(query).await?.rows_affected())
 }
@@ -70,9 +78,11 @@ pub async fn replace(pool: &Pool, resealed: &[Resealed]) -> Result<u64> {
 pub async fn forget_expired(pool: &Pool) -> Result<u64> {
     let query = sqlx::query!(
         "update clients
-            set callback_previous_secret = null,
-                callback_previous_until = null
-          where callback_previous_until <= holdfast_now()"
+            set callback_previous_secret = case when callback_previous_until > holdfast_now() then callback_previous_secret end,
+                callback_previous_until = case when callback_previous_until > holdfast_now() then callback_previous_until end,
+                callback_older_secret = case when callback_older_until > holdfast_now() then callback_older_secret end,
+                callback_older_until = case when callback_older_until > holdfast_now() then callback_older_until end
+          where callback_previous_until <= holdfast_now() or callback_older_until <= holdfast_now()"
     );
     Ok(pool.execute(query).await?.rows_affected())
 }
@@ -87,7 +97,8 @@ pub async fn keys(pool: &Pool) -> Result<Vec<(Option<String>, i64)>> {
              from clients c
              cross join lateral (values
                  (c.callback_secret),
-                 (case when c.callback_previous_until > holdfast_now() then c.callback_previous_secret end)
+                 (case when c.callback_previous_until > holdfast_now() then c.callback_previous_secret end),
+                 (case when c.callback_older_until > holdfast_now() then c.callback_older_secret end)
              ) s(secret)
             where s.secret is not null
             group by 1

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// What a script's line answers.
 #[derive(Clone, Debug)]
@@ -96,6 +97,19 @@ pub fn losing(partner: Router, nth: usize, loss: Loss) -> Router {
                     StatusCode::GATEWAY_TIMEOUT.into_response()
                 }
             }
+        }
+    }))
+}
+
+/// Takes each creation and answers it when it is let through.
+pub fn held_back(partner: Router, gate: Arc<Semaphore>) -> Router {
+    partner.layer(middleware::from_fn(move |request: Request<Body>, next: Next| {
+        let gate = Arc::clone(&gate);
+        async move {
+            if request.method() == "POST" {
+                gate.acquire().await.expect("it is never closed").forget();
+            }
+            next.run(request).await
         }
     }))
 }

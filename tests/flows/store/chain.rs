@@ -9,7 +9,7 @@ use holdfast_domain::{CommandNo, Lane, Status, Token, WorkerId};
 use holdfast_store::attention::{self, Filter, Parked};
 use holdfast_store::commands::{self, Accepted};
 use holdfast_store::operator::Operator;
-use holdfast_store::wakeups::{self, Claim, Claimed, Finish, Finished, Note, Told};
+use holdfast_store::wakeups::{self, Claim, Claimed, Finish, Finished, Note, Tell, Told};
 use holdfast_store::{Pool, audit as trails, events, partner_updates};
 use holdfast_testkit::clock::advance;
 use holdfast_testkit::eventually;
@@ -74,7 +74,7 @@ async fn an_attempt_to_tell_an_earlier_state_stays_on_its_branch_when_the_run_go
     let pool = database().await;
     let no = accepted(&pool).await.no;
     let run = claim(&pool, ME, no, 1).await.expect("claimed");
-    let pending = Note { tell: true, status: Status::Pending, ..happened(&run) };
+    let pending = Note { tell: Tell::Owed, status: Status::Pending, ..happened(&run) };
     assert_eq!(wakeups::note(&pool, &[&pending]).await.expect("note").len(), 1);
     let telling = async |token| {
         let tell = Claim { no, lane: Lane::Tell, token: Token(token) };
@@ -159,7 +159,7 @@ async fn parked(pool: &Pool) -> (CommandNo, Parked) {
     let mut progress = Progress::default();
     progress.partner("p").state = PartnerState::Unknown;
     let outcome = Outcome::NeedsAttention(Reason::new("outcome_unknown", "nobody knows"));
-    let end = Finish { progress, tell: false, ..ended(&Claimed { sequence: 1, ..claimed }, outcome) };
+    let end = Finish { progress, tell: Tell::Not, ..ended(&Claimed { sequence: 1, ..claimed }, outcome) };
     assert_eq!(wakeups::finish(pool, ME, LEASE, &[&end]).await.expect("finish").len(), 1);
     let update = Update { event_id: "late".to_owned(), ..partner_says(id, Status::Completed) };
     partner_updates::store(pool, &update, None).await.expect("store");
@@ -170,7 +170,7 @@ async fn parked(pool: &Pool) -> (CommandNo, Parked) {
 /// Of those who take it up one does, and the run goes on from there.
 async fn carried_on(pool: &Pool, no: CommandNo, expected: &[(i32, i16)]) {
     let claimed = claim(pool, OTHER, no, 2).await.expect("claimed");
-    let end = Finish { tell: false, ..ended(&claimed, Outcome::Completed) };
+    let end = Finish { tell: Tell::Not, ..ended(&claimed, Outcome::Completed) };
     assert_eq!(wakeups::finish(pool, OTHER, LEASE, &[&end]).await.expect("finish").len(), 1);
     assert_eq!(places(&intact(pool).await[0]), expected);
 }

@@ -14,7 +14,7 @@ use holdfast_domain::status::{Outcome, Step};
 use holdfast_domain::trail::{Entry, Happening};
 use holdfast_domain::{ClientNo, Command, CommandId, CommandNo, Kind, Lane, Status, Token, WorkerId};
 use holdfast_store::commands::{self, Accepted, Origin};
-use holdfast_store::wakeups::{self, Claim, Claimed, Ended, Finish, Hold, Marked, Note};
+use holdfast_store::wakeups::{self, Claim, Claimed, Ended, Finish, Hold, Marked, Note, Tell};
 use holdfast_store::{Pool, clients, workers};
 use holdfast_testkit::clock::advance;
 use holdfast_testkit::database_alone;
@@ -80,7 +80,7 @@ fn note(no: CommandNo, token: i64, nudge: i32, wait: Duration) -> Note {
         next_try_in: None,
         settle_within: None,
         next_partner: false,
-        tell: false,
+        tell: Tell::Not,
         wait,
         ended: Ended::Well,
     }
@@ -96,7 +96,7 @@ fn finish(no: CommandNo, token: i64, claim_tell: bool) -> Finish {
         progress: Progress::default(),
         trail: Vec::new(),
         anchor: ANCHOR,
-        tell: true,
+        tell: Tell::Owed,
         claim_tell,
     }
 }

@@ -189,3 +189,36 @@ async fn a_batch_reads_its_own_rows_however_many_there_are() {
     }
     assert!(archived < MANY);
 }
+
+#[tokio::test]
+async fn what_partners_said_of_no_command_goes_after_a_while() {
+    let pool = database().await;
+    let no = ended(&pool).await;
+    let say = |event: &'static str, command: &'static str| {
+        let sql = "insert into partner_updates (partner, event_id, command_id, status) values ('p', $1, $2::uuid, 'completed')";
+        sqlx::query(sql).bind(event).bind(command).execute(pool.connections())
+    };
+    const NOBODYS: &str = "ffffffff-0000-8000-8000-000000000000";
+    say("old", NOBODYS).await.expect("say");
+    let of_ours = "insert into partner_updates (partner, event_id, command_id, status)
+                   select 'p', 'ours', id, 'completed' from commands";
+    run(&pool, of_ours).await;
+    advance(pool.connections(), AGE * 2).await;
+    say("young", NOBODYS).await.expect("say");
+    let left = async || {
+        let mut last = retention::words(&pool, None, AGE, 1).await.expect("forget").last;
+        while last.is_some() {
+            last = retention::words(&pool, last, AGE, 10).await.expect("forget").last;
+        }
+        let left = "select coalesce(string_agg(event_id, ',' order by event_id), '') from partner_updates";
+        sqlx::query_scalar::<_, String>(left).fetch_one(pool.connections()).await.expect("read")
+    };
+    assert_eq!(left().await, "ours,young");
+    // As one that came while its command was archived.
+    sqlx::query("update outcomes set expunged_at = holdfast_now() where no = $1")
+        .bind(no.0)
+        .execute(pool.connections())
+        .await
+        .expect("archive");
+    assert_eq!(left().await, "young");
+}

@@ -80,7 +80,7 @@ pub(super) fn command(kind: Kind, status: Status) -> Resource {
 fn content(kind: Kind, body: &str) -> Content {
     let mut document = json::parse(body.as_bytes()).expect("an example is JSON");
     content::fill_in(kind, &mut document.root, Currency::parse("EUR").expect("the euro is a currency"));
-    Content::take(kind, document, None).expect("an example is valid")
+    Content::take(kind, document, None).expect("an example is valid").content
 }
 
 pub(super) fn accepted(kind: Kind) -> Value {

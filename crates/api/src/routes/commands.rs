@@ -16,7 +16,7 @@ use holdfast_app::cancel::{self, Cancelled};
 use holdfast_app::query::{self, Found, View};
 use holdfast_app::trace::{Span, spans};
 use holdfast_app::{App, Guard, StoreError, endpoint, pause};
-use holdfast_domain::content::{self, Content};
+use holdfast_domain::content::{self, Content, Sent};
 use holdfast_domain::json::Node;
 use holdfast_domain::money::Currency;
 use holdfast_domain::resource::{Links, milliseconds};
@@ -97,9 +97,13 @@ async fn accept(
     }
     // Whoever carries it on does so as a part of this request, if that is a part of anything.
     let traceparent = span.traceparent().or_else(|| headers::traceparent(headers).map(str::to_owned));
-    let command = read(kind, Ours::of(state), client, (headers, body), traceparent)?;
+    let Reading { command, refused } = read(kind, Ours::of(state), client, (headers, body), traceparent)?;
     span.set(|| spans::command_id(command.id));
-    let receipt = state.acceptor.accept(command).await?;
+    let receipt = match refused.is_empty() {
+        true => state.acceptor.accept(command).await?,
+        // Its client has our word for it, if it was accepted before there was a rule against it.
+        false => state.acceptor.repeated(&command).await?.ok_or(Problem::InvalidContent(refused))?,
+    };
     Ok(accepted(kind, receipt))
 }
 
@@ -118,6 +122,13 @@ impl<'a> Ours<'a> {
     }
 }
 
+/// A command as it would be accepted.
+pub(crate) struct Reading {
+    pub(crate) command: Command,
+    /// Why it is not, unless it was before.
+    pub(crate) refused: Vec<Violation>,
+}
+
 /// Turns a request into a command, or says everything that is wrong with it.
 pub(crate) fn read(
     kind: Kind,
@@ -125,7 +136,7 @@ pub(crate) fn read(
     client: ClientNo,
     (headers, body): (&HeaderMap, &[u8]),
     traceparent: Option<String>,
-) -> Result<Command, Problem> {
+) -> Result<Reading, Problem> {
     let mut document = body::parse(body)?;
     let fingerprint = document.root.fingerprint();
     let body = match content::fill_in(kind, &mut document.root, ours.default_currency) {
@@ -134,24 +145,19 @@ pub(crate) fn read(
     };
     let header_key = headers::idempotency_key(headers)?;
     // No part of reading content: what was accepted under other settings must stay readable.
-    document.violations.extend(refused_url(ours.egress, &document.root));
-    let content = Content::take(kind, document, header_key.as_deref()).map_err(Problem::InvalidContent)?;
+    let refused_url = refused_url(ours.egress, &document.root);
+    let (content, refused) = match Content::take(kind, document, header_key.as_deref()) {
+        Ok(Sent { content, refused }) => (content, refused_url.into_iter().chain(refused).collect()),
+        Err(violations) => return Err(Problem::InvalidContent(refused_url.into_iter().chain(violations).collect())),
+    };
     let (key, header_key) = match (content.own_id(), header_key) {
         (Some(own), header_key) => (own.to_owned(), header_key),
         (None, Some(header_key)) => (header_key, None),
         (None, None) => return Err(Problem::KeyMissing),
     };
-    Ok(Command {
-        id: CommandId::compute(ours.server_key, client, kind, &key),
-        client,
-        kind,
-        key,
-        header_key,
-        fingerprint,
-        body,
-        traceparent,
-        accepted_at: None,
-    })
+    let id = CommandId::compute(ours.server_key, client, kind, &key);
+    let command = Command { id, client, kind, key, header_key, fingerprint, body, traceparent, accepted_at: None };
+    Ok(Reading { command, refused })
 }
 
 /// A callback URL where no callback may go.

@@ -69,6 +69,9 @@ pub struct QueueNames {
     pub share_per_s: NonZeroU32,
     /// Whether messages name their client as their group, for SQS's fair queues. Not every emulator takes it.
     pub fair: bool,
+    /// Whether whole commands in messages without a MAC are believed if they agree with themselves, as the release before
+    /// wrote them.
+    pub accept_without_mac: bool,
 }
 
 impl Default for QueueNames {
@@ -83,6 +86,7 @@ impl Default for QueueNames {
             overflow_suffix: "-overflow".to_owned(),
             share_per_s: NonZeroU32::new(100).expect("not zero"),
             fair: false,
+            accept_without_mac: true,
         }
     }
 }

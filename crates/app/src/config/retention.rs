@@ -23,6 +23,8 @@ pub struct Retention {
     pub archive_after_ms: Millis,
     /// How long a letter is kept that was sent again or put aside, at least a day.
     pub letters_after_ms: Millis,
+    /// How long one is kept that nobody has settled, at least 30 days: of what was accepted it may be the only trace.
+    pub unsettled_letters_after_ms: Millis,
     /// Commands in one statement.
     pub batch: u32,
     /// Between two batches …
@@ -38,6 +40,7 @@ impl Default for Retention {
             enabled: true,
             archive_after_ms: days(400),
             letters_after_ms: days(90),
+            unsettled_letters_after_ms: days(400),
             batch: 500,
             pause_ms: Millis(200),
             interval_ms: Millis(60_000),
@@ -49,6 +52,8 @@ impl Retention {
     pub(super) fn validate(&self) -> anyhow::Result<()> {
         ensure!(self.archive_after_ms.get() >= SHORTEST, "retention.archive_after_ms must be at least 30 days");
         ensure!(self.letters_after_ms.get() >= DAY, "retention.letters_after_ms must be at least a day");
+        let unsettled = self.unsettled_letters_after_ms.get();
+        ensure!(unsettled >= SHORTEST, "retention.unsettled_letters_after_ms must be at least 30 days");
         ensure!((1..=LARGEST_BATCH).contains(&self.batch), "retention.batch must be from 1 to {LARGEST_BATCH}");
         ensure!(!self.interval_ms.get().is_zero(), "retention.interval_ms must not be zero");
         Ok(())

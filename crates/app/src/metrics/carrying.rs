@@ -22,6 +22,7 @@ pub struct Carrying {
     callbacks: Timings<Callback>,
     callbacks_given_up: Counter,
     callbacks_unsigned: Counter,
+    disbelieved: Family<Disbelieved, Counter>,
     lost: Counter,
     died: Counter,
     reaped: Counter,
@@ -66,6 +67,12 @@ struct Callback {
     outcome: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Disbelieved {
+    messaging_destination_name: String,
+    why: &'static str,
+}
+
 impl Carrying {
     pub(super) fn new(registry: &mut Registry) -> Self {
         let mut counter = |name, help| register(registry, name, help, Counter::default());
@@ -75,6 +82,8 @@ impl Carrying {
         let given_up = counter("holdfast_callbacks_given_up", "Callbacks whose schedule has ended");
         let help = "Callbacks that were put off because the secret that signs them could not be opened";
         let unsigned = counter("holdfast_callbacks_unsigned", help);
+        let help = "Messages that were not believed, and put among the dead letters";
+        let disbelieved = register(registry, "holdfast_messages_disbelieved", help, Family::default());
         let help = "Claims by name, as messages ask for them: claimed, or refused because nothing is to be done";
         let claims = register(registry, "holdfast_claims", help, Family::default());
         let help = "From the acceptance to the first claim, by Postgres' clock";
@@ -99,6 +108,7 @@ impl Carrying {
             callbacks,
             callbacks_given_up: given_up,
             callbacks_unsigned: unsigned,
+            disbelieved,
             lost,
             died,
             reaped,
@@ -171,6 +181,11 @@ impl Carrying {
 
     pub fn unsigned(&self) {
         self.callbacks_unsigned.inc();
+    }
+
+    pub fn disbelieved(&self, queue: &str, why: &'static str) {
+        let of = Disbelieved { messaging_destination_name: queue.to_owned(), why };
+        self.disbelieved.get_or_create(&of).inc();
     }
 
     pub fn lost(&self) {

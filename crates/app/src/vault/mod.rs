@@ -109,12 +109,12 @@ impl Vault {
         envelope.open(&key, binding)
     }
 
-    /// Sealed with the present key. `None`: it is already.
+    /// Sealed with the present key. `None`: it is already, and opens. What names the right key may not: another client's.
     pub async fn reseal(&self, binding: Binding<'_>, stored: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let secret = self.open(binding, stored).await?;
         if what_is(stored) == Some(Stored::Sealed(self.current().await?)) {
             return Ok(None);
         }
-        let secret = self.open(binding, stored).await?;
         self.seal(binding, secret.expose_secret()).await.map(Some)
     }
 

@@ -48,7 +48,10 @@ pub async fn seal(app: &App, dry_run: bool, mut tell: impl FnMut(&Found)) -> any
         for stored in stored {
             match reseal(&app.vault, &stored).await {
                 Ok(None) => found.current += 1,
-                Ok(Some((secret, previous))) => resealed.push(Resealed { stored, secret, previous }),
+                Ok(Some([secret, previous, older])) => {
+                    let secret = secret.unwrap_or_else(|| stored.secret.clone());
+                    resealed.push(Resealed { stored, secret, previous, older });
+                }
                 Err(error @ Error::Keys(_)) => return Err(error.into()),
                 Err(error) => found.closed.push((stored.name, error.to_string())),
             }
@@ -61,17 +64,15 @@ pub async fn seal(app: &App, dry_run: bool, mut tell: impl FnMut(&Found)) -> any
     }
 }
 
-/// Both secrets of a client as they should be. `None`: they are.
-async fn reseal(vault: &Vault, stored: &Stored) -> Result<Option<(Vec<u8>, Option<Vec<u8>>)>, Error> {
+/// The secrets of a client as they should be. `None`: they are. Each was opened.
+async fn reseal(vault: &Vault, stored: &Stored) -> Result<Option<[Option<Vec<u8>>; 3]>, Error> {
     let binding = callback_secret(&stored.name);
-    let secret = vault.reseal(binding, &stored.secret).await?;
-    let previous = match &stored.previous {
-        Some(previous) => vault.reseal(binding, previous).await?,
-        None => None,
-    };
-    if secret.is_none() && previous.is_none() {
-        return Ok(None);
+    let mut resealed = [Some(stored.secret.clone()), stored.previous.clone(), stored.older.clone()];
+    let mut is_stale = false;
+    for secret in resealed.iter_mut().flatten() {
+        if let Some(other) = vault.reseal(binding, secret).await? {
+            (*secret, is_stale) = (other, true);
+        }
     }
-    let secret = secret.unwrap_or_else(|| stored.secret.clone());
-    Ok(Some((secret, previous.or_else(|| stored.previous.clone()))))
+    Ok(is_stale.then_some(resealed))
 }

@@ -2,16 +2,31 @@
 
 use super::finding::Finding;
 use holdfast_app::App;
-use holdfast_app::vault::{DERIVED, Vault};
+use holdfast_app::vault::{DERIVED, Vault, sealing};
 use holdfast_store::secrets;
 
 const ABOUT: &str = "secrets";
 
 pub(super) async fn examine(app: &App) -> Vec<Finding> {
-    match counted(app).await {
-        Ok(counted) => judge(&counted),
+    match looked_through(app).await {
+        Ok((counted, closed)) => judge(&counted).into_iter().chain(judge_closed(&closed)).collect(),
         Err(error) => vec![Finding::fail(ABOUT, format!("{error:#}"))],
     }
+}
+
+/// How many there are of each, and whose cannot be opened, whatever key they name.
+async fn looked_through(app: &App) -> anyhow::Result<(Vec<Counted>, Vec<Closed>)> {
+    let counted = counted(app).await?;
+    Ok((counted, sealing::seal(app, true, |_| {}).await?.closed))
+}
+
+/// A client, and why.
+type Closed = (String, String);
+
+fn judge_closed(closed: &[Closed]) -> Option<Finding> {
+    let (client, why) = closed.first()?;
+    let found = format!("those of {} clients do not open: of {client}, {why}", closed.len());
+    Some(Finding::fail(ABOUT, found).so("configure their keys, or have them exchanged: these clients' callbacks wait"))
 }
 
 /// How many secrets are sealed with the same key.

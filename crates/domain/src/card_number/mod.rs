@@ -14,7 +14,8 @@
 //!   the 64-bit id of some program.
 //!
 //! Ids that a client gives ([`is`]) are refused only if all of one is such a number of 15 or 16 digits: programs count
-//! them. One that counts with 16 digits from 4… on would be refused every tenth time, because that is how often Luhn's
+//! them. The same goes for the parts of a callback URL's path and query, and for what is mostly an id but may be any text
+//! (`userId`, `originalReference`), which is searched like a text where it has blanks. One that counts with 16 digits from 4… on would be refused every tenth time, because that is how often Luhn's
 //! check holds by chance; of random ids of 16 digits it is one in fifty. A letter in front avoids it. Times in milli-,
 //! micro- and nanoseconds begin with a 1, as no card does.
 
@@ -50,6 +51,18 @@ pub fn is(id: &str) -> bool {
     let others = || id.chars().filter(|c| !is_digit(*c));
     let is_plain = others().all(|c| c == '-') || others().all(|c| c == '.');
     is_plain && OF_AN_ID.contains(&count(&groups)) && is_number(&groups)
+}
+
+/// The same of what is mostly an id, and may be any text: of a part of it too that other marks set apart from the rest, and
+/// where it has blanks, which no id has, wherever in it that is.
+fn is_in_id(text: &str) -> bool {
+    let sets_apart = |c: char| !c.is_alphanumeric() && !matches!(c, '-' | '.' | '_');
+    text.split(sets_apart).any(is) || (text.contains(char::is_whitespace) && is_in(text))
+}
+
+/// Path, query and fragment.
+fn behind_the_host(url: &str) -> &str {
+    url.splitn(4, '/').nth(3).unwrap_or_default()
 }
 
 /// Whether one begins with the first of these groups, and ends with that or a later one.
@@ -98,11 +111,15 @@ pub fn found_in(body: &Node) -> Vec<Violation> {
     for (name, node) in members.iter().filter(|(name, _)| !is_in(name)) {
         match (name.as_str(), node) {
             // Amounts, times and addresses have a form of their own.
-            ("amount" | "totalPrice" | "quantity" | "currency" | "timestamp" | "expiresAt" | "callbackUrl", _) => {}
-            ("transactionId" | "refundId" | "orderId" | "userId" | "originalReference", Node::String(id)) => {
-                if is(id) {
-                    found.push(Violation::new(pointer("", name), DETAIL));
-                }
+            ("amount" | "totalPrice" | "quantity" | "currency" | "timestamp" | "expiresAt", _) => {}
+            ("transactionId" | "refundId" | "orderId", Node::String(id)) if !is(id) => {}
+            ("userId" | "originalReference", Node::String(id)) if !is_in_id(id) => {}
+            ("callbackUrl", Node::String(url)) if !is_in_id(behind_the_host(url)) => {}
+            (
+                "transactionId" | "refundId" | "orderId" | "userId" | "originalReference" | "callbackUrl",
+                Node::String(_),
+            ) => {
+                found.push(Violation::new(pointer("", name), DETAIL));
             }
             _ => look_at(node, &pointer("", name), &mut found),
         }

@@ -34,6 +34,23 @@ fn cards_of_every_scheme_are_found_where_they_stand_alone() {
 }
 
 #[test]
+fn what_is_mostly_an_id_may_be_any_text() {
+    for text in ["4111111111111111", "4111 1111 1111 1111", "sale 7, by 4111-1111-1111-1111", "ref:4111111111111111"] {
+        assert!(is_in_id(text), "{text}");
+    }
+    for text in ["user-4111111111111111", "u_4111111111111111", "4111111111111111-1", "sale 4711", "user@shop.example"]
+    {
+        assert!(!is_in_id(text), "{text}");
+    }
+    let hidden = |url| is_in_id(behind_the_host(url));
+    assert!(
+        hidden("https://x.example/cards/4111111111111111") && hidden("https://x.example/?a=1&pan=4111111111111111")
+    );
+    assert!(!hidden("https://4111111111111111.example/a/41111111-1111-4111-8111-111111111111"));
+    assert!(!hidden("https://x.example") && !hidden("not a url"));
+}
+
+#[test]
 fn digits_of_other_scripts_are_digits() {
     for text in ["４１１１ １１１１ １１１１ １１１１", "٤١١١١١١١١١١١١١١١", "4111\u{2013}1111\u{2013}1111\u{2013}1111"]
     {

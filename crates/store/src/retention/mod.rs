@@ -10,4 +10,4 @@ mod sweep;
 
 pub use archive::{Batch, Done, Stretch, archive, archive_postponed, stretch};
 pub use progress::{Due, Standing, due, lead, standing};
-pub use sweep::{items, letters, sessions};
+pub use sweep::{Words, items, letters, sessions, words};

@@ -1,6 +1,6 @@
 //! The end of a run.
 
-use super::Hold;
+use super::{Hold, Tell};
 use crate::{Pool, Result, chain};
 use chrono::{DateTime, Utc};
 use holdfast_domain::chain::Hash;
@@ -25,8 +25,8 @@ pub struct Finish {
     pub trail: Vec<Entry>,
     /// What the first row of its audit trail follows. See [`crate::chain`].
     pub anchor: Hash,
-    /// The client has an endpoint that must be told.
-    pub tell: bool,
+    /// Whether the client must be told.
+    pub tell: Tell,
     /// The finisher has room to tell it: it claims the lane `tell` under the same token.
     pub claim_tell: bool,
 }
@@ -57,7 +57,7 @@ struct Ends<'a> {
     progress: Vec<Json<&'a Progress>>,
     trails: Vec<Json<&'a [Entry]>>,
     anchors: Vec<&'a [u8]>,
-    tells: Vec<bool>,
+    tells: Vec<Option<bool>>,
     claims: Vec<bool>,
 }
 
@@ -80,8 +80,8 @@ impl<'a> Ends<'a> {
             columns.progress.push(Json(&finish.progress));
             columns.trails.push(Json(&finish.trail));
             columns.anchors.push(&finish.anchor.0);
-            columns.tells.push(finish.tell);
-            columns.claims.push(finish.tell && finish.claim_tell);
+            columns.tells.push(finish.tell.decided());
+            columns.claims.push(finish.tell == Tell::Owed && finish.claim_tell);
         }
         columns
     }
@@ -161,7 +161,8 @@ pub async fn finish(pool: &Pool, worker: WorkerId, lease: Duration, finishes: &[
                     case when claim then $10::bigint end,
                     case when claim then holdfast_now() + make_interval(secs => $11) end
                from g
-              where tell
+              -- Decided here where the claim has found no endpoint: it may be an hour old. By the primary key, one by one.
+              where coalesce(tell, (select k.callback_url is not null from clients k where k.no = g.client))
               order by no
                  -- A callback of an earlier state is still owed: whoever sees to it looks again and tells this one.
                  on conflict (no, lane) do update
@@ -181,7 +182,7 @@ pub async fn finish(pool: &Pool, worker: WorkerId, lease: Duration, finishes: &[
         &columns.details as &[Option<&str>],
         &columns.progress as &[Json<&Progress>],
         &columns.trails as &[Json<&[Entry]>],
-        &columns.tells,
+        &columns.tells as &[Option<bool>],
         &columns.claims,
         worker.0,
         lease.as_secs_f64(),

@@ -20,6 +20,6 @@ pub use claim::{
 pub use finish::{Finish, Finished, finish};
 pub use relay::{Marked, Overdue, hasten, mark_published, not_published, take_overdue};
 pub use restored::doubt;
-pub use run::{Ended, Hold, Note, note, wait};
+pub use run::{Ended, Hold, Note, Tell, note, wait};
 pub use standing::{After, Standing, Telling, standing, telling};
 pub use tell::{Owed, Told, owe_again, owed, tell_again, told};

@@ -44,12 +44,36 @@ pub struct Note {
     /// The partner in hand is done with: the times above, and since when something was sent, begin anew for the next.
     /// Only for [`note`].
     pub next_partner: bool,
-    /// The client must be told of this status now, beside the run. Only for [`note`].
-    pub tell: bool,
+    /// Whether the client must be told of this status now, beside the run. Only for [`note`].
+    pub tell: Tell,
     /// Until when nobody needs to look. Ignored by [`note`].
     pub wait: Duration,
     /// How the claim ends. Ignored by [`note`], which is progress.
     pub ended: Ended,
+}
+
+/// Whether a client must be told of a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tell {
+    /// It has an endpoint for this.
+    Owed,
+    /// If it has a standing endpoint when this is written: the claim has found none, and one may have been set since.
+    IfEndpoint,
+    Not,
+}
+
+impl Tell {
+    pub const fn of(url: Option<&str>) -> Self {
+        if url.is_some() { Self::Owed } else { Self::IfEndpoint }
+    }
+
+    pub(super) const fn decided(self) -> Option<bool> {
+        match self {
+            Self::Owed => Some(true),
+            Self::IfEndpoint => None,
+            Self::Not => Some(false),
+        }
+    }
 }
 
 /// What a released claim means for the count of failures.
@@ -79,7 +103,7 @@ struct Columns {
     settle_s: Vec<Option<f64>>,
     wait_s: Vec<f64>,
     next_partner: Vec<bool>,
-    tells: Vec<bool>,
+    tells: Vec<Option<bool>>,
     failed: Vec<bool>,
 }
 
@@ -104,7 +128,7 @@ impl Columns {
             columns.settle_s.push(note.settle_within.map(|wait| wait.as_secs_f64()));
             columns.wait_s.push(note.wait.as_secs_f64());
             columns.next_partner.push(note.next_partner);
-            columns.tells.push(note.tell);
+            columns.tells.push(note.tell.decided());
             columns.failed.push(note.ended == Ended::Badly);
         }
         columns
@@ -150,7 +174,12 @@ pub async fn note(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
            ),
            t as (
              insert into wakeups as w (no, lane, kind, due_at, sequence)
-             select no, 1, kind, holdfast_now(), sequence from g where tell order by no
+             select no, 1, kind, holdfast_now(), sequence
+               from g
+              -- As in `finish`.
+              where coalesce(tell, (select k.callback_url is not null
+                                      from commands c join clients k on k.no = c.client where c.no = g.no))
+              order by no
                  -- An earlier state is still owed: whoever sees to it tells this one.
                  on conflict (no, lane) do update
                 set nudge = w.nudge + 1, tries = 0, failures = 0, alone = 0, sequence = excluded.sequence,
@@ -169,7 +198,7 @@ pub async fn note(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
         &columns.settle_s as &[Option<f64>],
         &columns.sequences,
         &columns.next_partner,
-        &columns.tells,
+        &columns.tells as &[Option<bool>],
         &columns.lanes,
         &columns.anchors,
     );
