@@ -15,6 +15,7 @@ mod load;
 mod measure;
 pub mod openapi;
 mod path;
+mod places;
 mod routes;
 mod server;
 mod state;

@@ -3,7 +3,7 @@
 use crate::body::MAX_BODY_BYTES;
 use crate::envelope::Envelope;
 use crate::error::Problem;
-use crate::gate::Gate;
+use crate::gate::{Gate, Held};
 use crate::measure::Measure;
 use crate::routes;
 use crate::state::State;
@@ -56,7 +56,7 @@ pub fn router(state: State) -> Router {
 /// The routes with what stands around each of them: who is turned away, and what every answer carries.
 fn guarded(
     state: State,
-) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Sync {
+) -> impl Service<Request, Response = Response<Held>, Error = Infallible, Future: Send> + Clone + Sync {
     let config = Arc::clone(&state.app.config);
     let (load, limits) = (Arc::clone(&state.load), Arc::clone(&state.limits));
     let gate = Gate { inner: router(state), load };

@@ -4,12 +4,15 @@
 //! watchdog, and what it asks for by everybody further in.
 
 mod activity;
+mod answer;
 mod requests;
 mod stream;
 mod watchdog;
 
 use crate::body::MAX_BODY_BYTES;
 use activity::Activity;
+use axum::BoxError;
+use axum::body::{Bytes, HttpBody};
 use axum::extract::Request;
 use axum::response::Response;
 use holdfast_app::config;
@@ -66,14 +69,15 @@ struct Shared {
 }
 
 /// Takes connections until `until`, then ends each after the requests that it has in hand. Returns when all have ended.
-pub(crate) async fn serve<S>(
+pub(crate) async fn serve<S, B>(
     listener: TcpListener,
     service: S,
     config: &config::Api,
     metrics: Arc<Metrics>,
     until: impl Future<Output = ()>,
 ) where
-    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static,
+    S: Service<Request, Response = Response<B>, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let (open, max) = (TaskTracker::new(), config.max_connections);
     let counted = open.clone();
@@ -155,9 +159,10 @@ fn refuse(socket: TcpStream) {
 }
 
 /// Until the client, hyper or the watchdog ends it.
-async fn connection<S>(socket: TcpStream, service: S, shared: Arc<Shared>)
+async fn connection<S, B>(socket: TcpStream, service: S, shared: Arc<Shared>)
 where
-    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
+    S: Service<Request, Response = Response<B>, Error = Infallible, Future: Send> + Clone + Send + 'static,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let activity = Arc::new(Activity::new());
     let stream = TokioIo::new(Stream::new(socket, Arc::clone(&activity)));

@@ -186,7 +186,7 @@ async fn show(
     let deadline = Instant::now() + wait.unwrap_or(Duration::ZERO);
     let mut waiting = None;
     let mut may_wait = || {
-        waiting = waiting.take().or_else(|| state.load.wait());
+        waiting = waiting.take().or_else(|| state.load.wait(client));
         waiting.is_some()
     };
     loop {

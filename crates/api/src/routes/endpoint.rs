@@ -2,6 +2,7 @@
 
 use crate::body::{self, JsonBytes};
 use crate::error::Problem;
+use crate::gate::SOON;
 use crate::headers::Caller;
 use crate::state::{State, needs_postgres};
 use axum::routing::{get, post, put};
@@ -64,8 +65,13 @@ async fn rotate_secret(
     Ok(Json(serde_json::json!({ "secret": secret })))
 }
 
-/// What the endpoint makes of an event that means nothing. 200 whatever that is.
+/// What the endpoint makes of an event that means nothing. 200 whatever that is. One at a time: each takes as long as the
+/// client's own endpoint likes.
 async fn test(extract::State(state): Shared, Caller(client): Caller) -> Result<Json<Tested>, Problem> {
+    let Some(_testing) = state.load.test(client) else {
+        state.app.metrics.refusing.limited("endpoint_tests");
+        return Err(Problem::RateLimited(SOON));
+    };
     let tested = endpoint::test(&state.app, &state.deliverer, client).await.map_err(unavailable)?;
     tested.map(Json).ok_or(Problem::NotFound)
 }
