@@ -2,7 +2,6 @@
 
 use super::{Limited, header, slug, transaction};
 use futures::future::join_all;
-use holdfast_app::credentials::create_client;
 use holdfast_domain::api_key::ApiKey;
 use holdfast_testkit::eventually;
 use reqwest::{Client, Response, StatusCode};
@@ -12,10 +11,6 @@ use serde_json::Value;
 const MANY: usize = 50;
 
 impl Limited {
-    async fn another_client(&self, name: &str) -> String {
-        create_client(&self.stack.app, name, None).await.expect("create it").expect("the name is free").api_key
-    }
-
     async fn read_as(&self, client: &Client, key: &str) -> Response {
         let url = format!("{}/api/v1/orders", self.stack.api_url);
         client.get(url).bearer_auth(key).send().await.expect("an answer")

@@ -206,7 +206,13 @@ mod tests {
         assert!(!activity.turn());
         drop(slow);
         let _another_request = activity.serve(true);
-        assert!((0..10).all(|_| { quick.moves(); activity.turn() }), "who is not answered yet has nothing to take");
+        assert!(
+            (0..10).all(|_| {
+                quick.moves();
+                activity.turn()
+            }),
+            "who is not answered yet has nothing to take"
+        );
     }
 
     #[test]

@@ -59,7 +59,8 @@ struct Slowness {
 
 impl Refusing {
     pub(super) fn new(registry: &mut Registry) -> Self {
-        let help = "Requests that were one too many: in_flight, queue (for Postgres), waiting (answered at once), webhooks";
+        let help =
+            "Requests that were one too many: in_flight, queue (for Postgres), waiting (answered at once), webhooks";
         let shed: Family<Shedding, Counter> = register(registry, "holdfast_requests_shed", help, Family::default());
         let help = "Requests beyond what a client may make: submissions, reads, in_flight, endpoint_tests; or with unknown_keys, of all together";
         let limited = register(registry, "holdfast_requests_limited", help, Family::default());
