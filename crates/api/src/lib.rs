@@ -16,6 +16,7 @@ mod measure;
 pub mod openapi;
 mod path;
 mod places;
+mod reading;
 mod routes;
 mod server;
 mod state;

@@ -15,7 +15,7 @@ fn http() -> Client {
 }
 
 impl Limited {
-    fn submit_as(self: &Arc<Self>, key: &str, name: &str) -> JoinHandle<StatusCode> {
+    pub(super) fn submit_as(self: &Arc<Self>, key: &str, name: &str) -> JoinHandle<StatusCode> {
         let url = format!("{}/api/v1/transactions", self.stack.api_url);
         let request = http().post(url).bearer_auth(key).json(&transaction(name));
         tokio::spawn(async move { request.send().await.expect("an answer").status() })

@@ -190,7 +190,11 @@ async fn show(
         waiting.is_some()
     };
     loop {
-        let view = match query::find(&state.app, client, kind, id).await {
+        let reading = state.readers.begin(client).await?;
+        let found = query::find(&state.app, client, kind, id).await;
+        // Who waits for a change keeps nobody from asking.
+        drop(reading);
+        let view = match found {
             Ok(Found::Nothing) => return Err(Problem::NotFound),
             Ok(Found::Archived(tombstone)) => return Err(Problem::Archived(tombstone)),
             Ok(Found::IssuedOnly) => return Ok(issued(kind, id)),
@@ -258,6 +262,7 @@ async fn cancel(
     Caller(client): Caller,
     Named(id): Named<String>,
 ) -> Result<Response, Problem> {
+    let _reading = state.readers.begin(client).await?;
     match cancel::cancel(&state.app, client, kind, command_id(&id)?).await? {
         Cancelled::Done(view) => {
             let etag = etag(&view);
@@ -280,6 +285,7 @@ async fn events(
     struct Trail {
         data: Vec<query::Event>,
     }
+    let _reading = state.readers.begin(client).await?;
     let data = found(query::trail(&state.app, client, kind, command_id(&id)?).await?)?;
     Ok(([(CACHE_CONTROL, "private, no-cache")], Json(Trail { data })).into_response())
 }

@@ -36,6 +36,7 @@ struct Shown {
 }
 
 async fn show(extract::State(state): Shared, Caller(client): Caller) -> Result<Json<Shown>, Problem> {
+    let _reading = state.readers.begin(client).await?;
     let url = endpoint::get(&state.app, client).await?.ok_or(Problem::NotFound)?;
     Ok(Json(Shown { url, secret: None }))
 }
@@ -48,11 +49,13 @@ async fn set(
     let Endpoint { url } = Endpoint::parse(body::parse(&body)?).map_err(Problem::InvalidContent)?;
     let refused = |refused: Refused| Problem::InvalidContent(vec![Violation::new("/url", refused.to_string())]);
     endpoint::judge(&state.app.egress, &url).map_err(refused)?;
+    let _reading = state.readers.begin(client).await?;
     let secret = endpoint::put(&state.app, client, &url).await.map_err(unavailable)?;
     Ok(Json(Shown { url, secret }))
 }
 
 async fn remove(extract::State(state): Shared, Caller(client): Caller) -> Result<StatusCode, Problem> {
+    let _reading = state.readers.begin(client).await?;
     endpoint::delete(&state.app, client).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -61,6 +64,7 @@ async fn rotate_secret(
     extract::State(state): Shared,
     Caller(client): Caller,
 ) -> Result<Json<serde_json::Value>, Problem> {
+    let _reading = state.readers.begin(client).await?;
     let secret = endpoint::rotate_secret(&state.app, client).await.map_err(unavailable)?;
     Ok(Json(serde_json::json!({ "secret": secret })))
 }

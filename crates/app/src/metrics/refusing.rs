@@ -17,6 +17,8 @@ pub enum Shed {
     Waiting,
     /// The bodies of as many webhooks as there may be were on their way.
     Webhooks,
+    /// Reads waited too long for their turn with Postgres.
+    Reads,
 }
 
 /// What a client was too slow with.
@@ -37,6 +39,7 @@ pub struct Refusing {
     queue: Counter,
     waiting: Counter,
     webhooks: Counter,
+    reads: Counter,
     limited: Family<Limited, Counter>,
     connections: Counter,
     slow: Family<Slowness, Counter>,
@@ -59,8 +62,7 @@ struct Slowness {
 
 impl Refusing {
     pub(super) fn new(registry: &mut Registry) -> Self {
-        let help =
-            "Requests that were one too many: in_flight, queue (for Postgres), waiting (answered at once), webhooks";
+        let help = "Requests that were one too many: in_flight, queue (for Postgres), waiting (answered at once), webhooks, reads";
         let shed: Family<Shedding, Counter> = register(registry, "holdfast_requests_shed", help, Family::default());
         let help = "Requests beyond what a client may make: submissions, reads, in_flight, endpoint_tests; or with unknown_keys, of all together";
         let limited = register(registry, "holdfast_requests_limited", help, Family::default());
@@ -74,6 +76,7 @@ impl Refusing {
             queue: counter("queue"),
             waiting: counter("waiting"),
             webhooks: counter("webhooks"),
+            reads: counter("reads"),
             limited,
             connections,
             slow,
@@ -86,6 +89,7 @@ impl Refusing {
             Shed::Queue => self.queue.inc(),
             Shed::Waiting => self.waiting.inc(),
             Shed::Webhooks => self.webhooks.inc(),
+            Shed::Reads => self.reads.inc(),
         };
     }
 
