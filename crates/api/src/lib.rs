@@ -1,7 +1,6 @@
 //! holdfast-api: accepts commands over HTTP, and says where they stand.
 
 mod body;
-mod connections;
 mod console;
 mod cors;
 mod envelope;

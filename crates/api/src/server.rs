@@ -7,13 +7,13 @@ use crate::gate::{Gate, Held};
 use crate::measure::Measure;
 use crate::routes;
 use crate::state::State;
-use crate::{connections, console, cors};
+use crate::{console, cors};
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::response::Response;
 use axum::routing::{get, post};
-use holdfast_app::SchemaError;
+use holdfast_app::{SchemaError, connections};
 use holdfast_domain::Kind;
 use holdfast_queue::Backoff;
 use std::convert::Infallible;
@@ -87,7 +87,14 @@ impl Server {
         let (config, metrics) = (&app.config.api, Arc::clone(&app.metrics));
         let (drain, grace) = (config.drain_ms.get(), config.grace_ms.get());
         let schema = tokio::spawn(check_schema(state.clone(), stop.clone()));
-        let serve = connections::serve(listener, guarded(state), config, metrics, drained_of(stop.clone(), drain));
+        let service = guarded(state);
+        let serve = connections::serve(
+            listener,
+            |_peer| service.clone(),
+            connections::Limits::of(config),
+            Some(metrics),
+            drained_of(stop.clone(), drain),
+        );
         let drained = async {
             serve.await;
             tasks.close();

@@ -18,11 +18,11 @@ fn field(name: &[u8], value: &str) -> Vec<u8> {
     [name, &[length], value.as_bytes()].concat()
 }
 
-/// GET of this path by this key, as HEADERS without a body.
-fn get(stream: u32, path: &str, key: &str) -> Vec<u8> {
-    let (method, scheme) = (0x82, 0x86);
+/// A request by this key, as HEADERS without a body.
+fn request(stream: u32, method: &str, path: &str, key: &str) -> Vec<u8> {
+    let (method, scheme) = (field(&[0x02], method), 0x86);
     let authorization = field(&[0x0f, 0x08], &format!("Bearer {key}"));
-    let block = [&[method, scheme][..], &field(&[0x01], "h"), &field(&[0x04], path), &authorization].concat();
+    let block = [&method[..], &[scheme], &field(&[0x01], "h"), &field(&[0x04], path), &authorization].concat();
     frame(1, END_OF_STREAM_AND_HEADERS, stream, &block)
 }
 
@@ -42,7 +42,7 @@ async fn an_answer_that_is_not_taken_keeps_its_place() {
     let limited = Limited::with(&[]).await;
     let mut wire = limited.without_window().await;
     for stream in [1, 3, 5] {
-        wire.send(get(stream, "/api/v1/orders", &limited.stack.api_key)).await;
+        wire.send(request(stream, "GET", "/api/v1/orders", &limited.stack.api_key)).await;
     }
     limited.becomes("holdfast_requests_in_flight", 3.0).await;
     drop(wire);
@@ -54,10 +54,10 @@ async fn who_makes_no_room_for_an_answer_is_cut_off_whatever_else_it_asks() {
     let limited = Limited::with(&[("HOLDFAST__API__WRITE_TIMEOUT_MS", "300")]).await;
     let mut wire = limited.without_window().await;
     let mut streams = (1..).step_by(2);
-    wire.send(get(streams.next().expect("one more"), "/api/v1/orders", &limited.stack.api_key)).await;
-    // A request for each of somebody else's, until none can be sent any more.
+    wire.send(request(streams.next().expect("one more"), "GET", "/api/v1/orders", &limited.stack.api_key)).await;
+    // Of the answers to these there is nothing to take. One for each of somebody else's, until none can be sent any more.
     for stream in streams {
-        if !wire.send(get(stream, "/nowhere", &limited.stack.api_key)).await {
+        if !wire.send(request(stream, "HEAD", "/livez", &limited.stack.api_key)).await {
             break;
         }
         limited.lives().await;

@@ -97,6 +97,41 @@ async fn webhooks_without_bodies_keep_out_none_that_has_one() {
     limited.becomes("holdfast_requests_in_flight", 2.0).await;
 }
 
+/// A question of a client's hangs in Postgres: others are accepted by it all the same, and nothing looks like an outage.
+#[tokio::test]
+async fn reads_leave_connections_for_what_is_to_be_accepted() {
+    let settings = [
+        ("HOLDFAST__DATABASE__CONNECTIONS", "4"),
+        ("HOLDFAST__DATABASE__LOCK_TIMEOUT_MS", "60000"),
+        ("HOLDFAST__DATABASE__STATEMENT_TIMEOUT_MS", "60000"),
+        ("HOLDFAST__DATABASE__ACQUIRE_TIMEOUT_MS", "60000"),
+    ];
+    let limited = Arc::new(Limited::with(&settings).await);
+    let other = limited.another_client("other").await;
+    let mut lock = limited.stack.pool.begin().await.expect("begin");
+    sqlx::raw_sql("lock table outcomes in access exclusive mode").execute(&mut *lock).await.expect("lock it");
+    let reads: Vec<_> = (0..12)
+        .map(|n| {
+            let key = if n < 8 { &limited.stack.api_key } else { &other };
+            let request = http().get(format!("{}/api/v1/transactions", limited.stack.api_url)).bearer_auth(key);
+            tokio::spawn(request.send())
+        })
+        .collect();
+    limited.becomes("holdfast_requests_in_flight", 12.0).await;
+    for n in 0..10 {
+        let accepted = limited.stack.post(&transaction(&format!("t-{n}"))).await;
+        assert_eq!(
+            (accepted.status(), &accepted.headers()["holdfast-accepted-by"]),
+            (StatusCode::ACCEPTED, &"database".parse().expect("a value"))
+        );
+    }
+    limited.becomes("holdfast_outage", 0.0).await;
+    lock.rollback().await.expect("let go");
+    for read in reads {
+        assert_eq!(read.await.expect("no panic").expect("an answer").status(), StatusCode::OK);
+    }
+}
+
 #[tokio::test]
 async fn a_clients_endpoint_is_tested_once_at_a_time() {
     let limited = Arc::new(Limited::with(&[("HOLDFAST__CALLBACKS__TIMEOUT_MS", "20000")]).await);

@@ -5,8 +5,8 @@
 //! connection, which looks twice within the shortest limit whether anything has changed.
 
 use super::activity::{Activity, Phase};
-use holdfast_app::config;
-use holdfast_app::metrics::Slow;
+use crate::config;
+use crate::metrics::Slow;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -15,9 +15,9 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 /// How long each phase may take, half of the shortest more or less.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    head: Duration,
-    answer: Duration,
-    idle: Duration,
+    pub(super) head: Duration,
+    pub(super) answer: Duration,
+    pub(super) idle: Duration,
 }
 
 pub(super) struct Watchdog {
