@@ -52,7 +52,7 @@ MOST_ROWS = 5_500
 START = "null, 9223372036854775807"
 MIDDLE = "now() - interval '{rows} s' / 2, {half}"
 BEFORE = "now() - interval '{rows} s' / 3, -9223372036854775808"
-EVERYTHING, ENDED = "left join outcomes o", "limit $6) o"
+EVERYTHING, ENDED = "One look for each of the page", "limit $6) o"
 AMONG_ALL, AMONG_OWN, END_OF_OWN, ARE_FEW = "From these few rows", "From this client's rows", "offset $6", "desc offset $1"
 CASES = {
     "everything, first page": (EVERYTHING, f"1, 1::smallint, null, {START}, 51, 1048576"),
