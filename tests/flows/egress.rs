@@ -146,7 +146,7 @@ async fn a_name_is_taken_and_judged_by_where_it_leads() {
     let answer = stack.post(&body(Kind::Transaction, "https://localhost/")).await;
     let submission = Stack::submission(answer).await;
     let told = callback(&stack, &submission, 1).await;
-    let why = "address is not allowed: the name leads to one that is loopback";
+    let why = "address is not allowed: the name leads to none that may be called";
     assert_eq!(told["attempts"][0]["detail"], why);
 }
 

@@ -1,7 +1,8 @@
 //! API keys over their whole life.
 
-use holdfast_app::credentials::{KeyError, add_key, rotate_key};
+use holdfast_app::credentials::{KeyError, add_key, create_client, rotate_key};
 use holdfast_domain::Scopes;
+use holdfast_domain::api_key::ApiKey;
 use holdfast_testkit::{Gate, Options, Stack, eventually, key_id, unknown_key};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -27,6 +28,54 @@ async fn shown(stack: &Stack) -> Vec<Value> {
 async fn show(stack: &Stack, api_key: &str) -> Value {
     let keys = shown(stack).await;
     keys.into_iter().find(|key| key["keyId"] == key_id(api_key)).expect("it is shown")
+}
+
+/// What a checksum cannot tell: it is right, and so is the id of the key.
+#[tokio::test]
+async fn who_knows_the_id_of_a_key_does_not_know_the_key() {
+    let stack = Stack::with(Options::default()).await;
+    let id = u64::from_str_radix(key_id(&stack.api_key), 16).expect("hex").to_be_bytes();
+    for secret in [[0; 32], [7; 32]] {
+        assert_eq!(status(&stack, &ApiKey::format(id, secret)).await, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(status(&stack, &stack.api_key).await, StatusCode::OK);
+}
+
+/// Nobody comes with it after it was disabled, and then Postgres goes away: what this process knows of it was looked at
+/// again all the same.
+#[tokio::test]
+async fn a_key_that_was_disabled_while_idle_is_refused_in_an_outage_too() {
+    let gate = Gate::before(Stack::postgres_address()).await;
+    let environment = vec![("HOLDFAST__API__KEY_USAGE_MS", "100".to_owned())];
+    let stack = Stack::with(Options { environment, database_address: Some(gate.address), ..Options::default() }).await;
+    let other = create_client(&stack.app, "other", None).await.expect("create it").expect("the name is free").api_key;
+    let submit = async |api_key: &str, key: &str| {
+        let body = json!({ "transactionId": key, "amount": "1.00", "currency": "EUR" });
+        let request = stack.request_as(api_key, "POST", "/api/v1/transactions").json(&body);
+        request.send().await.expect("an answer").status()
+    };
+    for key in [&stack.api_key, &other] {
+        assert_eq!(submit(key, "before").await, StatusCode::ACCEPTED);
+    }
+    let used = async || {
+        let sql = "select last_used_at::text from api_keys where key_id = $1";
+        let used = sqlx::query_scalar::<_, Option<String>>(sql).bind(key_id(&stack.api_key)).fetch_one(&stack.pool);
+        used.await.expect("read it")
+    };
+    let disabled = stack.as_operator(&["clients", "disable-key", key_id(&other)]).await;
+    assert_eq!(disabled.status, 0);
+    // It is written in the same round in which all keys are looked at: after two of them, one has begun since.
+    for _ in 0..3 {
+        let before = used().await;
+        eventually("a round", async || {
+            status(&stack, &stack.api_key).await;
+            (used().await != before).then_some(())
+        })
+        .await;
+    }
+    gate.close();
+    assert_eq!(submit(&other, "after").await, StatusCode::UNAUTHORIZED);
+    assert_eq!(submit(&stack.api_key, "after").await, StatusCode::ACCEPTED);
 }
 
 #[tokio::test]

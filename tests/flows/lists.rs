@@ -3,7 +3,7 @@
 use holdfast_domain::Kind;
 use holdfast_testkit::{Options, Stack};
 use reqwest::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The ids on this page, and the cursor of the next.
 async fn page(stack: &Stack, query: &str) -> (Vec<String>, Option<String>) {
@@ -58,6 +58,58 @@ async fn lists_are_filtered_by_status_time_and_key() {
     assert_eq!((one.len(), cursor), (1, None));
     let listed = stack.get("/api/v1/transactions?key=a").await;
     assert_eq!(listed["data"][0], stack.get(&completed.this).await);
+}
+
+/// All ids of a list, and how many each page has.
+async fn all(stack: &Stack, query: &str) -> (Vec<String>, Vec<usize>) {
+    let (mut ids, mut counts, mut cursor) = (Vec::new(), Vec::new(), String::new());
+    loop {
+        let (page, next) = page(stack, &format!("{query}{cursor}")).await;
+        counts.push(page.len());
+        ids.extend(page);
+        match next {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return (ids, counts),
+        }
+    }
+}
+
+/// Nobody has 200 times 64 KiB lying here.
+#[tokio::test]
+async fn a_page_ends_where_it_is_large_enough_and_the_next_one_goes_on() {
+    let stack = Stack::with(Options::default()).await;
+    let mut ids = Vec::new();
+    for n in 0..40 {
+        let body = json!({ "transactionId": format!("t{n}"), "amount": "1.00", "currency": "EUR", "metadata": { "x": "x".repeat(60_000) } });
+        ids.push(Stack::submission(stack.post(&body).await).await.id);
+    }
+    ids.reverse();
+    for query in ["limit=200", "limit=200&status=accepted"] {
+        assert_eq!(all(&stack, query).await, (ids.clone(), vec![18, 18, 4]), "{query}");
+    }
+    assert_eq!(all(&stack, "limit=20").await, (ids.clone(), vec![18, 18, 4]));
+    assert_eq!(all(&stack, "limit=10").await, (ids, vec![10, 10, 10, 10]));
+}
+
+/// Neither a client's own past nor what others have going on is looked through in one go; what goes on is found.
+#[tokio::test]
+async fn what_goes_on_is_found_among_much_of_ones_own_and_much_of_others() {
+    let stack = Stack::with(Options::default()).await;
+    let oldest = stack.submit("oldest", "1.00").await;
+    let fill = "
+        insert into commands (id, client, kind, key, fingerprint, body, created_at)
+        select gen_random_uuid(), 1, 1, n::text, decode(repeat('00', 32), 'hex'), '{}', holdfast_now()
+          from generate_series(1, 6000) n";
+    sqlx::raw_sql(fill).execute(&stack.pool).await.expect("a past");
+    let newest = stack.submit("newest", "1.00").await;
+    let both = vec![newest.id, oldest.id];
+    assert_eq!(all(&stack, "status=accepted").await, (both.clone(), vec![2]), "little goes on: all of it is looked at");
+    let fill = "
+        insert into wakeups (no, lane, kind, status, due_at)
+        select 1000000 + n, 0, 1, 'accepted', now() + interval '1 h' from generate_series(1, 6000) n";
+    sqlx::raw_sql(fill).execute(&stack.pool).await.expect("what others have going on");
+    assert_eq!(all(&stack, "status=accepted").await, (both, vec![1, 1]), "its own, newest first, and so far a page");
+    assert_eq!(all(&stack, "status=pending").await, (vec![], vec![0, 0]));
 }
 
 #[tokio::test]

@@ -139,7 +139,8 @@ async fn later_attempts_leave_the_first_ones_their_slots() {
 #[tokio::test]
 async fn a_slow_endpoint_does_not_take_all_the_slots() {
     let environment =
-        [STUCK, ("HOLDFAST__WORKER__TELL_SLOTS", "2"), ("HOLDFAST__CALLBACKS__ENDPOINT_CONCURRENCY", "1")];
+        // Two of these are for one client.
+        [STUCK, ("HOLDFAST__WORKER__TELL_SLOTS", "8"), ("HOLDFAST__CALLBACKS__ENDPOINT_CONCURRENCY", "1")];
     let environment = environment.map(|(name, value)| (name, value.to_owned())).into();
     let mut stack = Stack::with(Options { environment, ..Options::default() }).await;
     stack.start_worker();

@@ -2,8 +2,8 @@
 
 use anyhow::Context as _;
 use holdfast_app::App;
+use holdfast_app::connections::serve_inside;
 use holdfast_console::Console;
-use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -19,13 +19,8 @@ pub(crate) async fn bind(app: &App) -> Option<TcpListener> {
 pub(crate) fn serve(listener: TcpListener, app: &App, stop: CancellationToken) -> anyhow::Result<()> {
     let address = listener.local_addr().context("read the console's address")?;
     let console = Console::start(app, stop.clone())?;
-    let router = holdfast_console::router(console).into_make_service_with_connect_info::<SocketAddr>();
+    let router = holdfast_console::router(console);
     tracing::info!(%address, "the console listens");
-    tokio::spawn(async move {
-        let serve = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-        if let Err(error) = serve.await {
-            tracing::error!(%error, "the console has ended");
-        }
-    });
+    tokio::spawn(serve_inside(listener, router, stop));
     Ok(())
 }

@@ -76,8 +76,8 @@ impl<S> Envelope<S> {
     }
 }
 
-impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Request> for Envelope<S> {
-    type Response = Response;
+impl<S: Service<Request, Response = Response<B>, Error = Infallible>, B> Service<Request> for Envelope<S> {
+    type Response = Response<B>;
     type Error = Infallible;
     type Future = Enveloped<S::Future>;
 
@@ -91,7 +91,7 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Reque
     }
 }
 
-impl<F: Future<Output = Result<Response, Infallible>>> Future for Enveloped<F> {
+impl<F: Future<Output = Result<Response<B>, Infallible>>, B> Future for Enveloped<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {

@@ -2,6 +2,7 @@
 
 use crate::envelope;
 use crate::error::Problem;
+use crate::gate;
 use crate::state::{Needing, State};
 use axum::extract::FromRequestParts;
 use holdfast_app::keys::{self, Holder};
@@ -38,6 +39,10 @@ impl FromRequestParts<Needing> for Caller {
                 state.app.metrics.refusing.limited(allowance.name());
                 return Err(Problem::RateLimited(standing.taken.wait));
             }
+        }
+        if !gate::is_within_share(client) {
+            state.app.metrics.refusing.limited("in_flight");
+            return Err(Problem::RateLimited(gate::SOON));
         }
         if scopes.contains(*scope) { Ok(Self(client)) } else { Err(Problem::InsufficientScope(*scope)) }
     }

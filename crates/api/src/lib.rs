@@ -1,7 +1,6 @@
 //! holdfast-api: accepts commands over HTTP, and says where they stand.
 
 mod body;
-mod connections;
 mod console;
 mod cors;
 mod envelope;
@@ -15,6 +14,8 @@ mod load;
 mod measure;
 pub mod openapi;
 mod path;
+mod places;
+mod reading;
 mod routes;
 mod server;
 mod state;

@@ -3,17 +3,17 @@
 use crate::body::MAX_BODY_BYTES;
 use crate::envelope::Envelope;
 use crate::error::Problem;
-use crate::gate::Gate;
+use crate::gate::{Gate, Held};
 use crate::measure::Measure;
 use crate::routes;
 use crate::state::State;
-use crate::{connections, console, cors};
+use crate::{console, cors};
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::response::Response;
 use axum::routing::{get, post};
-use holdfast_app::SchemaError;
+use holdfast_app::{SchemaError, connections};
 use holdfast_domain::Kind;
 use holdfast_queue::Backoff;
 use std::convert::Infallible;
@@ -56,7 +56,7 @@ pub fn router(state: State) -> Router {
 /// The routes with what stands around each of them: who is turned away, and what every answer carries.
 fn guarded(
     state: State,
-) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Sync {
+) -> impl Service<Request, Response = Response<Held>, Error = Infallible, Future: Send> + Clone + Sync {
     let config = Arc::clone(&state.app.config);
     let (load, limits) = (Arc::clone(&state.load), Arc::clone(&state.limits));
     let gate = Gate { inner: router(state), load };
@@ -87,7 +87,14 @@ impl Server {
         let (config, metrics) = (&app.config.api, Arc::clone(&app.metrics));
         let (drain, grace) = (config.drain_ms.get(), config.grace_ms.get());
         let schema = tokio::spawn(check_schema(state.clone(), stop.clone()));
-        let serve = connections::serve(listener, guarded(state), config, metrics, drained_of(stop.clone(), drain));
+        let service = guarded(state);
+        let serve = connections::serve(
+            listener,
+            |_peer| service.clone(),
+            connections::Limits::of(config),
+            Some(metrics),
+            drained_of(stop.clone(), drain),
+        );
         let drained = async {
             serve.await;
             tasks.close();

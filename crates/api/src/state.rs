@@ -2,6 +2,7 @@
 
 use crate::error::Problem;
 use crate::load::Load;
+use crate::reading::Readers;
 use anyhow::Context as _;
 use axum::extract::{self, FromRef, Request};
 use axum::middleware::Next;
@@ -35,6 +36,8 @@ pub struct Inner {
     pub limits: Arc<Limits>,
     /// What all of them together may.
     pub load: Arc<Load>,
+    /// And what they may ask Postgres at once.
+    pub readers: Readers,
     pub watch: Watch,
     pub webhooks: Webhooks,
     /// For tests of clients' endpoints.
@@ -79,6 +82,7 @@ impl State {
             keys: Keys::new(&app, outage.clone()),
             limits: Arc::new(Limits::new(&app.config.limits)),
             load: Load::new(&app.config.api, &app.metrics),
+            readers: Readers::new(&app.config.database, &app.metrics),
             watch: Watch::start(app.clone(), stop.clone()),
             schema_checked: AtomicBool::default(),
             outage,

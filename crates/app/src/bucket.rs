@@ -69,11 +69,11 @@ impl Bucket {
         }
     }
 
-    /// How long until there is one, if there is none. Takes nothing.
-    pub fn is_empty(&self, rate: Rate, now: Duration) -> Option<Duration> {
-        let now = now.as_nanos() as u64;
-        let missing = self.full_at.load(Ordering::Relaxed).saturating_sub(now) + rate.step();
-        missing.checked_sub(rate.whole()).filter(|wait| *wait > 0).map(Duration::from_nanos)
+    /// Gives back one that was taken.
+    pub fn give_back(&self, rate: Rate) {
+        let earlier = |full_at: u64| Some(full_at.saturating_sub(rate.step()));
+        // It cannot fail: there is always another value.
+        self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, earlier).ok();
     }
 }
 
@@ -110,12 +110,12 @@ mod tests {
     }
 
     #[test]
-    fn looking_takes_nothing() {
+    fn what_is_given_back_can_be_taken_again() {
         let bucket = Bucket::default();
-        assert_eq!(bucket.is_empty(RATE, ms(0)), None);
         while !bucket.take(RATE, ms(0)).refused {}
-        assert_eq!(bucket.is_empty(RATE, ms(40)), Some(ms(60)));
-        assert_eq!(bucket.is_empty(RATE, ms(100)), None);
+        bucket.give_back(RATE);
+        assert!(!bucket.take(RATE, ms(0)).refused);
+        assert!(bucket.take(RATE, ms(0)).refused);
     }
 
     proptest! {

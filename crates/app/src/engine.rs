@@ -128,7 +128,7 @@ impl Engine {
             run_slots,
             tell_slots: Slots::new(config.worker.tell_slots),
             tell_again_slots: Slots::new(config.worker.tell_again_slots),
-            throttle: Throttle::new(config.callbacks.endpoint_concurrency),
+            throttle: Throttle::new(&config.callbacks, &config.worker),
             secrets: Cache::builder().max_capacity(10_000).time_to_live(SECRETS_FRESH).build(),
             partnerships,
             processor: config.transactions.partner.as_str().into(),

@@ -1,6 +1,7 @@
 //! What a process says of itself to its operators, on a port of its own: never the one that clients reach.
 
 use crate::App;
+use crate::connections::serve_inside;
 use crate::telemetry::LogLevel;
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
@@ -24,11 +25,7 @@ pub async fn serve(app: App, listen: SocketAddr, log_level: LogLevel, stop: Canc
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "metrics");
     }
-    let router = router(app, log_level).into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-    if let Err(error) = served {
-        tracing::error!(%error, "metrics are served no more");
-    }
+    serve_inside(listener, router(app, log_level), stop).await;
 }
 
 fn router(app: App, log_level: LogLevel) -> Router {

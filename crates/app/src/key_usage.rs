@@ -1,5 +1,6 @@
 //! When API keys were last used, for whoever wants to know whether one is still needed. To about a minute, and never on a
-//! request's own time: what cannot be written is forgotten until the key is used again.
+//! request's own time: what cannot be written is forgotten until the key is used again. As often, all keys that are known here
+//! are looked at again.
 
 use crate::keys::Keys;
 use holdfast_queue::backoff;
@@ -15,6 +16,9 @@ const CHUNK: usize = 1_000;
 pub async fn write_down(keys: Keys, pool: Pool, every: Duration, stop: CancellationToken) {
     while stop.run_until_cancelled(backoff::sleep(every)).await.is_some() {
         write(&keys, &pool, every).await;
+        if let Err(error) = keys.review().await {
+            tracing::debug!(%error, "could not look at the known api keys again");
+        }
     }
     write(&keys, &pool, every).await;
 }

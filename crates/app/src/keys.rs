@@ -12,6 +12,7 @@ use moka::future::Cache;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 
 /// How long an answer counts while Postgres can be asked: a disabled key works at most this much longer.
 const FRESH: Duration = Duration::from_secs(5);
@@ -19,10 +20,18 @@ const FRESH: Duration = Duration::from_secs(5);
 /// At this age of an answer the next one is asked for, and nobody waits for it. Only who was not here for a while does.
 const RENEWED: Duration = Duration::from_millis(2_500);
 
-/// How long a known key keeps working while Postgres cannot be asked.
+/// How long a known key keeps working while Postgres cannot be asked. What is known of it then is no older than
+/// `api.key_usage_ms` when that begins, whether it was used or not.
 const STALE: Duration = Duration::from_secs(24 * 3600);
 
 const CAPACITY: u64 = 100_000;
+
+/// Keys that were never seen here are asked for one after the other, nearly: whoever makes up many at once must not take the
+/// connections, and those that are somebody's get their turn between them.
+const STRANGERS_AT_ONCE: usize = 4;
+
+/// Keys that are asked for in one statement.
+const CHUNK: usize = 1_000;
 
 /// Keys that were just asked for. They have a cache of their own: whoever makes up keys pushes out nobody's.
 const MET_CAPACITY: u64 = 10_000;
@@ -39,6 +48,13 @@ pub enum Error {
     TooMany { wait: Duration },
 }
 
+/// Why it is not known of a key whose it is.
+#[derive(Debug)]
+enum Unmet {
+    TooMany(Duration),
+    Unavailable(Arc<holdfast_store::Error>),
+}
+
 /// Whose key it is, and what it may do.
 #[derive(Clone, Copy, Debug)]
 pub struct Holder {
@@ -53,6 +69,9 @@ pub struct Keys {
     server_key: ServerKey,
     outage: Outage,
     strangers: Arc<Strangers>,
+    /// For asking who a stranger is.
+    turns: Arc<Semaphore>,
+    patience: Duration,
     known: Cache<String, Arc<Known>>,
     /// `None`: nobody's.
     met: Cache<String, Option<Arc<Known>>>,
@@ -78,6 +97,8 @@ impl Keys {
             server_key: app.server_key.clone(),
             outage,
             strangers: Arc::new(Strangers::new(&app.config.limits)),
+            turns: Arc::new(Semaphore::new(STRANGERS_AT_ONCE)),
+            patience: app.config.api.accept_timeout_ms.get(),
             known: Cache::builder().max_capacity(CAPACITY).time_to_live(STALE).build(),
             met: Cache::builder().max_capacity(MET_CAPACITY).time_to_live(FRESH).build(),
         }
@@ -96,8 +117,7 @@ impl Keys {
 
     async fn known(&self, key_id: &str) -> Result<Option<Arc<Known>>, Error> {
         let Some(known) = self.known.get(key_id).await else {
-            self.strangers.admit().map_err(|wait| Error::TooMany { wait })?;
-            return Box::pin(self.meet(key_id)).await.map_err(Error::Unavailable);
+            return Box::pin(self.meet(key_id)).await;
         };
         let age = known.asked.elapsed();
         if age < RENEWED || self.outage.is_on() {
@@ -107,7 +127,7 @@ impl Keys {
             self.renew(key_id, &known);
             return Ok(Some(known));
         }
-        match Box::pin(self.meet(key_id)).await {
+        match Box::pin(self.met.try_get_with_by_ref(key_id, self.ask(key_id))).await {
             Ok(answer) => Ok(answer),
             Err(error) => {
                 tracing::debug!(%error, "could not ask for an api key, going on with what is known");
@@ -116,9 +136,27 @@ impl Keys {
         }
     }
 
-    /// Everybody who comes with this key meanwhile waits for the same answer.
-    async fn meet(&self, key_id: &str) -> Result<Option<Arc<Known>>, Arc<holdfast_store::Error>> {
-        self.met.try_get_with_by_ref(key_id, self.ask(key_id)).await
+    /// Everybody who comes with this key meanwhile waits for the same answer, and so does who comes soon after: only what is
+    /// asked costs something.
+    async fn meet(&self, key_id: &str) -> Result<Option<Arc<Known>>, Error> {
+        let met = self.met.try_get_with_by_ref(key_id, self.ask_who_it_is(key_id)).await;
+        met.map_err(|error| match &*error {
+            Unmet::TooMany(wait) => Error::TooMany { wait: *wait },
+            Unmet::Unavailable(cause) => Error::Unavailable(Arc::clone(cause)),
+        })
+    }
+
+    async fn ask_who_it_is(&self, key_id: &str) -> Result<Option<Arc<Known>>, Unmet> {
+        self.strangers.admit().map_err(Unmet::TooMany)?;
+        let turn = tokio::time::timeout(self.patience, self.turns.acquire()).await;
+        let asked = match turn {
+            Ok(_turn) => self.ask(key_id).await.map_err(|error| Unmet::Unavailable(Arc::new(error))),
+            Err(_elapsed) => Err(Unmet::TooMany(self.patience)),
+        };
+        if !matches!(asked, Ok(None)) {
+            self.strangers.forgive();
+        }
+        asked
     }
 
     /// The first one has it done. If that fails, everybody asks when the answer is no longer fresh.
@@ -137,22 +175,46 @@ impl Keys {
     async fn ask(&self, key_id: &str) -> Result<Option<Arc<Known>>, holdfast_store::Error> {
         let asked = Instant::now();
         match api_keys::owner(&self.pool, key_id).await {
-            Ok(Some(owner)) => {
-                let used = self.known.get(key_id).await.map(|known| Arc::clone(&known.used));
-                let known = Arc::new(Known::new(owner, asked, used.unwrap_or_default()));
-                self.known.insert(key_id.to_owned(), Arc::clone(&known)).await;
-                Ok(Some(known))
-            }
+            Ok(Some(owner)) => Ok(Some(self.learn(key_id, owner, asked).await)),
             Ok(None) => {
-                self.strangers.met();
                 self.known.invalidate(key_id).await;
                 Ok(None)
             }
             Err(error) => {
-                if matches!(error, holdfast_store::Error::Unavailable(_)) {
+                if matches!(error, holdfast_store::Error::Unavailable(_)) && !error.is_without_connection() {
                     self.outage.report();
                 }
                 Err(error)
+            }
+        }
+    }
+
+    /// Asks for all that are known, whoever uses them or not: one that was disabled while nobody came with it must not be
+    /// valid again for as long as Postgres is away.
+    pub(crate) async fn review(&self) -> Result<(), holdfast_store::Error> {
+        let key_ids: Vec<String> = self.known.iter().map(|(key_id, _)| (*key_id).clone()).collect();
+        for chunk in key_ids.chunks(CHUNK) {
+            let asked = Instant::now();
+            let mut owners = api_keys::owners(&self.pool, chunk).await?;
+            for key_id in chunk {
+                match owners.remove(key_id) {
+                    Some(owner) => drop(self.learn(key_id, owner, asked).await),
+                    None => self.known.invalidate(key_id).await,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn learn(&self, key_id: &str, owner: Owner, asked: Instant) -> Arc<Known> {
+        let before = self.known.get(key_id).await;
+        let used = before.as_ref().map(|known| Arc::clone(&known.used)).unwrap_or_default();
+        match before.filter(|known| known.asked > asked) {
+            Some(newer) => newer,
+            None => {
+                let known = Arc::new(Known::new(owner, asked, used));
+                self.known.insert(key_id.to_owned(), Arc::clone(&known)).await;
+                known
             }
         }
     }

@@ -2,8 +2,9 @@
 //!
 //! `accept`, `callbacks`, `cancel`, `endpoint`, `query`, `watch`, `webhook`, `keys`, `key_usage` and `limits` serve the API; `engine`,
 //! `dispatch`, `handlers` and `tell` are the worker, `statements` its batched writes; `relay`, `publish`, `survey`, `retention`,
-//! `metrics` and `trace` serve both; `attention`, `audit`, `operators` and `redrive` serve the command line and the console; `vault` seals
-//! what Postgres must not know, `vouch` decides what messages are believed. Only this crate joins the store, the queue and the partners.
+//! `metrics`, `trace` and `connections` serve both; `attention`, `audit`, `operators` and `redrive` serve the command line and the console;
+//! `vault` seals what Postgres must not know, `vouch` decides what messages are believed. Only this crate joins the store, the queue
+//! and the partners.
 
 pub mod accept;
 pub mod attention;
@@ -15,6 +16,7 @@ pub mod cancel;
 pub mod circuit;
 pub mod clock;
 pub mod config;
+pub mod connections;
 pub mod credentials;
 pub mod dispatch;
 pub mod endpoint;

@@ -98,18 +98,20 @@ impl Strangers {
         Self { rate, bucket: Bucket::default(), since: Instant::now() }
     }
 
-    /// Whether a key that is not known yet may be asked for, or for how long it may not.
+    /// Whether a key that is not known yet may be asked for, or for how long it may not. Until it turns out whose it is, it
+    /// counts as nobody's: else all who come at once would be let in.
     pub fn admit(&self) -> Result<(), Duration> {
-        match self.rate.and_then(|rate| self.bucket.is_empty(rate, self.since.elapsed())) {
-            Some(wait) => Err(wait),
+        let taken = self.rate.map(|rate| self.bucket.take(rate, self.since.elapsed()));
+        match taken.filter(|taken| taken.refused) {
+            Some(taken) => Err(taken.wait),
             None => Ok(()),
         }
     }
 
-    /// One was nobody's. Those that are somebody's cost nothing: after a start all are new.
-    pub fn met(&self) {
+    /// It was somebody's, or nobody could say. Such keys cost nothing: after a start all are new.
+    pub fn forgive(&self) {
         if let Some(rate) = self.rate {
-            self.bucket.take(rate, self.since.elapsed());
+            self.bucket.give_back(rate);
         }
     }
 }
@@ -152,8 +154,10 @@ mod tests {
     #[test]
     fn strangers_are_let_in_until_too_many_were_nobodys() {
         let strangers = Strangers::new(&limits(0, 0));
-        assert!(strangers.admit().is_ok() && strangers.admit().is_ok(), "asking costs nothing");
-        strangers.met();
+        assert!(strangers.admit().is_ok());
+        assert!(strangers.admit().is_err(), "the first may be nobody's");
+        strangers.forgive();
+        assert!(strangers.admit().is_ok(), "it was somebody's");
         assert!(strangers.admit().is_err());
     }
 }

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use holdfast_store::operators::{self, NewSession};
 use sha2::{Digest as _, Sha256};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
@@ -23,7 +23,7 @@ pub const SHORTEST_PASSWORD: usize = 12;
 const LONGEST_PASSWORD: usize = 256;
 
 /// Each takes 19 MiB and a core for some time: whoever tries many passwords waits for himself.
-static HASHING: Semaphore = Semaphore::const_new(2);
+static HASHING: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(2)));
 
 /// What an unknown login is checked against, so that it takes as long as a known one.
 static NOBODYS: LazyLock<String> = LazyLock::new(|| hash("nobody has this password").unwrap_or_default());
@@ -98,17 +98,30 @@ async fn hashed(password: &str) -> anyhow::Result<String> {
         "a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters"
     );
     let password = password.to_owned();
-    spawn_blocking(move || hash(&password)).await.context("hash the password")?
+    in_turn(&HASHING, move || hash(&password)).await?
 }
 
 async fn is_password(password: &str, hash: String) -> anyhow::Result<bool> {
-    let _turn = HASHING.acquire().await.context("wait for a turn")?;
     let password: String = password.chars().take(LONGEST_PASSWORD + 1).collect();
     let verify = move || {
         let hash = PasswordHash::new(&hash).map_err(|error| anyhow!("{error}")).context("read the stored hash")?;
         Ok(Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
     };
-    spawn_blocking(verify).await.context("verify the password")?
+    in_turn(&HASHING, verify).await?
+}
+
+/// The turn ends with the work, not with whoever waits for it: nobody makes room by hanging up.
+async fn in_turn<T: Send + 'static>(
+    turns: &Arc<Semaphore>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> anyhow::Result<T> {
+    let turn = Arc::clone(turns).acquire_owned().await.context("wait for a turn")?;
+    let working = spawn_blocking(move || {
+        let done = work();
+        drop(turn);
+        done
+    });
+    working.await.context("work on a password")
 }
 
 /// Argon2id with the crate's parameters: 19 MiB, two passes, one lane, as OWASP recommends.
@@ -133,6 +146,27 @@ mod tests {
         assert!(!is_password("correct horsf", hash).await.expect("readable"));
         assert!(!is_password("", NOBODYS.clone()).await.expect("readable"));
         assert!(hashed("too short").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_leaves_its_turn_to_nobody_until_the_work_is_done() {
+        let turns = Arc::new(Semaphore::new(1));
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let (end, ends) = std::sync::mpsc::channel::<()>();
+        let work = move || {
+            begun.send(()).expect("somebody listens");
+            ends.recv()
+        };
+        let asking = tokio::spawn({
+            let turns = Arc::clone(&turns);
+            async move { in_turn(&turns, work).await.map(drop) }
+        });
+        has_begun.await.expect("it begins");
+        asking.abort();
+        asking.await.expect_err("it hangs up");
+        assert_eq!(turns.available_permits(), 0);
+        end.send(()).expect("it still works");
+        in_turn(&turns, || ()).await.expect("the next one's turn");
     }
 
     #[test]

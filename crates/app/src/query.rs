@@ -8,7 +8,7 @@ use holdfast_domain::resource::{self, Links, Resource};
 use holdfast_domain::status::{Reason, Step};
 use holdfast_domain::{ClientNo, CommandId, CommandNo, Kind, Status, Tombstone, json};
 use holdfast_store::commands::{self, Current, Version};
-use holdfast_store::lists::{self, Listed};
+use holdfast_store::lists;
 use holdfast_store::{Error, events};
 use serde::Serialize;
 
@@ -60,12 +60,7 @@ fn view(id: CommandId, current: Current) -> Result<View, Error> {
 
 /// One page of a client's commands, newest first, and the place where the next one begins, if there is one.
 pub async fn list(app: &App, wanted: Wanted) -> Result<(Vec<Resource>, Option<Place>), Error> {
-    // One more than is shown tells whether there are more.
-    let mut listed = lists::page(&app.pool, Wanted { limit: wanted.limit + 1, ..wanted }).await?;
-    let more = listed.len() as i64 > wanted.limit;
-    listed.truncate(wanted.limit as usize);
-    let place = |last: &Listed| Place { created_at: last.current.created_at, no: last.current.no };
-    let next = listed.last().filter(|_| more).map(place);
+    let (listed, next) = lists::page(&app.pool, wanted).await?;
     let resources = listed.into_iter().map(|listed| Ok(view(listed.id, listed.current)?.resource));
     Ok((resources.collect::<Result<_, Error>>()?, next))
 }

@@ -7,7 +7,9 @@ use crate::engine::{Engine, Held};
 use crate::poison::Pass;
 use crate::query::{self, Standing};
 use crate::run::{MARGIN, Run, random};
+use crate::throttle::Attempt;
 use crate::trace::spans;
+use crate::turnstile::Turn;
 use crate::{failpoint, vault};
 use anyhow::Context as _;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
@@ -70,6 +72,15 @@ pub struct News {
 }
 
 impl Debt {
+    /// Which client is told, and whether that was tried before.
+    fn whose(&self) -> (ClientNo, Attempt) {
+        let (client, tries) = match self {
+            Self::Finished(news) => (news.client, news.tries),
+            Self::Claimed(held) => (held.claimed.client, held.claimed.tries),
+        };
+        (client, if tries > 0 { Attempt::Later } else { Attempt::First })
+    }
+
     pub fn of_finished(run: &Run<'_>, finish: Finish, finished: Finished, started: Instant, pass: Arc<Pass>) -> Self {
         let claimed = &run.claimed;
         // As the statement wrote it, or a later life: then nobody's claim is disturbed by one look too many.
@@ -105,6 +116,11 @@ impl Debt {
 
 /// Makes one attempt, and writes what came of it.
 pub async fn settle(engine: &Engine, debt: Debt, slot: Slot) -> anyhow::Result<()> {
+    let (client, attempt) = debt.whose();
+    let share = match engine.throttle.share(client, attempt).await {
+        Ok(share) => share,
+        Err(wait) => return postpone(engine, debt, schedule::jittered(wait, random())).await,
+    };
     let news = match debt {
         Debt::Finished(news) => *news,
         Debt::Claimed(held) => match read(engine, *held).await? {
@@ -112,9 +128,17 @@ pub async fn settle(engine: &Engine, debt: Debt, slot: Slot) -> anyhow::Result<(
             None => return Ok(()),
         },
     };
-    let settled = attempt(engine, &news).await;
+    let settled = try_to_tell(engine, &news, share).await;
     drop(slot);
     settled
+}
+
+/// The client has its share of the slots already: others are told meanwhile. No attempt was made.
+async fn postpone(engine: &Engine, debt: Debt, wait: Duration) -> anyhow::Result<()> {
+    match debt {
+        Debt::Finished(news) => again(engine, Told { wait, ..news.untold() }).await,
+        Debt::Claimed(held) => put_back_for(engine, &held.claimed, wait).await,
+    }
 }
 
 /// The state of now. `None`: the client need not be told of it, the debt is void.
@@ -163,7 +187,7 @@ async fn read(engine: &Engine, held: Held) -> anyhow::Result<Option<News>> {
     }))
 }
 
-async fn attempt(engine: &Engine, news: &News) -> anyhow::Result<()> {
+async fn try_to_tell(engine: &Engine, news: &News, share: Turn) -> anyhow::Result<()> {
     let secrets = match secrets(engine, news.client).await {
         // Nobody may be told what nobody can verify. No attempt was made, so the schedule stands.
         Err(error) if error.is::<vault::Error>() => return put_off(engine, news, &error).await,
@@ -192,6 +216,7 @@ async fn attempt(engine: &Engine, news: &News) -> anyhow::Result<()> {
     let callback = Callback { url: &url, secrets: &secrets.keys, id: &id, timestamp, body, traceparent };
     let (exchange, excerpt) = engine.deliverer.deliver(callback).await;
     entry.leave(exchange.took);
+    share.leave(exchange.took);
     span.called(exchange.http_status);
     failpoint::hit("after_callback");
     conclude(engine, news, id, exchange, excerpt).await
@@ -260,7 +285,10 @@ fn wished(delivery: &Delivery) -> Duration {
 
 /// Gives a claim back for which there is no slot.
 pub async fn put_back(engine: &Engine, claimed: &Claimed) -> anyhow::Result<()> {
-    let wait = schedule::jittered(NO_SLOT, random());
+    put_back_for(engine, claimed, schedule::jittered(NO_SLOT, random())).await
+}
+
+async fn put_back_for(engine: &Engine, claimed: &Claimed, wait: Duration) -> anyhow::Result<()> {
     let back = wakeups::PutBack { claim: claimed.claim(), nudge: claimed.nudge, wait, alone: false, in_doubt: false };
     wakeups::put_back(&engine.app.pool, back).await.context("put a debt back")
 }

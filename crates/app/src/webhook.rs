@@ -67,6 +67,16 @@ impl Webhooks {
         Ok(Self { app: app.clone(), pool, journal, outage, senders: Arc::new(senders) })
     }
 
+    /// Whether this could be one, before its body is here. That it is one, its signature shows.
+    pub fn expect(&self, partner: &str, headers: &HeaderMap) -> Result<(), Error> {
+        let sender = self.senders.get(partner).ok_or(Error::UnknownPartner)?;
+        if sender.verifier.is_signed_at_all(headers) {
+            return Ok(());
+        }
+        self.app.metrics.accepting.heard(partner, "not_authentic");
+        Err(Error::NotAuthentic)
+    }
+
     /// Stores what an authentic webhook says, once. Answers the run that should hear of it.
     pub async fn receive(&self, partner: &str, headers: &HeaderMap, body: &[u8]) -> Result<Option<Nudged>, Error> {
         let received = self.take(partner, headers, body).await;

@@ -39,18 +39,20 @@ pub(crate) async fn sign_in(
     let fields = Fields::parse(&body);
     let login = fields.get("login").unwrap_or_default().to_lowercase();
     let login: String = login.chars().take(64).collect();
-    if let Some(wait) = console.throttle.wait(&login, peer.ip(), Instant::now()) {
+    let (address, now) = (peer.ip(), Instant::now());
+    if let Some(wait) = console.throttle.wait(&login, address, now) {
         return Err(Failure::TooMany { wait_s: wait.as_secs() + 1 });
     }
     // Counted before it is looked at: those who try at the same time are counted too.
-    console.throttle.failed(&login, peer.ip(), Instant::now());
+    console.throttle.failed(&login, address, now);
     let token = operators::sign_in(&console.app, &login, fields.raw("password")).await;
-    let Some(token) = token.inspect_err(|_| console.throttle.forget(&login))? else {
-        tracing::warn!(operator.login = login, client.address = %peer.ip(), "an operator could not sign in");
+    let Some(token) = token.inspect_err(|_| console.throttle.take_back(&login, address, now))? else {
+        tracing::warn!(operator.login = login, client.address = %address, "an operator could not sign in");
         return Ok(shown(StatusCode::UNAUTHORIZED, &login, next(&fields), true));
     };
-    console.throttle.forget(&login);
-    tracing::info!(operator.login = login, client.address = %peer.ip(), "an operator signed in");
+    console.throttle.take_back(&login, address, now);
+    console.throttle.forget(&login, address);
+    tracing::info!(operator.login = login, client.address = %address, "an operator signed in");
     let cookie = session::cookie(&console, &token);
     Ok(([(SET_COOKIE, cookie)], Redirect::to(next(&fields))).into_response())
 }

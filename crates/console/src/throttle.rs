@@ -1,4 +1,5 @@
-//! How many wrong passwords are taken, per login and per address.
+//! How many wrong passwords are taken: from one address for one login, and from one address. What somebody tries from
+//! elsewhere keeps no operator out.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 /// Wrong passwords are held against somebody for so long.
 const MEMORY: Duration = Duration::from_secs(600);
 
-const PER_LOGIN: usize = 8;
+const PER_LOGIN_AND_ADDRESS: usize = 8;
 
 /// Behind a proxy everybody has the same one.
 const PER_ADDRESS: usize = 60;
@@ -18,8 +19,12 @@ const MOST: usize = 2_000;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Who {
-    Login(String),
+    Login(String, IpAddr),
     Address(IpAddr),
+}
+
+fn both(login: &str, address: IpAddr) -> [Who; 2] {
+    [Who::Login(login.to_owned(), address), Who::Address(address)]
 }
 
 #[derive(Default)]
@@ -34,7 +39,8 @@ impl Throttle {
             let first = failures.iter().rev().nth(limit - 1)?;
             MEMORY.checked_sub(now - *first).filter(|wait| !wait.is_zero())
         };
-        wait(Who::Login(login.to_owned()), PER_LOGIN).max(wait(Who::Address(address), PER_ADDRESS))
+        let [login, address] = both(login, address);
+        wait(login, PER_LOGIN_AND_ADDRESS).max(wait(address, PER_ADDRESS))
     }
 
     pub(crate) fn failed(&self, login: &str, address: IpAddr, now: Instant) {
@@ -46,16 +52,28 @@ impl Throttle {
             let oldest = known.iter().min_by_key(|(_, failures)| failures.last().copied()).map(|(who, _)| who.clone());
             oldest.and_then(|oldest| known.remove(&oldest));
         }
-        for who in [Who::Login(login.to_owned()), Who::Address(address)] {
+        for who in both(login, address) {
             let failures = known.entry(who).or_default();
             failures.retain(|at| now - *at < MEMORY);
             failures.push(now);
         }
     }
 
-    /// Whoever knows the password is not held to what others tried, nor is anybody to what could not be checked.
-    pub(crate) fn forget(&self, login: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&Who::Login(login.to_owned()));
+    /// The attempt of this moment was none: its password was right, or could not be checked.
+    pub(crate) fn take_back(&self, login: &str, address: IpAddr, at: Instant) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for who in both(login, address) {
+            if let Some(failures) = known.get_mut(&who)
+                && let Some(this) = failures.iter().position(|failure| *failure == at)
+            {
+                failures.remove(this);
+            }
+        }
+    }
+
+    /// Whoever knows the password is not held to what was tried before.
+    pub(crate) fn forget(&self, login: &str, address: IpAddr) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&Who::Login(login.to_owned(), address));
     }
 }
 
@@ -69,13 +87,34 @@ mod tests {
     #[test]
     fn a_login_is_closed_after_some_wrong_passwords_and_opens_again() {
         let (throttle, start) = (Throttle::default(), Instant::now());
-        for _ in 0..PER_LOGIN {
+        for _ in 0..PER_LOGIN_AND_ADDRESS {
             assert_eq!(throttle.wait("jane", HERE, start), None);
             throttle.failed("jane", HERE, start);
         }
         assert_eq!(throttle.wait("jane", HERE, start), Some(MEMORY));
         assert_eq!(throttle.wait("joan", HERE, start), None);
         assert_eq!(throttle.wait("jane", HERE, start + MEMORY), None);
+    }
+
+    #[test]
+    fn what_is_tried_elsewhere_keeps_nobody_out() {
+        let (throttle, start) = (Throttle::default(), Instant::now());
+        let elsewhere = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+        (0..PER_ADDRESS).for_each(|_| throttle.failed("jane", elsewhere, start));
+        assert!(throttle.wait("jane", elsewhere, start).is_some());
+        assert_eq!(throttle.wait("jane", HERE, start), None);
+    }
+
+    #[test]
+    fn who_knows_the_password_may_come_as_often_as_she_likes() {
+        let (throttle, start) = (Throttle::default(), Instant::now());
+        for s in 0..2 * PER_ADDRESS as u64 {
+            let now = start + Duration::from_secs(s % 100);
+            assert_eq!(throttle.wait("jane", HERE, now), None);
+            throttle.failed("jane", HERE, now);
+            throttle.take_back("jane", HERE, now);
+            throttle.forget("jane", HERE);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::Kind;
 use crate::card_number::{self, KEY_DETAIL};
-use crate::json::{Document, Node, Violation};
+use crate::json::{Document, MAX_VIOLATIONS, Node, Violation};
 use crate::money::{Currency, Money};
 use crate::order::Order;
 use crate::refund::Refund;
@@ -79,7 +79,7 @@ impl Content {
     pub fn take(kind: Kind, body: Document, header_key: Option<&str>) -> Result<Sent, Vec<Violation>> {
         let mut cards = card_number::found_in(&body.root);
         if header_key.is_some_and(card_number::is) {
-            cards.push(Violation::new("", KEY_DETAIL));
+            cards.insert(0, Violation::new("", KEY_DETAIL));
         }
         match Self::parse(kind, body) {
             Ok(content) => Ok(Sent { content, refused: cards }),
@@ -87,6 +87,7 @@ impl Content {
             Err(others) => {
                 // Such a name must not come back in a pointer.
                 cards.extend(others.into_iter().filter(|other| !card_number::is_in(&other.pointer)));
+                cards.truncate(MAX_VIOLATIONS);
                 Err(cards)
             }
         }
@@ -110,6 +111,7 @@ impl Content {
                 let new = |field: &Violation| violations.iter().all(|known| known.pointer != field.pointer);
                 let of_fields: Vec<_> = of_fields.into_iter().filter(new).collect();
                 violations.extend(of_fields);
+                violations.truncate(MAX_VIOLATIONS);
                 Err(violations)
             }
         }
@@ -180,6 +182,20 @@ mod tests {
         assert_eq!(pointers(r#"{"amount": 1, "currency": "EUR"}"#, Some("4111111111111111")), [""]);
         assert_eq!(pointers(r#"{"amount": 1, "currency": 1, "4111111111111111": 1}"#, None), ["", "/currency"]);
         assert!(pointers(r#"{"amount": 1, "currency": "EUR"}"#, Some("k-1")).is_empty());
+    }
+
+    #[test]
+    fn what_is_wrong_in_every_way_at_once_is_listed_up_to_a_limit() {
+        let wrong = |what: &str, value: &str| -> String {
+            (0..200).map(|n| format!(r#""{what}{n}{}": {value}, "#, "/".repeat(60))).collect()
+        };
+        let body = format!(r#"{{{}{}"a": 1}}"#, wrong("c", "378282246310005"), wrong("s", r#""\ud800""#));
+        let document = json::parse(body.as_bytes()).expect("JSON");
+        for key in [None, Some("4111111111111111")] {
+            let violations = Content::take(Kind::Order, document.clone(), key).expect_err("refused");
+            assert_eq!(violations.len(), MAX_VIOLATIONS);
+            assert_eq!(key.is_some(), violations.iter().any(|violation| violation.detail == KEY_DETAIL));
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Reading the fields of a body: one by one, remembering everything that is wrong.
 
 use crate::command::is_key;
-use crate::json::{MAX_VIOLATIONS, Node, Violation};
+use crate::json::{MAX_VIOLATIONS, Node, Place, Violation};
 use crate::money::{Currency, Money};
 use chrono::{DateTime, FixedOffset};
 use url::Url;
@@ -89,7 +89,7 @@ impl Fields {
 
     pub(crate) fn finish(mut self) -> Result<(), Vec<Violation>> {
         for (name, _) in &self.members {
-            let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+            let pointer = Place::Member(&Place::Root, name).pointer();
             self.violations.push(Violation::new(pointer, "is not a known field"));
         }
         self.violations.sort_by(|a, b| a.pointer.cmp(&b.pointer));

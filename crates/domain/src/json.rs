@@ -3,22 +3,18 @@
 //! `serde_json` checks the grammar; this module keeps what its `Value` would lose (the text of a number, a repeated
 //! name) and says *where* the content is wrong. It must never turn a number into binary floating point.
 
+mod place;
+
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use std::fmt;
 
+pub use place::MAX_VIOLATIONS;
+pub(crate) use place::{Place, note};
+
 /// Deep nesting has no use in a command and makes every later reader pay.
 const MAX_DEPTH: usize = 16;
-
-/// More violations than these are not listed. A body of 64 KiB can have ten thousand, and the answer to it must not be
-/// many times as large.
-pub(crate) const MAX_VIOLATIONS: usize = 100;
-
-/// Where a pointer would be longer, the rest of it is left out: a long name above many bad values would be repeated in each
-/// of their pointers.
-const MAX_POINTER_LEN: usize = 500;
-const LEFT_OUT: &str = "/…";
 
 /// One JSON value, names in the order in which they were sent.
 #[derive(Clone, PartialEq)]
@@ -77,27 +73,27 @@ pub struct SyntaxError(String);
 pub fn parse(body: &[u8]) -> Result<Document, SyntaxError> {
     let raw: &RawValue = serde_json::from_slice(body).map_err(|error| SyntaxError(error.to_string()))?;
     let mut violations = Vec::new();
-    let root = node(raw.get(), "", 0, &mut violations);
+    let root = node(raw.get(), Place::Root, 0, &mut violations);
     Ok(Document { root, violations })
 }
 
 /// `raw` is known to be grammatical. What fails here fails on content: the lone surrogate, which the grammar allows.
-fn node(raw: &str, pointer: &str, depth: usize, violations: &mut Vec<Violation>) -> Node {
+fn node(raw: &str, at: Place<'_>, depth: usize, violations: &mut Vec<Violation>) -> Node {
     let mut refuse = |detail: &str| {
-        note(violations, pointer, detail);
+        note(violations, at, detail);
         Node::Null
     };
     match raw.as_bytes().first() {
         Some(b'{' | b'[') if depth == MAX_DEPTH => refuse("is nested too deeply"),
         Some(b'{') => match serde_json::from_str::<Members<'_>>(raw) {
-            Ok(members) => object(members, pointer, depth, violations),
+            Ok(members) => object(members, at, depth, violations),
             Err(_) => refuse("has a name with a lone surrogate"),
         },
         Some(b'[') => match serde_json::from_str::<Vec<&RawValue>>(raw) {
             Ok(items) => Node::Array(
                 (0..)
                     .zip(items)
-                    .map(|(i, item)| node(item.get(), &below(pointer, &i.to_string()), depth + 1, violations))
+                    .map(|(i, item)| node(item.get(), Place::Item(&at, i), depth + 1, violations))
                     .collect(),
             ),
             Err(_) => refuse("cannot be read"),
@@ -114,20 +110,20 @@ fn node(raw: &str, pointer: &str, depth: usize, violations: &mut Vec<Violation>)
     }
 }
 
-fn object(members: Members<'_>, pointer: &str, depth: usize, violations: &mut Vec<Violation>) -> Node {
+fn object(members: Members<'_>, at: Place<'_>, depth: usize, violations: &mut Vec<Violation>) -> Node {
     let mut object: Vec<(String, Node)> = Vec::with_capacity(members.0.len());
     let repeated = repeated(&members.0);
     for ((name, raw), repeated) in members.0.into_iter().zip(repeated) {
-        let pointer = below(pointer, &name);
+        let here = Place::Member(&at, &name);
         if name.contains(refused) {
-            note(violations, &pointer, "has a name with a control character or a noncharacter");
+            note(violations, here, "has a name with a control character or a noncharacter");
             continue;
         }
         if repeated {
-            note(violations, &pointer, "appears more than once");
+            note(violations, here, "appears more than once");
             continue;
         }
-        let value = node(raw.get(), &pointer, depth + 1, violations);
+        let value = node(raw.get(), here, depth + 1, violations);
         object.push((name, value));
     }
     Node::Object(object)
@@ -142,21 +138,6 @@ fn repeated(members: &[(String, &RawValue)]) -> Vec<bool> {
         repeated[pair[1]] = members[pair[0]].0 == members[pair[1]].0;
     }
     repeated
-}
-
-/// The pointer of a member or an item.
-fn below(pointer: &str, name: &str) -> String {
-    if pointer.ends_with(LEFT_OUT) {
-        return pointer.to_owned();
-    }
-    let longer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
-    if longer.len() <= MAX_POINTER_LEN { longer } else { format!("{pointer}{LEFT_OUT}") }
-}
-
-fn note(violations: &mut Vec<Violation>, pointer: &str, detail: &str) {
-    if violations.len() < MAX_VIOLATIONS {
-        violations.push(Violation::new(pointer, detail));
-    }
 }
 
 /// NUL and the noncharacters are refused by `jsonb` or SQS; of the C0 controls SQS takes tab, line feed and return only.

@@ -96,6 +96,18 @@ impl Verifier {
         Ok(Self { scheme, secrets })
     }
 
+    /// Whether all headers that it takes are there.
+    pub fn is_signed_at_all(&self, headers: &HeaderMap) -> bool {
+        let is_there = |name: &HeaderName| headers.get(name).is_some_and(|value| !value.is_empty());
+        match &self.scheme {
+            Scheme::Standard => {
+                let names = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+                names.map(HeaderName::from_static).iter().all(is_there)
+            }
+            Scheme::Header { signature, timestamp } => is_there(signature) && timestamp.as_ref().is_none_or(is_there),
+        }
+    }
+
     /// Checks the signature over the raw bytes. `None`: not authentic. Whether the timestamp is a present one, the caller
     /// must see to.
     pub fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Option<Envelope> {

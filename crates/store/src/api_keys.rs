@@ -5,6 +5,7 @@ use crate::clients::Rates;
 use crate::{Pool, Result};
 use chrono::{DateTime, Utc};
 use holdfast_domain::{ClientNo, Scopes};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// Who a key belongs to, and what it may do.
@@ -62,7 +63,6 @@ pub async fn owner(pool: &Pool, key_id: &str) -> Result<Option<Owner>> {
         key_id
     );
     let row = pool.fetch_optional(query).await?;
-    let left = |seconds: f64| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
     Ok(row.map(|row| Owner {
         client: ClientNo(row.client),
         hash: row.hash,
@@ -71,6 +71,36 @@ pub async fn owner(pool: &Pool, key_id: &str) -> Result<Option<Owner>> {
         expires_in: row.expires_in_s.map(left),
         rates: Rates::of(row.submissions_per_s, row.reads_per_s),
     }))
+}
+
+/// The same of many, by their ids.
+pub async fn owners(pool: &Pool, key_ids: &[String]) -> Result<HashMap<String, Owner>> {
+    let query = sqlx::query!(
+        r#"select k.key_id, k.client, k.hash, k.scopes, c.disabled_at is not null or k.disabled_at is not null as "disabled!",
+                  extract(epoch from k.expires_at - holdfast_now())::float8 as expires_in_s,
+                  c.submissions_per_s, c.reads_per_s
+             from unnest($1::text[]) t(key_id)
+             join api_keys k on k.key_id = t.key_id
+             join clients c on c.no = k.client"#,
+        key_ids
+    );
+    let rows = pool.fetch_all(query).await?;
+    let owners = rows.into_iter().map(|row| {
+        let owner = Owner {
+            client: ClientNo(row.client),
+            hash: row.hash,
+            scopes: scopes(&row.scopes),
+            disabled: row.disabled,
+            expires_in: row.expires_in_s.map(left),
+            rates: Rates::of(row.submissions_per_s, row.reads_per_s),
+        };
+        (row.key_id, owner)
+    });
+    Ok(owners.collect())
+}
+
+fn left(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
 }
 
 /// All keys of the client of this name, the newest last. Each client has had one.

@@ -35,6 +35,11 @@ impl Error {
         }
     }
 
+    /// There was no connection, which says nothing about the server: all of them may have been busy.
+    pub const fn is_without_connection(&self) -> bool {
+        matches!(self, Self::Unavailable(sqlx::Error::PoolTimedOut))
+    }
+
     /// It would work at another time, and it is not known whether it has worked.
     pub const fn is_passing(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Locked(_))

@@ -1,7 +1,7 @@
 //! Lists of a client's commands, newest first, a page at a time.
 //!
 //! Each of three questions has its own index: everything (`commands_list_idx`), what has ended in one way
-//! (`outcomes_list_idx`), and what goes on (the few rows of `wakeups`).
+//! (`outcomes_list_idx`), and what goes on (`going_on`).
 //!
 //! A list ends where the archive begins, at the first command whose payload is no longer kept. A page never skips: behind
 //! that one there may be millions. What was accepted before it and still goes on, or is parked, is listed by its status.
@@ -12,9 +12,18 @@ use chrono::{DateTime, Utc};
 use holdfast_domain::progress::Progress;
 use holdfast_domain::status::Reason;
 use holdfast_domain::{ClientNo, CommandId, CommandNo, Kind, Status};
-
 use sqlx::types::Json;
 use uuid::Uuid;
+
+mod going_on;
+
+use going_on::going_on;
+
+/// Bodies on a page, unless its first one alone is larger. A page of 200 of the largest would be 13 MB, here and on its way.
+const PAGE_BYTES: i64 = 1024 * 1024;
+
+/// Than is shown: it tells whether there are more.
+const ONE_MORE: i64 = 1;
 
 /// Where a page begins: after this command. Stable under inserts, because it names a place and counts nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,19 +53,20 @@ pub struct Listed {
     pub current: Current,
 }
 
-struct Row {
-    no: i64,
-    id: Uuid,
-    body: String,
-    created_at: DateTime<Utc>,
-    status: Option<String>,
-    step: Option<String>,
-    reason: Option<String>,
-    detail: Option<String>,
-    progress: Option<Json<Progress>>,
-    sequence: Option<i32>,
-    finished_at: Option<DateTime<Utc>>,
-    expunged_at: Option<DateTime<Utc>>,
+pub(crate) struct Row {
+    pub(crate) no: i64,
+    pub(crate) id: Uuid,
+    /// `None`: there is no room for it on this page.
+    pub(crate) body: Option<String>,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) status: Option<String>,
+    pub(crate) step: Option<String>,
+    pub(crate) reason: Option<String>,
+    pub(crate) detail: Option<String>,
+    pub(crate) progress: Option<Json<Progress>>,
+    pub(crate) sequence: Option<i32>,
+    pub(crate) finished_at: Option<DateTime<Utc>>,
+    pub(crate) expunged_at: Option<DateTime<Utc>>,
 }
 
 /// Before this time and number, the tighter one of both wishes: an index is entered where one comparison says so. A number
@@ -70,22 +80,31 @@ fn place(wanted: &Wanted) -> (Option<DateTime<Utc>>, i64) {
     }
 }
 
-/// One page of what is wanted.
-pub async fn page(pool: &Pool, wanted: Wanted) -> Result<Vec<Listed>> {
-    let rows = match wanted.status {
-        None => everything(pool, wanted).await?,
-        Some(status) if status.is_settled() => ended(pool, wanted, status).await?,
+/// One page of what is wanted, and the place after which the next one begins, if there is one. It ends where it has enough,
+/// which may be before its limit.
+pub async fn page(pool: &Pool, wanted: Wanted) -> Result<(Vec<Listed>, Option<Place>)> {
+    let (rows, end) = match wanted.status {
+        None => (everything(pool, wanted).await?, None),
+        Some(status) if status.is_settled() => (ended(pool, wanted, status).await?, None),
         Some(status) => going_on(pool, wanted, status).await?,
     };
-    let kept = rows.into_iter().take_while(|row| row.expunged_at.is_none());
-    kept.map(|row| listed(wanted.kind, row)).collect()
+    let mut kept: Vec<Row> = rows.into_iter().take_while(|row| row.expunged_at.is_none()).collect();
+    let limit = usize::try_from(wanted.limit).unwrap_or_default();
+    let shown = kept.iter().take(limit).take_while(|row| row.body.is_some()).count();
+    let more = kept.len() > shown;
+    kept.truncate(shown);
+    let last = kept.last().filter(|_| more).map(|row| Place { created_at: row.created_at, no: CommandNo(row.no) });
+    let listed: Result<_> = kept.into_iter().map(|row| listed(wanted.kind, row)).collect();
+    Ok((listed?, last.or(end)))
 }
 
 async fn everything(pool: &Pool, wanted: Wanted) -> Result<Vec<Row>> {
     let (time, no) = place(&wanted);
     let query = sqlx::query_as!(
         Row,
-        r#"select c.no as "no!", c.id as "id!", c.body as "body!", c.created_at as "created_at!",
+        r#"select c.no as "no!", c.id as "id!", c.created_at as "created_at!",
+                  case when sum(octet_length(c.body)) over (order by c.created_at desc, c.no desc) - octet_length(c.body) < $7
+                    then c.body end as "body?",
                   coalesce(o.status, w.status) as status, w.step as "step?", o.reason as "reason?", o.detail as "detail?",
                   coalesce(o.progress, w.progress) as "progress: Json<Progress>",
                   coalesce(o.sequence, w.sequence) as sequence, o.finished_at as "finished_at?",
@@ -106,7 +125,8 @@ async fn everything(pool: &Pool, wanted: Wanted) -> Result<Vec<Row>> {
         wanted.created_from,
         time,
         no,
-        wanted.limit,
+        wanted.limit + ONE_MORE,
+        PAGE_BYTES,
     );
     pool.fetch_all(query).await
 }
@@ -115,7 +135,9 @@ async fn ended(pool: &Pool, wanted: Wanted, status: Status) -> Result<Vec<Row>> 
     let (time, no) = place(&wanted);
     let query = sqlx::query_as!(
         Row,
-        r#"select c.no as "no!", c.id as "id!", c.body as "body!", c.created_at as "created_at!",
+        r#"select c.no as "no!", c.id as "id!", c.created_at as "created_at!",
+                  case when sum(octet_length(c.body)) over (order by o.created_at desc, o.no desc) - octet_length(c.body) < $8
+                    then c.body end as "body?",
                   o.status as "status?", null as "step: String", o.reason as "reason?", o.detail as "detail?",
                   o.progress as "progress?: Json<Progress>", o.sequence as "sequence?", o.finished_at as "finished_at?",
                   o.expunged_at as "expunged_at?"
@@ -133,36 +155,9 @@ async fn ended(pool: &Pool, wanted: Wanted, status: Status) -> Result<Vec<Row>> 
         wanted.created_from,
         time,
         no,
-        wanted.limit,
+        wanted.limit + ONE_MORE,
         status.name(),
-    );
-    pool.fetch_all(query).await
-}
-
-/// By number alone, which is the order of time for all that matters: these rows are few and soon gone.
-async fn going_on(pool: &Pool, wanted: Wanted, status: Status) -> Result<Vec<Row>> {
-    let no = wanted.after.map_or(i64::MAX, |at| at.no.0);
-    let query = sqlx::query_as!(
-        Row,
-        r#"select c.no as "no!", c.id as "id!", c.body as "body!", c.created_at as "created_at!",
-                  w.status as "status?", w.step as "step?", null as "reason: String", null as "detail: String",
-                  w.progress as "progress?: Json<Progress>", w.sequence as "sequence?",
-                  null::timestamptz as "finished_at: DateTime<Utc>", null::timestamptz as "expunged_at: DateTime<Utc>"
-             from wakeups w
-             -- From these few rows to their commands, never the other way round.
-             join lateral (select * from commands c where c.no = w.no limit 1) c on true
-            where w.lane = 0 and w.kind = $2 and w.status = $7 and w.no < $5 and c.client = $1
-              and c.created_at >= coalesce($3::timestamptz, '-infinity')
-              and c.created_at < coalesce($4::timestamptz, 'infinity')
-            order by w.no desc
-            limit $6"#,
-        wanted.client.0,
-        wanted.kind.code(),
-        wanted.created_from,
-        wanted.created_before,
-        no,
-        wanted.limit,
-        status.name(),
+        PAGE_BYTES,
     );
     pool.fetch_all(query).await
 }
@@ -171,7 +166,7 @@ fn listed(kind: Kind, row: Row) -> Result<Listed> {
     let current = Current {
         no: CommandNo(row.no),
         kind,
-        body: row.body,
+        body: row.body.unwrap_or_default(),
         created_at: row.created_at,
         status: status(row.status)?,
         step: row.step.as_deref().filter(|_| row.finished_at.is_none()).map(step).transpose()?,

@@ -2,7 +2,6 @@
 
 use super::{Limited, header, slug, transaction};
 use futures::future::join_all;
-use holdfast_app::credentials::create_client;
 use holdfast_domain::api_key::ApiKey;
 use holdfast_testkit::eventually;
 use reqwest::{Client, Response, StatusCode};
@@ -12,10 +11,6 @@ use serde_json::Value;
 const MANY: usize = 50;
 
 impl Limited {
-    async fn another_client(&self, name: &str) -> String {
-        create_client(&self.stack.app, name, None).await.expect("create it").expect("the name is free").api_key
-    }
-
     async fn read_as(&self, client: &Client, key: &str) -> Response {
         let url = format!("{}/api/v1/orders", self.stack.api_url);
         client.get(url).bearer_auth(key).send().await.expect("an answer")
@@ -113,4 +108,15 @@ async fn keys_of_nobodys_are_soon_asked_for_no_more() {
     }
     assert_eq!(limited.get("/api/v1/orders").await.status(), StatusCode::OK);
     limited.becomes(r#"holdfast_requests_limited_total{limit="unknown_keys"}"#, 3.0).await;
+}
+
+/// All of them come before the first is known to be nobody's.
+#[tokio::test]
+async fn keys_of_nobodys_are_counted_however_many_come_at_once() {
+    let limited = Limited::with(&[("HOLDFAST__LIMITS__UNKNOWN_KEYS_PER_S", "1")]).await;
+    let client = http();
+    let keys: Vec<_> = (0..MANY as u64).map(|n| ApiKey::format(n.to_be_bytes(), [7; 32])).collect();
+    let answers = join_all(keys.iter().map(|key| limited.read_as(&client, key))).await;
+    let asked = answers.iter().filter(|answer| answer.status() == StatusCode::UNAUTHORIZED).count();
+    assert!((1..MANY / 2).contains(&asked), "{asked} were asked for, of which one a second may be");
 }

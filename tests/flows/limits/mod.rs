@@ -3,9 +3,12 @@
 mod clients;
 mod connections;
 mod headers;
+mod http2;
 mod overload;
 mod requests;
+mod shares;
 
+use holdfast_app::credentials::create_client;
 use holdfast_testkit::{Options, Stack, eventually, free_port};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -44,6 +47,11 @@ impl Limited {
     async fn wire(&self) -> Wire {
         let address = self.stack.api_url.trim_start_matches("http://");
         Wire(TcpStream::connect(address).await.expect("connect"))
+    }
+
+    /// Its key.
+    async fn another_client(&self, name: &str) -> String {
+        create_client(&self.stack.app, name, None).await.expect("create it").expect("the name is free").api_key
     }
 
     async fn lives(&self) {

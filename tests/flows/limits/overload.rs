@@ -20,14 +20,16 @@ async fn while_postgres_is_held_up_no_more_than_so_many_wait_for_it() {
     ];
     let options = Options { database_address: Some(gate.address), ..Options::default() };
     let limited = Arc::new(Limited::behind(&settings, options).await);
-    limited.stack.submit_until_accepted(&transaction("before")).await;
+    // No client has more than a quarter of the places.
+    let mut keys = vec![limited.stack.api_key.clone()];
+    for n in 1..4 {
+        keys.push(limited.another_client(&format!("client-{n}")).await);
+    }
+    for key in &keys {
+        assert_eq!(limited.submit_as(key, "before").await.expect("no panic"), StatusCode::ACCEPTED);
+    }
     gate.freeze();
-    let waiting: Vec<_> = (0..4)
-        .map(|n| {
-            let limited = Arc::clone(&limited);
-            tokio::spawn(async move { limited.stack.post(&transaction(&format!("w-{n}"))).await.status() })
-        })
-        .collect();
+    let waiting: Vec<_> = keys.iter().map(|key| limited.submit_as(key, "w")).collect();
     limited.becomes("holdfast_requests_in_flight", 4.0).await;
 
     let refused = limited.stack.post(&transaction("one too many")).await;

@@ -87,7 +87,8 @@ const REQUEST_TIMEOUT: (&str, &str) = (
 
 const RATE_LIMITED: (&str, &str) = (
     "This client has made more requests than it may: by POST, or by all other methods. Every answer tells in \
-     RateLimit what is left and in RateLimit-Policy how many there are. Each process counts by itself. Or a \
+     RateLimit what is left and in RateLimit-Policy how many there are. Each process counts by itself. Or it \
+     has too many under way, or its endpoint is being tested already. Or a \
      great many unknown API keys were tried, and this one is not known yet.",
     "Wait for the time that Retry-After says, then repeat it with the same key. The operator can set another \
      limit for a client.",

@@ -1,6 +1,7 @@
 //! What answers hold, field by field, and the vocabulary that schemas are written with.
 
 use super::examples;
+use holdfast_domain::json::MAX_VIOLATIONS;
 use holdfast_domain::progress::PartnerState;
 use holdfast_domain::status::Step;
 use holdfast_domain::{Kind, Status};
@@ -359,9 +360,10 @@ fn problem() -> ObjectBuilder {
         field("title", text("The same for every problem of this type")),
         field("status", integer().minimum(Some(400)).maximum(Some(599))),
     ];
+    let errors = "Every wrong field, each once, up to a hundred";
     let maybe = [
         field("detail", text("About this one")),
-        field("errors", list(reference("Violation")).description(Some("Every wrong field, each once"))),
+        field("errors", list(reference("Violation")).max_items(Some(MAX_VIOLATIONS)).description(Some(errors))),
         field("archived", reference("Tombstone")),
     ];
     object(always, maybe)
@@ -380,6 +382,6 @@ fn tombstone() -> ObjectBuilder {
 }
 
 fn violation() -> ObjectBuilder {
-    let pointer = text("JSON pointer (RFC 6901) into the body; empty for all of it");
+    let pointer = text("JSON pointer (RFC 6901) into the body; empty for all of it. A very long one ends in `/…`");
     object([field("pointer", pointer), field("detail", string())], [])
 }

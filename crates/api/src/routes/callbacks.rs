@@ -24,6 +24,7 @@ pub(crate) async fn list(
     struct Told {
         data: Vec<Callback>,
     }
+    let _reading = state.readers.begin(client).await?;
     let data = found(callbacks::list(&state.app, client, kind, command_id(&id)?).await?)?;
     Ok(([(CACHE_CONTROL, "private, no-cache")], Json(Told { data })).into_response())
 }
@@ -35,6 +36,7 @@ pub(crate) async fn resend(
     Caller(client): Caller,
     Named((id, callback)): Named<(String, String)>,
 ) -> Result<(StatusCode, Json<Callback>), Problem> {
+    let _reading = state.readers.begin(client).await?;
     match callbacks::resend(&state.app, client, kind, command_id(&id)?, &callback).await? {
         Resent::Owed(callback) => Ok((StatusCode::ACCEPTED, Json(*callback))),
         Resent::Refused(why) => Err(Problem::NotResendable(why)),

@@ -192,11 +192,15 @@ async fn show(
     let deadline = Instant::now() + wait.unwrap_or(Duration::ZERO);
     let mut waiting = None;
     let mut may_wait = || {
-        waiting = waiting.take().or_else(|| state.load.wait());
+        waiting = waiting.take().or_else(|| state.load.wait(client));
         waiting.is_some()
     };
     loop {
-        let view = match query::find(&state.app, client, kind, id).await {
+        let reading = state.readers.begin(client).await?;
+        let found = query::find(&state.app, client, kind, id).await;
+        // Who waits for a change keeps nobody from asking.
+        drop(reading);
+        let view = match found {
             Ok(Found::Nothing) => return Err(Problem::NotFound),
             Ok(Found::Archived(tombstone)) => return Err(Problem::Archived(tombstone)),
             Ok(Found::IssuedOnly) => return Ok(issued(kind, id)),
@@ -264,6 +268,7 @@ async fn cancel(
     Caller(client): Caller,
     Named(id): Named<String>,
 ) -> Result<Response, Problem> {
+    let _reading = state.readers.begin(client).await?;
     match cancel::cancel(&state.app, client, kind, command_id(&id)?).await? {
         Cancelled::Done(view) => {
             let etag = etag(&view);
@@ -286,6 +291,7 @@ async fn events(
     struct Trail {
         data: Vec<query::Event>,
     }
+    let _reading = state.readers.begin(client).await?;
     let data = found(query::trail(&state.app, client, kind, command_id(&id)?).await?)?;
     Ok(([(CACHE_CONTROL, "private, no-cache")], Json(Trail { data })).into_response())
 }

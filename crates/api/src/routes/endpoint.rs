@@ -2,6 +2,7 @@
 
 use crate::body::{self, JsonBytes};
 use crate::error::Problem;
+use crate::gate::SOON;
 use crate::headers::Caller;
 use crate::state::{State, needs_postgres};
 use axum::routing::{get, post, put};
@@ -35,6 +36,7 @@ struct Shown {
 }
 
 async fn show(extract::State(state): Shared, Caller(client): Caller) -> Result<Json<Shown>, Problem> {
+    let _reading = state.readers.begin(client).await?;
     let url = endpoint::get(&state.app, client).await?.ok_or(Problem::NotFound)?;
     Ok(Json(Shown { url, secret: None }))
 }
@@ -47,11 +49,13 @@ async fn set(
     let Endpoint { url } = Endpoint::parse(body::parse(&body)?).map_err(Problem::InvalidContent)?;
     let refused = |refused: Refused| Problem::InvalidContent(vec![Violation::new("/url", refused.to_string())]);
     endpoint::judge(&state.app.egress, &url).map_err(refused)?;
+    let _reading = state.readers.begin(client).await?;
     let secret = endpoint::put(&state.app, client, &url).await.map_err(unavailable)?;
     Ok(Json(Shown { url, secret }))
 }
 
 async fn remove(extract::State(state): Shared, Caller(client): Caller) -> Result<StatusCode, Problem> {
+    let _reading = state.readers.begin(client).await?;
     endpoint::delete(&state.app, client).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -60,12 +64,18 @@ async fn rotate_secret(
     extract::State(state): Shared,
     Caller(client): Caller,
 ) -> Result<Json<serde_json::Value>, Problem> {
+    let _reading = state.readers.begin(client).await?;
     let secret = endpoint::rotate_secret(&state.app, client).await.map_err(unavailable)?;
     Ok(Json(serde_json::json!({ "secret": secret })))
 }
 
-/// What the endpoint makes of an event that means nothing. 200 whatever that is.
+/// What the endpoint makes of an event that means nothing. 200 whatever that is. One at a time: each takes as long as the
+/// client's own endpoint likes.
 async fn test(extract::State(state): Shared, Caller(client): Caller) -> Result<Json<Tested>, Problem> {
+    let Some(_testing) = state.load.test(client) else {
+        state.app.metrics.refusing.limited("endpoint_tests");
+        return Err(Problem::RateLimited(SOON));
+    };
     let tested = endpoint::test(&state.app, &state.deliverer, client).await.map_err(unavailable)?;
     tested.map(Json).ok_or(Problem::NotFound)
 }

@@ -35,6 +35,7 @@ pub(crate) async fn list(
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Json<Page>, Problem> {
     let (wanted, key) = read(client, kind, parameters).map_err(Problem::InvalidQuery)?;
+    let _reading = state.readers.begin(client).await?;
     let (data, next) = match key {
         Some(key) => (one(&state, &wanted, &key).await?, None),
         None => query::list(&state.app, wanted).await?,

@@ -15,6 +15,10 @@ pub enum Shed {
     Queue,
     /// As many as there may be waited for a command to change: answered at once.
     Waiting,
+    /// The bodies of as many webhooks as there may be were on their way.
+    Webhooks,
+    /// Reads waited too long for their turn with Postgres.
+    Reads,
 }
 
 /// What a client was too slow with.
@@ -34,6 +38,8 @@ pub struct Refusing {
     in_flight: Counter,
     queue: Counter,
     waiting: Counter,
+    webhooks: Counter,
+    reads: Counter,
     limited: Family<Limited, Counter>,
     connections: Counter,
     slow: Family<Slowness, Counter>,
@@ -56,9 +62,9 @@ struct Slowness {
 
 impl Refusing {
     pub(super) fn new(registry: &mut Registry) -> Self {
-        let help = "Requests that were one too many: in_flight, queue (for Postgres), waiting (answered at once)";
+        let help = "Requests that were one too many: in_flight, queue (for Postgres), waiting (answered at once), webhooks, reads";
         let shed: Family<Shedding, Counter> = register(registry, "holdfast_requests_shed", help, Family::default());
-        let help = "Requests beyond what a client may make: submissions, reads; or with unknown_keys, of all together";
+        let help = "Requests beyond what a client may make: submissions, reads, in_flight, endpoint_tests; or with unknown_keys, of all together";
         let limited = register(registry, "holdfast_requests_limited", help, Family::default());
         let help = "Connections that were one too many";
         let connections = register(registry, "holdfast_connections_refused", help, Counter::default());
@@ -69,6 +75,8 @@ impl Refusing {
             in_flight: counter("in_flight"),
             queue: counter("queue"),
             waiting: counter("waiting"),
+            webhooks: counter("webhooks"),
+            reads: counter("reads"),
             limited,
             connections,
             slow,
@@ -80,6 +88,8 @@ impl Refusing {
             Shed::InFlight => self.in_flight.inc(),
             Shed::Queue => self.queue.inc(),
             Shed::Waiting => self.waiting.inc(),
+            Shed::Webhooks => self.webhooks.inc(),
+            Shed::Reads => self.reads.inc(),
         };
     }
 

@@ -22,7 +22,7 @@
 mod scheme;
 mod script;
 
-use crate::json::{Node, Violation};
+use crate::json::{Node, Place, Violation, note};
 use scheme::is_issued;
 use script::{Group, Joint, groups, is_digit};
 
@@ -102,13 +102,14 @@ fn passes_luhn(digits: &[u8]) -> bool {
     digits.iter().rev().enumerate().map(value).sum::<u32>().is_multiple_of(10)
 }
 
-/// Everything in the body of a request that looks like one. Nothing of it is repeated: a pointer to a member with such a
-/// name ends at the object.
+/// What in the body of a request looks like one, up to [`MAX_VIOLATIONS`](crate::json::MAX_VIOLATIONS). Nothing of it is
+/// repeated: a pointer to a member with such a name ends at the object.
 pub fn found_in(body: &Node) -> Vec<Violation> {
     let mut found = Vec::new();
     let Node::Object(members) = body else { return found };
-    look_at_names(members, "", &mut found);
+    look_at_names(members, Place::Root, &mut found);
     for (name, node) in members.iter().filter(|(name, _)| !is_in(name)) {
+        let at = Place::Member(&Place::Root, name);
         match (name.as_str(), node) {
             // Amounts, times and addresses have a form of their own.
             ("amount" | "totalPrice" | "quantity" | "currency" | "timestamp" | "expiresAt", _) => {}
@@ -119,40 +120,36 @@ pub fn found_in(body: &Node) -> Vec<Violation> {
                 "transactionId" | "refundId" | "orderId" | "userId" | "originalReference" | "callbackUrl",
                 Node::String(_),
             ) => {
-                found.push(Violation::new(pointer("", name), DETAIL));
+                note(&mut found, at, DETAIL);
             }
-            _ => look_at(node, &pointer("", name), &mut found),
+            _ => look_at(node, at, &mut found),
         }
     }
     found
 }
 
-fn look_at(node: &Node, at: &str, found: &mut Vec<Violation>) {
+fn look_at(node: &Node, at: Place<'_>, found: &mut Vec<Violation>) {
     match node {
         Node::Null | Node::Bool(_) => {}
         // Programs write ids so, and measures with a dot.
-        Node::Number(text) if is(text) && !text.contains('.') => found.push(Violation::new(at, DETAIL)),
-        Node::String(text) if is_in(text) => found.push(Violation::new(at, DETAIL)),
+        Node::Number(text) if is(text) && !text.contains('.') => note(found, at, DETAIL),
+        Node::String(text) if is_in(text) => note(found, at, DETAIL),
         Node::Number(_) | Node::String(_) => {}
         Node::Array(items) => {
-            items.iter().enumerate().for_each(|(i, item)| look_at(item, &format!("{at}/{i}"), found));
+            items.iter().enumerate().for_each(|(i, item)| look_at(item, Place::Item(&at, i), found));
         }
         Node::Object(members) => {
             look_at_names(members, at, found);
             let members = members.iter().filter(|(name, _)| !is_in(name));
-            members.for_each(|(name, member)| look_at(member, &pointer(at, name), found));
+            members.for_each(|(name, member)| look_at(member, Place::Member(&at, name), found));
         }
     }
 }
 
-fn look_at_names(members: &[(String, Node)], at: &str, found: &mut Vec<Violation>) {
+fn look_at_names(members: &[(String, Node)], at: Place<'_>, found: &mut Vec<Violation>) {
     if members.iter().any(|(name, _)| is_in(name)) {
-        found.push(Violation::new(at, NAME_DETAIL));
+        note(found, at, NAME_DETAIL);
     }
-}
-
-fn pointer(object: &str, name: &str) -> String {
-    format!("{object}/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What is one, and what only looks so.
 
 use super::*;
-use crate::json::parse;
+use crate::json::{MAX_VIOLATIONS, parse};
 use proptest::prelude::*;
 
 /// Published by the schemes for tests.
@@ -122,6 +122,20 @@ fn a_body_is_searched_at_every_depth_and_nothing_is_repeated() {
     assert!(found.iter().all(|(pointer, detail)| !pointer.contains("1111") && !detail.contains("1111")));
     assert_eq!(pointers(r#"{"4111111111111111": 1}"#), [(String::new(), NAME_DETAIL.to_owned())]);
     assert!(pointers(r#"[{"description": "4111111111111111"}]"#).is_empty(), "it is refused for what it is");
+}
+
+/// One long name above thousands of numbers: neither is its pointer written for each of them, nor are all of them listed.
+#[test]
+fn what_is_found_has_a_limit_whatever_its_names() {
+    let name = "/".repeat(32 * 1024);
+    for body in ["378282246310005,".repeat(2_000), "\"4111 1111 1111 1111\",".repeat(1_400)] {
+        for object in [format!(r#"{{"{name}": [{body}1]}}"#), format!(r#"{{"metadata": {{"{name}": [{body}1]}}}}"#)] {
+            let found = pointers(&object);
+            let size: usize = found.iter().map(|(pointer, detail)| pointer.len() + detail.len()).sum();
+            assert_eq!(found.len(), MAX_VIOLATIONS);
+            assert!(size < 64 * 1024 && found[0].0.ends_with("/…"), "{size}");
+        }
+    }
 }
 
 /// The digit that makes Luhn's check hold.

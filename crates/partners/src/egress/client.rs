@@ -1,9 +1,8 @@
 //! The only client that callbacks are sent with.
 
-use super::{Guard, resolver};
+use super::{Guard, lookup, resolver};
 use crate::http_client::{self, Connector, HttpClient, Resolve, Unbuilt};
 use http::Uri;
-use hyper_util::client::legacy::connect::dns::GaiResolver;
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceExt as _, service_fn};
 use url::Url;
@@ -17,7 +16,7 @@ pub struct GuardedClient(HttpClient);
 
 impl GuardedClient {
     pub fn build(guard: &Guard) -> Result<Self, Unbuilt> {
-        Self::resolving(guard, GaiResolver::new())
+        Self::resolving(guard, lookup::resolver())
     }
 
     fn resolving(guard: &Guard, resolver: impl Resolve) -> Result<Self, Unbuilt> {
@@ -138,7 +137,7 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_changes_its_address_leads_nowhere_else() {
         for (allow, inside_met, later) in [
-            (&["127.0.0.2"][..], 0, refused("the name leads to one that is loopback")),
+            (&["127.0.0.2"][..], 0, refused("the name leads to none that may be called")),
             // Who sees nothing in the first case would see this.
             (&["127.0.0.0/8"][..], 1, Delivery::Delivered),
         ] {
@@ -152,6 +151,19 @@ mod tests {
             assert_eq!(tell(&client, &url).await, later);
             assert_eq!((outside.met().await, inside.met().await), (1, inside_met), "{allow:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_does_not_exist_looks_like_one_of_our_network() {
+        let missing =
+            service_fn(|_: Name| ready(Err::<std::vec::IntoIter<SocketAddr>, BoxError>("no such name".into())));
+        let internal =
+            service_fn(|_: Name| ready(Ok::<_, BoxError>([SocketAddr::from(([10, 0, 0, 7], 0))].into_iter())));
+        let told = async |client: GuardedClient| tell(&client, "http://db.internal/").await;
+        let of_missing = told(GuardedClient::resolving(&guard(&[]), missing).expect("a client")).await;
+        let of_internal = told(GuardedClient::resolving(&guard(&[]), internal).expect("a client")).await;
+        assert_eq!(of_missing, of_internal);
+        assert_eq!(of_missing, refused("the name leads to none that may be called"));
     }
 
     #[tokio::test]
@@ -197,7 +209,7 @@ mod tests {
         let place = Place::at("127.0.0.1:0").await;
         let url = format!("http://localhost:{}/", place.address.port());
         let strict = GuardedClient::build(&guard(&[])).expect("a client");
-        assert_eq!(tell(&strict, &url).await, refused("the name leads to one that is loopback"));
+        assert_eq!(tell(&strict, &url).await, refused("the name leads to none that may be called"));
         assert_eq!(place.met().await, 0);
         let loose = GuardedClient::build(&guard(&["localhost"])).expect("a client");
         assert_eq!(tell(&loose, &url).await, Delivery::Delivered);

@@ -2,6 +2,7 @@
 //! databases, neighbours, the metadata of its cloud. Addresses of partners are the operator's own and not judged.
 
 mod client;
+mod lookup;
 mod ranges;
 mod resolver;
 mod rules;
@@ -26,11 +27,12 @@ pub enum Refused {
     UserInformation,
     #[error("address is not allowed: {0} is {1}")]
     Address(IpAddr, &'static str),
-    /// Without the address: what names mean in our network is not for clients to know.
-    #[error("address is not allowed: the name leads to one that is {0}")]
-    Resolved(&'static str),
-    #[error("the name has no address")]
-    NoAddress,
+    /// The same for a name that does not exist and for one that leads where nothing may be sent, whatever that is: which
+    /// names there are in our network, and what they mean, is not for clients to know.
+    #[error("address is not allowed: the name leads to none that may be called")]
+    Name,
+    #[error("there is no host")]
+    NoHost,
     #[error("port {port} is not allowed, only {allowed}")]
     Port { port: u16, allowed: String },
 }
@@ -55,7 +57,7 @@ impl Guard {
             Some(Host::Ipv6(address)) => self.judge_address(address.into())?,
             // Its addresses are judged when they are known, where the connection is made.
             Some(Host::Domain(_)) => {}
-            None => return Err(Refused::NoAddress),
+            None => return Err(Refused::NoHost),
         }
         self.judge_port(url.port_or_known_default().unwrap_or_default())
     }
@@ -63,17 +65,16 @@ impl Guard {
     /// Those among the addresses of a name that may be called.
     fn choose(&self, name: &str, found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, Refused> {
         let is_known = self.0.allow.iter().any(|allowed| allowed.is_host(name));
-        let (mut chosen, mut refused) = (Vec::new(), Refused::NoAddress);
+        let mut chosen = Vec::new();
         for address in found {
             match self.find(address.ip()) {
                 Some(what) if !is_known => {
-                    tracing::debug!(name, %address, what, "a name leads where no callback may go");
-                    refused = Refused::Resolved(what);
+                    tracing::info!(name, %address, what, "a name leads where no callback may go");
                 }
                 _ => chosen.push(address),
             }
         }
-        if chosen.is_empty() { Err(refused) } else { Ok(chosen) }
+        if chosen.is_empty() { Err(Refused::Name) } else { Ok(chosen) }
     }
 
     fn judge_scheme(&self, scheme: &str) -> Result<(), Refused> {
@@ -195,11 +196,11 @@ mod tests {
         let chosen = |name: &str, found: &[&str]| strict.choose(name, addresses(found).into_iter());
         let mixed = ["10.0.0.7", "8.8.8.8", "::1", "2606:4700::1", "::ffff:8.8.8.8", "10.1.2.3"];
         assert_eq!(chosen("shop.example", &mixed), Ok(addresses(&["8.8.8.8", "2606:4700::1", "10.1.2.3"])));
-        assert_eq!(chosen("shop.example", &["10.0.0.7"]), Err(Refused::Resolved("private")));
-        assert_eq!(chosen("shop.example", &[]), Err(Refused::NoAddress));
+        assert_eq!(chosen("shop.example", &["10.0.0.7"]), Err(Refused::Name));
+        assert_eq!(chosen("shop.example", &[]), Err(Refused::Name), "nobody hears which of them it is");
         assert_eq!(chosen("inbox.example.", &["127.0.0.1"]), Ok(addresses(&["127.0.0.1"])));
-        assert_eq!(chosen("x.inbox.example", &["127.0.0.1"]), Err(Refused::Resolved("loopback")));
+        assert_eq!(chosen("x.inbox.example", &["127.0.0.1"]), Err(Refused::Name));
         let told = chosen("db.internal", &["10.0.0.7"]).expect_err("it is private").to_string();
-        assert_eq!(told, "address is not allowed: the name leads to one that is private");
+        assert_eq!(told, "address is not allowed: the name leads to none that may be called");
     }
 }

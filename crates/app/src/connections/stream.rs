@@ -1,7 +1,7 @@
 //! A socket that tells what happens to it, and that does not hang up on a client who still speaks.
 
 use super::activity::Activity;
-use holdfast_app::pause;
+use crate::pause;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;

@@ -17,6 +17,11 @@ pub(super) struct Activity {
     /// A request was refused before its body was read.
     unread: AtomicBool,
     changes: AtomicU32,
+    /// Counted by the watchdog.
+    turn: AtomicU32,
+    /// Answers under way with HTTP/2, by the turn in which each has last moved: this one, the one before, the one before that.
+    /// What is sent to one of many does not show at the socket if others are taken.
+    answers: [AtomicU32; 3],
 }
 
 /// What a client may take too long over.
@@ -33,7 +38,12 @@ pub(super) enum Phase {
 }
 
 /// A request that is being served, until this is dropped.
-pub(super) struct Serving(Arc<Activity>);
+#[derive(Debug)]
+pub(super) struct Serving {
+    activity: Arc<Activity>,
+    /// The turn in which the client has last taken something of its answer, with HTTP/2.
+    moved: Option<u32>,
+}
 
 impl Activity {
     pub(super) fn new() -> Self {
@@ -44,7 +54,21 @@ impl Activity {
             multiplexed: AtomicBool::new(false),
             unread: AtomicBool::new(false),
             changes: AtomicU32::new(0),
+            turn: AtomicU32::new(0),
+            answers: Default::default(),
         }
+    }
+
+    /// Begins the next turn. `false`: nothing was taken of some answer during all of this one and the one before.
+    pub(super) fn turn(&self) -> bool {
+        let next = self.turn.load(Ordering::Relaxed).wrapping_add(1);
+        let moves = self.answers(next).load(Ordering::Relaxed) == 0;
+        self.turn.store(next, Ordering::Relaxed);
+        moves
+    }
+
+    fn answers(&self, turn: u32) -> &AtomicU32 {
+        &self.answers[turn as usize % self.answers.len()]
     }
 
     /// And how often it has changed: who finds a connection idle twice wants to know whether it was in between.
@@ -87,7 +111,7 @@ impl Activity {
             self.multiplexed.store(true, Ordering::Relaxed);
         }
         self.changed();
-        Serving(Arc::clone(self))
+        Serving { activity: Arc::clone(self), moved: None }
     }
 
     /// Whether the client may still be sending what nobody reads: a body, or a head that is too large.
@@ -102,14 +126,29 @@ impl Activity {
 
 impl Serving {
     pub(super) fn left_unread(&self) {
-        self.0.unread.store(true, Ordering::Relaxed);
+        self.activity.unread.store(true, Ordering::Relaxed);
+    }
+
+    /// There is an answer, or the client has room for more of it.
+    pub(super) fn moves(&mut self) {
+        let activity = &self.activity;
+        let turn = activity.turn.load(Ordering::Relaxed);
+        if activity.multiplexed.load(Ordering::Relaxed) && self.moved != Some(turn) {
+            activity.answers(turn).fetch_add(1, Ordering::Relaxed);
+            if let Some(before) = self.moved.replace(turn) {
+                activity.answers(before).fetch_sub(1, Ordering::Relaxed);
+            }
+        }
     }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.0.serving.fetch_sub(1, Ordering::Relaxed);
-        self.0.changed();
+        if let Some(turn) = self.moved {
+            self.activity.answers(turn).fetch_sub(1, Ordering::Relaxed);
+        }
+        self.activity.serving.fetch_sub(1, Ordering::Relaxed);
+        self.activity.changed();
     }
 }
 
@@ -148,6 +187,32 @@ mod tests {
         drop(activity.serve(true));
         activity.heard();
         assert_eq!(activity.phase().0, Phase::Idle);
+    }
+
+    #[test]
+    fn one_answer_that_nothing_is_taken_of_shows_among_many_that_are() {
+        let activity = Arc::new(Activity::new());
+        let (mut slow, mut quick) = (activity.serve(true), activity.serve(true));
+        for _ in 0..10 {
+            slow.moves();
+            assert!(activity.turn() && activity.turn(), "once in two turns is enough");
+        }
+        slow.moves();
+        for _ in 0..2 {
+            quick.moves();
+            assert!(activity.turn());
+        }
+        quick.moves();
+        assert!(!activity.turn());
+        drop(slow);
+        let _another_request = activity.serve(true);
+        assert!(
+            (0..10).all(|_| {
+                quick.moves();
+                activity.turn()
+            }),
+            "who is not answered yet has nothing to take"
+        );
     }
 
     #[test]

@@ -4,23 +4,27 @@
 //! watchdog, and what it asks for by everybody further in.
 
 mod activity;
+mod answer;
+mod inside;
 mod requests;
 mod stream;
 mod watchdog;
 
-use crate::body::MAX_BODY_BYTES;
+use crate::config;
+use crate::metrics::{Metrics, one};
 use activity::Activity;
+use axum::BoxError;
+use axum::body::{Bytes, HttpBody};
 use axum::extract::Request;
 use axum::response::Response;
-use holdfast_app::config;
-use holdfast_app::metrics::{Metrics, one};
 use holdfast_queue::Backoff;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+pub use inside::serve_inside;
 use requests::Requests;
 use std::convert::Infallible;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,7 +42,10 @@ use watchdog::{Patience, Verdict, Watchdog};
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 
 /// What a client may send of one request with HTTP/2 before we have taken it: a whole body.
-const WINDOW_BYTES: u32 = MAX_BODY_BYTES as u32;
+const WINDOW_BYTES: u32 = 64 * 1024;
+
+/// As much of an answer is handed over before the client has made room for it.
+const SEND_BYTES: usize = 64 * 1024;
 
 /// Requests at once on one connection with HTTP/2.
 const MAX_STREAMS: u32 = 128;
@@ -62,34 +69,53 @@ struct Shared {
     builder: Builder<TokioExecutor>,
     patience: Patience,
     closing: Closing,
-    metrics: Arc<Metrics>,
+    /// Of clients alone: how operators' browsers behave is no sign of anything.
+    metrics: Option<Arc<Metrics>>,
+}
+
+/// How many connections a listener takes, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    max: usize,
+    patience: Patience,
+}
+
+impl Limits {
+    pub const fn of(config: &config::Api) -> Self {
+        Self { max: config.max_connections, patience: Patience::of(config) }
+    }
 }
 
 /// Takes connections until `until`, then ends each after the requests that it has in hand. Returns when all have ended.
-pub(crate) async fn serve<S>(
+/// `service` makes what answers on the connection of a peer.
+pub async fn serve<S, B>(
     listener: TcpListener,
-    service: S,
-    config: &config::Api,
-    metrics: Arc<Metrics>,
+    service: impl Fn(SocketAddr) -> S,
+    limits: Limits,
+    metrics: Option<Arc<Metrics>>,
     until: impl Future<Output = ()>,
 ) where
-    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static,
+    S: Service<Request, Response = Response<B>, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    let (open, max) = (TaskTracker::new(), config.max_connections);
+    let (open, Limits { max, patience }) = (TaskTracker::new(), limits);
     let counted = open.clone();
-    metrics.sample(move || vec![one("holdfast_connections", "Connections of clients", counted.len() as f64)]);
-    let closing = Closing::default();
-    let shared = Arc::new(Shared { builder: builder(), patience: Patience::of(config), closing, metrics });
+    if let Some(metrics) = &metrics {
+        metrics.sample(move || vec![one("holdfast_connections", "Connections of clients", counted.len() as f64)]);
+    }
+    let shared = Arc::new(Shared { builder: builder(), patience, closing: Closing::default(), metrics });
     let mut until = pin!(until);
     loop {
-        let socket = tokio::select! {
-            socket = accept(&listener) => socket,
+        let (socket, peer) = tokio::select! {
+            accepted = accept(&listener) => accepted,
             () = &mut until => break,
         };
         if open.len() < max {
-            open.spawn(connection(socket, service.clone(), Arc::clone(&shared)));
+            open.spawn(connection(socket, service(peer), Arc::clone(&shared)));
         } else {
-            shared.metrics.refusing.connection();
+            if let Some(metrics) = &shared.metrics {
+                metrics.refusing.connection();
+            }
             refuse(socket);
         }
     }
@@ -112,22 +138,22 @@ fn builder() -> Builder<TokioExecutor> {
         .max_header_list_size(MAX_HEAD_BYTES as u32)
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(4 * WINDOW_BYTES)
-        .max_send_buf_size(MAX_BODY_BYTES)
+        .max_send_buf_size(SEND_BYTES)
         .max_pending_accept_reset_streams(MAX_RESETS)
         .max_local_error_reset_streams(MAX_RESETS);
     builder
 }
 
 /// The next connection, however long that takes. Where there are no file descriptors left it takes until somebody leaves.
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
     loop {
         match listener.accept().await {
-            Ok((socket, _peer)) => {
+            Ok((socket, peer)) => {
                 if let Err(error) = socket.set_nodelay(true) {
                     tracing::debug!(%error, "could not set TCP_NODELAY");
                 }
-                return socket;
+                return (socket, peer);
             }
             Err(error) if is_the_clients(error.kind()) => {}
             Err(error) => {
@@ -155,9 +181,10 @@ fn refuse(socket: TcpStream) {
 }
 
 /// Until the client, hyper or the watchdog ends it.
-async fn connection<S>(socket: TcpStream, service: S, shared: Arc<Shared>)
+async fn connection<S, B>(socket: TcpStream, service: S, shared: Arc<Shared>)
 where
-    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
+    S: Service<Request, Response = Response<B>, Error = Infallible, Future: Send> + Clone + Send + 'static,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let activity = Arc::new(Activity::new());
     let stream = TokioIo::new(Stream::new(socket, Arc::clone(&activity)));
@@ -190,7 +217,9 @@ where
                     connection.as_mut().graceful_shutdown();
                 }
                 Verdict::CutOff(slow) => {
-                    shared.metrics.refusing.slow(slow);
+                    if let Some(metrics) = &shared.metrics {
+                        metrics.refusing.slow(slow);
+                    }
                     return Poll::Ready(Ok(()));
                 }
             }

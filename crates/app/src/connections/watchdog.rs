@@ -5,8 +5,8 @@
 //! connection, which looks twice within the shortest limit whether anything has changed.
 
 use super::activity::{Activity, Phase};
-use holdfast_app::config;
-use holdfast_app::metrics::Slow;
+use crate::config;
+use crate::metrics::Slow;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -15,9 +15,9 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 /// How long each phase may take, half of the shortest more or less.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    head: Duration,
-    answer: Duration,
-    idle: Duration,
+    pub(super) head: Duration,
+    pub(super) answer: Duration,
+    pub(super) idle: Duration,
 }
 
 pub(super) struct Watchdog {
@@ -27,6 +27,8 @@ pub(super) struct Watchdog {
     seen: (Phase, u32),
     /// When that was seen first.
     since: Instant,
+    /// When the answers' turn began.
+    turned: Instant,
 }
 
 /// What is to be done.
@@ -58,7 +60,7 @@ impl Watchdog {
         let since = Instant::now();
         let mut ticks = interval_at(since + patience.tick(), patience.tick());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { seen: activity.phase(), activity, patience, ticks, since }
+        Self { seen: activity.phase(), activity, patience, ticks, since, turned: since }
     }
 
     /// Ready when it has looked.
@@ -67,6 +69,13 @@ impl Watchdog {
     }
 
     fn look(&mut self, now: Instant) -> Verdict {
+        // Two turns are what an answer may take.
+        if now - self.turned >= self.patience.answer / 2 {
+            self.turned = now;
+            if !self.activity.turn() {
+                return Verdict::CutOff(Slow::Answer);
+            }
+        }
         let seen = self.activity.phase();
         if seen != self.seen {
             (self.seen, self.since) = (seen, now);
@@ -115,6 +124,24 @@ mod tests {
         let last = 1_000;
         assert_eq!(watchdog.look(at(last)), Verdict::Fine);
         assert_eq!(watchdog.look(at(last + 85)), Verdict::Unused);
+    }
+
+    #[tokio::test]
+    async fn requests_beside_it_do_not_keep_an_answer_that_is_not_taken() {
+        let activity = Arc::new(Activity::new());
+        let (mut watchdog, at) = watchdog(&activity);
+        let mut serving = activity.serve(true);
+        for s in (5..=100).step_by(5) {
+            assert_eq!(watchdog.look(at(s)), Verdict::Fine, "there is no answer yet");
+        }
+        serving.moves();
+        let mut looks = (105..).step_by(5).map(|s| {
+            drop(activity.serve(true));
+            (s, watchdog.look(at(s)))
+        });
+        let (s, verdict) = looks.find(|(_, verdict)| *verdict != Verdict::Fine).expect("an end");
+        assert_eq!(verdict, Verdict::CutOff(Slow::Answer));
+        assert!((120..=130).contains(&s), "{s}");
     }
 
     #[tokio::test]

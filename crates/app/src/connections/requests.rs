@@ -1,6 +1,7 @@
 //! The requests of one connection.
 
 use super::activity::{Activity, Serving};
+use super::answer::Answer;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::Request;
 use axum::response::Response;
@@ -23,38 +24,40 @@ pin_project! {
     pub(super) struct Answering<F> {
         #[pin]
         inner: F,
-        serving: Serving,
+        // Until it goes on with the answer.
+        serving: Option<Serving>,
         has_body: bool,
     }
 }
 
-impl<S> hyper::service::Service<http::Request<Incoming>> for Requests<S>
+impl<S, B> hyper::service::Service<http::Request<Incoming>> for Requests<S>
 where
-    S: Service<Request, Response = Response, Error = Infallible> + Clone,
+    S: Service<Request, Response = Response<B>, Error = Infallible> + Clone,
 {
-    type Response = Response;
+    type Response = Response<Answer<B>>;
     type Error = Infallible;
     type Future = Answering<Oneshot<S, Request>>;
 
     fn call(&self, request: http::Request<Incoming>) -> Self::Future {
         Answering {
-            serving: self.activity.serve(request.version() == Version::HTTP_2),
+            serving: Some(self.activity.serve(request.version() == Version::HTTP_2)),
             has_body: !request.body().is_end_stream(),
             inner: self.service.clone().oneshot(request.map(Body::new)),
         }
     }
 }
 
-impl<F: Future<Output = Result<Response, Infallible>>> Future for Answering<F> {
-    type Output = F::Output;
+impl<F: Future<Output = Result<Response<B>, Infallible>>, B> Future for Answering<F> {
+    type Output = Result<Response<Answer<B>>, Infallible>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let response = ready!(this.inner.poll(context))?;
+        let serving = this.serving.take().expect("it is polled no more once it has answered");
         let is_refused = response.status().is_client_error() || response.status().is_server_error();
         if *this.has_body && is_refused {
-            this.serving.left_unread();
+            serving.left_unread();
         }
-        Poll::Ready(Ok(response))
+        Poll::Ready(Ok(response.map(|body| Answer::new(body, serving))))
     }
 }
