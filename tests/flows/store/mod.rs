@@ -1,7 +1,9 @@
 //! Single statements against a real database: the guards that the protocol rests on.
 
 mod chain;
+mod event_sinks;
 mod keys;
+mod outbox;
 mod progress;
 mod retention;
 
@@ -101,7 +103,7 @@ fn finish(no: CommandNo, token: i64, claim_tell: bool) -> Finish {
 }
 
 fn entry() -> Entry {
-    Entry { at: DateTime::UNIX_EPOCH, what: Happening::Claimed { worker: ME, taken_over: false } }
+    Entry::new(DateTime::UNIX_EPOCH, Happening::Claimed { worker: ME, taken_over: false })
 }
 
 fn partner_says(command: CommandId, status: Status) -> Update {
