@@ -25,8 +25,10 @@ create table event_sinks (
     failed_at timestamptz,
     -- The event that the sink will never take: it holds up all others until somebody decides.
     refused text,
-    -- What somebody has decided to leave out.
+    -- What somebody has decided to leave out, or did last.
     skip text,
+    skip_by text,
+    skip_why text,
     skipped bigint not null default 0,
     constraint event_sinks_claim_check check ((token is null) = (lease_until is null)),
     constraint event_sinks_counters_check check (no >= 0 and sequence >= 0 and failures >= 0 and skipped >= 0)

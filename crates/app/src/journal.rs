@@ -59,8 +59,11 @@ impl Journal {
         let mut span = self.tracer.part(parent.as_deref(), SpanKind::Producer, || spans::send(self.queue.name(), id));
         let traceparent = span.traceparent().or(parent);
         let body = serde_json::to_string(&entry.into_message()).expect("an entry always serialises");
-        let sent =
-            tokio::time::timeout(self.timeout, self.batcher.call(Outgoing { body, traceparent, group: None })).await;
+        let sent = tokio::time::timeout(
+            self.timeout,
+            self.batcher.call(Outgoing { body, traceparent, ..Outgoing::default() }),
+        )
+        .await;
         match sent {
             Ok(Ok(Sent::Stored)) => Ok(()),
             Ok(Ok(Sent::Failed) | Err(_)) | Err(_) => {

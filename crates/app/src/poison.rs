@@ -174,7 +174,10 @@ async fn park_run(engine: &Engine, claimed: &Claimed) -> anyhow::Result<()> {
         nudge: claimed.nudge,
         client: claimed.client,
         created_at: claimed.created_at,
-        trail: vec![entry(claimed, Happening::Finished { status: outcome.status(), reason: outcome.reason().cloned() })],
+        trail: vec![entry(
+            claimed,
+            Happening::Finished { status: outcome.status(), reason: outcome.reason().cloned() },
+        )],
         anchor: claimed.anchor,
         progress: claimed.progress.clone(),
         outcome,

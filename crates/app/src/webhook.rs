@@ -132,7 +132,7 @@ impl Webhooks {
         let body = serde_json::to_string(&message).expect("a message always serialises");
         let group = self.app.shares.group(client);
         let queue = self.app.queues.on(kind, self.app.shares.track(client));
-        let sent = queue.send(&[Outgoing { body, traceparent: None, group }]).await;
+        let sent = queue.send(&[Outgoing { body, group, ..Outgoing::default() }]).await;
         if sent.contains(&Sent::Failed) {
             tracing::debug!(command.id = %id, "could not publish a nudge, the relay will");
         }

@@ -1,6 +1,7 @@
 //! How far each sink is with the events, and who publishes to it: one process at a time, under a token that fences what it
 //! writes about it.
 
+use crate::operator::Operator;
 use crate::outbox::Position;
 use crate::{Pool, Result};
 use chrono::{DateTime, Utc};
@@ -120,10 +121,15 @@ pub async fn fail(pool: &Pool, name: &str, token: Token, error: &str, refused: O
 }
 
 /// Has the event left out that this sink refuses. `None`: it refuses none.
-pub async fn skip(pool: &Pool, name: &str) -> Result<Option<String>> {
+pub async fn skip(pool: &Pool, name: &str, operator: Operator<'_>) -> Result<Option<String>> {
     let query = sqlx::query!(
-        r#"update event_sinks set skip = refused where name = $1 and refused is not null returning refused as "refused!""#,
-        name
+        r#"update event_sinks
+              set skip = refused, skip_by = $2, skip_why = $3
+            where name = $1 and refused is not null
+           returning refused as "refused!""#,
+        name,
+        operator.by,
+        operator.why
     );
     Ok(pool.fetch_optional(query).await?.map(|row| row.refused))
 }
@@ -137,7 +143,7 @@ pub struct Standing {
     pub is_ahead: bool,
     /// Somebody publishes to it.
     pub is_held: bool,
-    /// Events that it has yet to get, counted up to the limit.
+    /// Events that it has yet to get, counted up to the limit of acceptances and of all others.
     pub lag: i64,
     /// For how long the first of them has been waiting; 0 without any.
     pub oldest: Duration,
@@ -156,7 +162,7 @@ pub async fn standing(pool: &Pool, limit: i64) -> Result<Vec<Standing>> {
         r#"select s.name, s.xid::text::bigint as "xid!", s.no, s.sequence,
                   s.xid > pg_snapshot_xmax(pg_current_snapshot()) as "is_ahead!",
                   coalesce(s.lease_until > holdfast_now(), false) as "is_held!",
-                  least(a.count + b.count, $1) as "lag!",
+                  a.count + b.count as "lag!",
                   coalesce(extract(epoch from holdfast_now() - least(x.at, y.at)), 0)::float8 as "oldest_s!",
                   s.started_at, s.published_at, s.failures, s.error, s.failed_at, s.refused, s.skipped
              from event_sinks s

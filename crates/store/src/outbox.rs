@@ -220,12 +220,8 @@ pub async fn written(pool: &Pool, nos: &[CommandNo], stretch: Stretch) -> Result
 
 /// The numbers of the next commands behind `after`, none above `last`.
 pub async fn numbers(pool: &Pool, after: CommandNo, last: CommandNo, limit: i64) -> Result<Vec<CommandNo>> {
-    let query = sqlx::query!(
-        "select no from commands where no > $1 and no <= $2 order by no limit $3",
-        after.0,
-        last.0,
-        limit
-    );
+    let query =
+        sqlx::query!("select no from commands where no > $1 and no <= $2 order by no limit $3", after.0, last.0, limit);
     Ok(pool.fetch_all(query).await?.into_iter().map(|row| CommandNo(row.no)).collect())
 }
 

@@ -4,10 +4,12 @@ use super::{LEASE, command, database};
 use holdfast_domain::Token;
 use holdfast_store::Pool;
 use holdfast_store::event_sinks::{self, Held, Standing, Start};
+use holdfast_store::operator::Operator;
 use holdfast_store::outbox::{self, Position};
 use holdfast_testkit::clock::advance;
 use holdfast_testkit::eventually;
 
+const OPERATOR: Operator<'_> = Operator { by: "tester", why: "a test" };
 const MINE: Token = Token(1);
 const THEIRS: Token = Token(2);
 
@@ -89,13 +91,13 @@ async fn what_waits_is_seen_without_reading_it() {
 async fn what_a_sink_refuses_is_left_out_only_when_somebody_says_so() {
     let pool = database().await;
     event_sinks::begin(&pool, "a", Start::Beginning).await.expect("begin");
-    assert_eq!(event_sinks::skip(&pool, "a").await.expect("skip"), None, "it refuses nothing");
+    assert_eq!(event_sinks::skip(&pool, "a", OPERATOR).await.expect("skip"), None, "it refuses nothing");
     hold(&pool, MINE).await;
     accept(&pool, 1).await;
     assert!(event_sinks::fail(&pool, "a", MINE, "HTTP 400", Some("id/0")).await.expect("fail"));
     let held = waiting(&pool, MINE).await;
     assert_eq!((held.refused.as_deref(), held.skip.as_deref()), (Some("id/0"), None));
-    assert_eq!(event_sinks::skip(&pool, "a").await.expect("skip").as_deref(), Some("id/0"));
+    assert_eq!(event_sinks::skip(&pool, "a", OPERATOR).await.expect("skip").as_deref(), Some("id/0"));
     assert_eq!(waiting(&pool, MINE).await.skip.as_deref(), Some("id/0"));
     let to = Position { xid: i64::MAX, no: 1, sequence: 0 };
     assert!(event_sinks::advance(&pool, "a", MINE, to, true).await.expect("advance"));

@@ -53,7 +53,11 @@ async fn every_write_is_read_once_and_in_order_but_for_attempts_to_tell() {
     sqlx::query(told).bind(no.0).execute(pool.connections()).await.expect("an attempt");
     let whole = all(&pool, 3).await;
     assert_eq!(places(&whole), [(no.0, 0), (no.0, 1), (no.0, 2)]);
-    assert_eq!(whole.rows[1].entries.last().expect("an entry").state, Some(Status::Pending), "it says what it was then");
+    assert_eq!(
+        whole.rows[1].entries.last().expect("an entry").state,
+        Some(Status::Pending),
+        "it says what it was then"
+    );
     assert_eq!(whole.rows[2].before.as_ref().expect("a row before"), &whole.rows[1].entries);
     assert!(whole.rows[1].before.is_none(), "that was the acceptance");
     let (mut after, mut seen) = (START, Vec::new());
@@ -179,7 +183,9 @@ async fn a_time_is_found_among_the_numbers_by_halving_whatever_is_missing() {
                     from generate_series(1, 100) n";
     sqlx::query(insert).execute(pool.connections()).await.expect("insert");
     sqlx::query("delete from commands where no between 30 and 60").execute(pool.connections()).await.expect("a gap");
-    for (second, expected) in [(0, 0), (1, 0), (2, 1), (29, 28), (30, 60), (45, 60), (61, 60), (62, 61), (100, 99), (500, 100)] {
+    for (second, expected) in
+        [(0, 0), (1, 0), (2, 1), (29, 28), (30, 60), (45, 60), (61, 60), (62, 61), (100, 99), (500, 100)]
+    {
         let time = chrono::DateTime::from_timestamp(1_767_225_600 + second, 0).expect("a time");
         let found = outbox::before(&pool, time).await.expect("halve");
         assert_eq!(found, CommandNo(expected), "at second {second}");

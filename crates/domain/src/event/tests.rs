@@ -24,7 +24,8 @@ fn subject(kind: Kind, body: &str) -> Subject {
 }
 
 fn transaction() -> Subject {
-    let body = r#"{"transactionId": "k", "amount": 1.5, "currency": "EUR", "callbackUrl": "https://shop.example/hook"}"#;
+    let body =
+        r#"{"transactionId": "k", "amount": 1.5, "currency": "EUR", "callbackUrl": "https://shop.example/hook"}"#;
     subject(Kind::Transaction, body)
 }
 
@@ -108,8 +109,7 @@ fn an_end_says_why_and_who_took_part_but_not_in_whose_hands_it_was() {
     let data = &event["data"];
     assert_eq!(data["reason"], json!({ "code": "rejected_by_partner", "detail": "no money" }));
     assert_eq!(data["finishedAt"], "2026-01-31T12:00:00.123Z");
-    let happened =
-        json!([{ "at": "2026-01-31T12:00:00.123456Z", "type": "created", "partner": "processor", "outcome": "rejected" }]);
+    let happened = json!([{ "at": "2026-01-31T12:00:00.123456Z", "type": "created", "partner": "processor", "outcome": "rejected" }]);
     assert_eq!(data["happened"], happened);
     let expected = ["amount", "client", "createdAt", "currency", "finishedAt", "happened", "key", "kind", "reason"];
     let names: Vec<_> = data.as_object().expect("an object").keys().map(String::as_str).collect();
