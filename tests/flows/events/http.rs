@@ -16,7 +16,7 @@ async fn an_event_is_the_same_in_the_body_and_in_headers() {
     let order = holdfast_testkit::Stack::submission(request.send().await.expect("an answer")).await;
     stack.start_worker();
     stack.settled(&order).await;
-    let structured = about(&ended(&endpoint, &[order.clone()]).await, &order.id);
+    let structured = about(&ended(&endpoint, std::slice::from_ref(&order)).await, &order.id);
     assert_eq!(endpoint.content_type(), "application/cloudevents+json");
     assert_eq!(types(&structured), ["order.accepted", "order.completed"]);
     assert_eq!(
@@ -33,7 +33,7 @@ async fn an_event_is_the_same_in_the_body_and_in_headers() {
         ("HOLDFAST__EVENTS__SINKS__OTHER__TOKEN", "s3cret"),
         ("HOLDFAST__EVENTS__SINKS__OTHER__FROM", "beginning"),
     ]);
-    let taken = ended(&binary, &[order.clone()]).await;
+    let taken = ended(&binary, std::slice::from_ref(&order)).await;
     assert_eq!(about(&taken, &order.id), structured, "whenever it is made");
     assert_eq!(
         (binary.content_type(), binary.authorization()),

@@ -137,9 +137,8 @@ async fn each_kind_is_told_from_its_acceptance_to_its_end_at_two_sinks() {
     let whole = about(&taken, &refund.id);
     assert_eq!(types(&whole).first(), Some(&"refund.accepted"));
     assert_eq!(types(&whole).last(), Some(&"refund.completed"));
-    assert!(
-        types(&whole)[1..whole.len() - 1].iter().all(|kind| ["refund.processing", "refund.progressed"].contains(kind))
-    );
+    let between = ["refund.processing", "refund.pending", "refund.progressed"];
+    assert!(types(&whole)[1..whole.len() - 1].iter().all(|kind| between.contains(kind)), "{:?}", types(&whole));
     assert_eq!(whole[0]["data"].get("amount"), None, "all that is left, whatever that is");
     assert_eq!(whole.last().expect("an end")["data"]["amount"], "9.02", "which the step has found out");
 
@@ -151,14 +150,10 @@ async fn each_kind_is_told_from_its_acceptance_to_its_end_at_two_sinks() {
         assert_eq!(end["data"][name], seen[name], "{name}: as a GET answers");
     }
 
-    let at_queue = eventually("the queue has got them too", || async {
-        let mut events = take(&stack, &url).await;
-        while events.is_empty() || !types(&about(&events, &refund.id)).contains(&"refund.completed") {
-            events.extend(take(&stack, &url).await);
-        }
-        Some(events)
-    })
-    .await;
+    let mut at_queue: Vec<Value> = Vec::new();
+    while !about(&at_queue, &refund.id).iter().any(|event| event["type"] == "refund.completed") {
+        at_queue.extend(take(&stack, &url).await);
+    }
     assert_eq!(about(&at_queue, &refund.id), about(&taken, &refund.id), "every sink gets the same");
     assert_eq!(about(&at_queue, &order.id), about(&taken, &order.id));
     assert!(about(&at_queue, &transaction.id).is_empty(), "only the kinds that it wants");
@@ -197,7 +192,7 @@ async fn whoever_begins_now_is_not_told_what_was_before() {
     .await;
     let after = stack.submit("after", "1.00").await;
     stack.settled(&after).await;
-    let taken = ended(&endpoint, &[after.clone()]).await;
+    let taken = ended(&endpoint, std::slice::from_ref(&after)).await;
     assert_eq!(types(&about(&taken, &after.id)), ["transaction.accepted", "transaction.completed"]);
 }
 

@@ -118,7 +118,12 @@ async fn inverted(pool: &Pool, between: bool) -> (CommandNo, CommandNo, Option<s
 async fn what_comes_first_in_a_trail_is_read_first_whatever_its_transaction() {
     let pool = database().await;
     let (first, second, _) = inverted(&pool, false).await;
-    let whole = all(&pool, 5).await;
+    let whole = eventually("the last of them is reached", || async {
+        let batch = read(&pool, START, 100).await;
+        let is_last = |end: &Position| (end.no, end.sequence) == (second.0, 1);
+        batch.end.as_ref().is_some_and(is_last).then_some(batch)
+    })
+    .await;
     let expected = [(first.0, 0), (first.0, 1), (second.0, 0), (second.0, 1), (second.0, 2)];
     assert_eq!(places(&whole), expected);
     let mut after = START;

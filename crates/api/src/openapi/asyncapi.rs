@@ -13,7 +13,8 @@ pub fn yaml() -> String {
 }
 
 fn document() -> Value {
-    let messages: serde_json::Map<_, _> = Kind::ALL.into_iter().map(|kind| (kind.name().to_owned(), message(kind))).collect();
+    let messages: serde_json::Map<_, _> =
+        Kind::ALL.into_iter().map(|kind| (kind.name().to_owned(), message(kind))).collect();
     let references: serde_json::Map<_, _> = Kind::ALL
         .into_iter()
         .map(|kind| (kind.name().to_owned(), json!({ "$ref": format!("#/components/messages/{kind}") })))
@@ -75,8 +76,17 @@ fn envelope(kind: Kind, types: Vec<String>) -> Value {
         "data": schema(kind),
     });
     let required = [
-        "specversion", "id", "source", "type", "subject", "time", "sequence", "datacontenttype", "dataschema",
-        "partitionkey", "data",
+        "specversion",
+        "id",
+        "source",
+        "type",
+        "subject",
+        "time",
+        "sequence",
+        "datacontenttype",
+        "dataschema",
+        "partitionkey",
+        "data",
     ];
     json!({ "type": "object", "properties": properties, "required": required })
 }

@@ -62,7 +62,8 @@ fn happened() -> Value {
 /// Without references: the schema stands alone.
 fn resolved(value: Value, document: &Value) -> Value {
     match value {
-        Value::Object(members) => match members.get("$ref").and_then(Value::as_str).and_then(|to| to.strip_prefix('#')) {
+        Value::Object(members) => match members.get("$ref").and_then(Value::as_str).and_then(|to| to.strip_prefix('#'))
+        {
             Some(pointer) => resolved(document.pointer(pointer).cloned().unwrap_or_default(), document),
             None => members.into_iter().map(|(name, value)| (name, resolved(value, document))).collect(),
         },

@@ -67,7 +67,8 @@ fn flat(value: &Value, text: &mut String) {
 fn scalar(content: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_/".contains(c);
     let begins_well = content.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
-    let is_word = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&content.to_lowercase().as_str());
+    let is_word =
+        ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&content.to_lowercase().as_str());
     match begins_well && content.chars().all(is_plain) && !is_word {
         true => content.to_owned(),
         false => Value::String(content.to_owned()).to_string(),

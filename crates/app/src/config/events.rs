@@ -127,7 +127,7 @@ impl EventSink {
             ("token", token.is_some(), &[SinkKind::Http]),
             ("allow_http", *allow_http, &[SinkKind::Http]),
         ];
-        for (name, _, _) in given.iter().filter(|(_, given, of)| *given && !of.contains(kind)) {
+        if let Some((name, ..)) = given.iter().find(|(_, given, of)| *given && !of.contains(kind)) {
             bail!("{name} is not a setting of this type");
         }
         Ok(match kind {
