@@ -260,7 +260,6 @@ mod tests {
             (&[("A__TYPE", "sqs"), ("A__QUEUE", "q"), ("A__KINDS", "order")], "order is none of"),
             (&[("A__TYPE", "sqs"), ("A__QUEUE", "q"), ("A__WORD", "x")], "word"),
             (&[("A__TYPE", "kafka")], "kafka"),
-            (&[("A B__TYPE", "sqs"), ("A B__QUEUE", "q")], "a name has"),
         ] {
             let error = format!("{:#}", read(pairs).map(|_| ()).expect_err("it is wrong"));
             assert!(error.contains(expected), "{error}");
