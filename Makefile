@@ -50,6 +50,7 @@ sqlx:
 # After changing the HTTP interface: renews the committed description of it.
 openapi:
 	cargo run --quiet --package holdfast-api -- openapi >crates/api/openapi.json
+	cargo run --quiet --package holdfast-api -- asyncapi >docs/asyncapi.yaml
 
 # Dockerfile, compose, workflows, shell scripts. Installs its linters.
 lint-infra:

@@ -17,7 +17,7 @@ module "operator_task" {
   kms_key_arn         = aws_kms_key.this.arn
 
   # `doctor` and `queues` look at the dead-letter queues too.
-  permissions = concat(local.may_submit, [
+  permissions = concat(local.may_submit, local.may_publish, [
     {
       sid       = "Look"
       actions   = ["sqs:GetQueueAttributes", "sqs:GetQueueUrl"]

@@ -26,6 +26,7 @@ locals {
     var.routing.orders == null ? {} : { HOLDFAST__ORDERS__PARTNER = var.routing.orders },
     var.encryption_current_key == null ? {} : { HOLDFAST__ENCRYPTION__CURRENT = var.encryption_current_key },
     local.partner_settings,
+    local.events_settings,
     var.settings,
   )
 

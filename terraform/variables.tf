@@ -328,6 +328,17 @@ variable "database" {
   }
 }
 
+variable "events_queue" {
+  description = "A queue for the events that other services build on; its name ends in .fifo where their order must be kept. None without it. Consumers need permissions of their own."
+  type = object({
+    name                       = string
+    visibility_timeout_seconds = optional(number, 30)
+    message_retention_seconds  = optional(number, 345600)
+    max_receive_count          = optional(number, 5)
+  })
+  default = null
+}
+
 # Operation
 
 variable "alarm_emails" {

@@ -1,6 +1,6 @@
 locals {
   layouts = {
-    # Who reads the journal drains the dead-letter queues too.
+    # Who reads the journal drains the dead-letter queues too, and publishes events for others.
     per_queue = { for key in keys(local.queues) : key => {
       queues       = toset([key])
       dead_letters = contains(local.journals, key)
@@ -14,7 +14,7 @@ locals {
   workers = { for name, worker in local.layouts[var.worker_layout] : name => {
     queues       = worker.queues
     dead_letters = worker.dead_letters
-    sources      = concat(sort(worker.queues), worker.dead_letters ? ["dead-letters"] : [])
+    sources      = concat(sort(worker.queues), worker.dead_letters ? ["dead-letters", "events"] : [])
     cpu          = coalesce(try(var.worker_overrides[name].cpu, null), var.worker.cpu)
     memory       = coalesce(try(var.worker_overrides[name].memory, null), var.worker.memory)
     max_tasks    = coalesce(try(var.worker_overrides[name].max_tasks, null), var.worker.max_tasks)
@@ -51,7 +51,7 @@ module "worker_task" {
   log_retention_days  = var.log_retention_days
   kms_key_arn         = aws_kms_key.this.arn
 
-  permissions = [
+  permissions = concat([
     {
       sid       = "Consume"
       actions   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"]
@@ -64,7 +64,7 @@ module "worker_task" {
       actions   = ["sqs:GetQueueAttributes", "sqs:GetQueueUrl"]
       resources = distinct(concat(local.consumed_arns[each.key], local.kind_arns))
     },
-  ]
+  ], each.value.dead_letters ? local.may_publish : [])
 }
 
 module "worker" {

@@ -52,7 +52,7 @@ run "each_program_knows_what_it_needs" {
   assert {
     condition = contains([
       for one in jsondecode(module.worker_task["journal"].container_definitions)[0].environment : one.value if one.name == "HOLDFAST_QUEUES"
-    ], "journal,dead-letters")
+    ], "journal,dead-letters,events")
     error_message = "Somebody reads the dead letters."
   }
 }

@@ -13,6 +13,7 @@ mod console;
 mod containers;
 mod dead_letters;
 mod egress;
+mod events;
 mod every_kind;
 mod expiry;
 mod fairness;

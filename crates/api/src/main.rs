@@ -28,13 +28,19 @@ enum Command {
     Healthcheck,
     /// Prints what this API takes and answers, as an OpenAPI document.
     Openapi,
+    /// Prints what other services are told, as an AsyncAPI document.
+    Asyncapi,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    if let Some(Command::Openapi) = arguments.command {
-        let document = holdfast_api::openapi::json();
+    let document = match arguments.command {
+        Some(Command::Openapi) => Some(holdfast_api::openapi::json()),
+        Some(Command::Asyncapi) => Some(holdfast_api::openapi::asyncapi::yaml()),
+        Some(Command::Healthcheck) | None => None,
+    };
+    if let Some(document) = document {
         return std::io::stdout().write_all(document.as_bytes()).context("print the document");
     }
     let config = config::load(&arguments.config)?;

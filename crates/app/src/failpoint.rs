@@ -1,7 +1,7 @@
 //! Named points at which a test kills the process for real. Empty unless the feature `failpoints` is on.
 
 /// Every point, in the order in which a command passes them.
-pub const POINTS: [&str; 12] = [
+pub const POINTS: [&str; 13] = [
     "accepted",
     "claimed",
     "recorded",
@@ -14,6 +14,7 @@ pub const POINTS: [&str; 12] = [
     "before_callback",
     "after_callback",
     "told",
+    "event_published",
 ];
 
 /// Aborts here if `HOLDFAST_FAILPOINT` names this point: no destructor runs, no buffer is flushed.

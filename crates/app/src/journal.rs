@@ -67,8 +67,8 @@ impl Journal {
         let mut span = self.tracer.part(parent.as_deref(), SpanKind::Producer, || spans::send(self.queue.name(), id));
         let traceparent = span.traceparent().or(parent);
         let body = serde_json::to_string(&entry.into_message(&self.server_key)).expect("an entry always serialises");
-        let sent =
-            tokio::time::timeout(self.timeout, self.batcher.call(Outgoing { body, traceparent, group: None })).await;
+        let outgoing = Outgoing { body, traceparent, ..Outgoing::default() };
+        let sent = tokio::time::timeout(self.timeout, self.batcher.call(outgoing)).await;
         match sent {
             Ok(Ok(Sent::Stored)) => Ok(()),
             Ok(Ok(Sent::Failed) | Err(_)) | Err(_) => {

@@ -1,7 +1,7 @@
 //! The use cases: what the binaries do, without how they are reached.
 //!
 //! `accept`, `callbacks`, `cancel`, `endpoint`, `query`, `watch`, `webhook`, `keys`, `key_usage` and `limits` serve the API; `engine`,
-//! `dispatch`, `handlers` and `tell` are the worker, `statements` its batched writes; `relay`, `publish`, `survey`, `retention`,
+//! `dispatch`, `handlers`, `tell` and `events` are the worker, `statements` its batched writes; `relay`, `publish`, `survey`, `retention`,
 //! `metrics`, `trace` and `connections` serve both; `attention`, `audit`, `operators` and `redrive` serve the command line and the console;
 //! `vault` seals what Postgres must not know, `vouch` decides what messages are believed. Only this crate joins the store, the queue
 //! and the partners.
@@ -21,6 +21,7 @@ pub mod credentials;
 pub mod dispatch;
 pub mod endpoint;
 pub mod engine;
+pub mod events;
 pub mod failpoint;
 pub mod graveyard;
 pub mod handlers;

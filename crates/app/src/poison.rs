@@ -175,7 +175,10 @@ async fn park_run(engine: &Engine, claimed: &Claimed) -> anyhow::Result<()> {
         nudge: claimed.nudge,
         client: claimed.client,
         created_at: claimed.created_at,
-        trail: vec![entry(claimed, Happening::Finished { status: outcome.status() })],
+        trail: vec![entry(
+            claimed,
+            Happening::Finished { status: outcome.status(), reason: outcome.reason().cloned() },
+        )],
         anchor: claimed.anchor,
         progress: claimed.progress.clone(),
         outcome,
@@ -211,7 +214,7 @@ async fn give_up_telling(engine: &Engine, claimed: &Claimed) -> anyhow::Result<(
 
 const fn entry(claimed: &Claimed, what: Happening) -> Entry {
     let at: DateTime<_> = claimed.claimed_at;
-    Entry { at, what }
+    Entry::new(at, what)
 }
 
 #[cfg(test)]

@@ -102,7 +102,7 @@ fn outgoing(app: &App, queue: &Queue, first: First) -> (Outgoing, (Marked, Span)
     let group = app.shares.group(first.command.client);
     let message = message::first(&app.server_key, no, first.command);
     let body = serde_json::to_string(&message).expect("a message always serialises");
-    (Outgoing { body, traceparent, group }, (first.marked, span))
+    (Outgoing { body, traceparent, group, ..Outgoing::default() }, (first.marked, span))
 }
 
 /// A mark that is lost costs one superfluous message.

@@ -35,7 +35,7 @@ pub async fn send(app: &App, queue: &Queue, letter: &Kept, operator: Operator<'_
     if dead_letters::find(&app.pool, &still).await.context("look at the letter again")?.is_empty() {
         return Ok(false);
     }
-    let outgoing = Outgoing { body: letter.body.clone(), traceparent: None, group: None };
+    let outgoing = Outgoing { body: letter.body.clone(), ..Outgoing::default() };
     ensure!(queue.send(&[outgoing]).await == [Sent::Stored], "sqs did not take letter {}", letter.no);
     let settled = dead_letters::settle(&app.pool, &[letter.no], Settled::Redriven, operator).await;
     Ok(settled.context("mark the letter")? == 1)

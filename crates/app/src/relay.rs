@@ -160,5 +160,5 @@ async fn publish_batch(app: &App, by: Duration, limit: i64) -> Result<Published,
 fn nudge(app: &App, row: Overdue) -> Outgoing {
     let message = message::nudge(row.no, row.id, row.kind, row.lane);
     let body = serde_json::to_string(&message).expect("a message always serialises");
-    Outgoing { body, traceparent: None, group: app.shares.group(row.client) }
+    Outgoing { body, group: app.shares.group(row.client), ..Outgoing::default() }
 }

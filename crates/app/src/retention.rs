@@ -6,6 +6,7 @@ use crate::config::Retention;
 use crate::metrics::{Gauge, one};
 use holdfast_domain::CommandId;
 use holdfast_queue::backoff;
+use holdfast_store::event_sinks::{self, Standing};
 use holdfast_store::retention::{self, Batch, Done};
 use holdfast_store::{Error, Pool};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -21,6 +22,9 @@ const SILENCE: Duration = Duration::from_secs(60);
 
 /// Between looks through the small tables.
 const SWEEP: Duration = Duration::from_secs(3_600);
+
+/// Events are in the order of their transactions, which is that of their times only roughly.
+const ROUGHLY: Duration = Duration::from_secs(86_400);
 
 /// A session that is over is of use to nobody.
 const SESSIONS: Duration = Duration::from_secs(86_400);
@@ -39,12 +43,18 @@ pub struct Step {
     pub postponed: u64,
     /// Nothing is left to look at for now.
     pub at_end: bool,
+    /// Nothing was looked at: some sink has yet to get events as old as what would be taken away.
+    pub waits_for_sinks: bool,
 }
 
 /// One batch along all commands, and one of those that were postponed. Safe beside others that do the same.
 pub async fn step(app: &App, batch: u32) -> Result<Step, Error> {
     let (pool, config) = (&app.pool, &app.config.retention);
     let after = config.archive_after_ms.get();
+    if let Some(sink) = behind(app, after).await? {
+        tracing::warn!(sink, "payloads are kept for longer: a sink has yet to get events of that time");
+        return Ok(Step { at_end: true, waits_for_sinks: true, ..Step::default() });
+    }
     let stretch = retention::stretch(pool, age(config), batch.into()).await?;
     let ahead = match stretch.nos.is_empty() {
         true => None,
@@ -58,7 +68,20 @@ pub async fn step(app: &App, batch: u32) -> Result<Step, Error> {
     let of_late = late.unwrap_or_default();
     let archived = walked.archived + of_late.archived;
     app.metrics.keeping.archived(archived);
-    Ok(Step { archived, postponed: walked.postponed + of_late.postponed, at_end: ahead.is_none() && late.is_none() })
+    let (postponed, at_end) = (walked.postponed + of_late.postponed, ahead.is_none() && late.is_none());
+    Ok(Step { archived, postponed, at_end, waits_for_sinks: false })
+}
+
+/// A sink that is configured and so far behind that what is archived could be among what it has yet to get. All that is
+/// told of a command that ended so long ago was written then or before: while the first event that a sink has yet to get
+/// is younger, it has all of that.
+async fn behind(app: &App, after: Duration) -> Result<Option<String>, Error> {
+    let sinks = &app.config.events.sinks;
+    if sinks.is_empty() {
+        return Ok(None);
+    }
+    let is_behind = |sink: &Standing| sinks.contains_key(&sink.name) && sink.lag > 0 && sink.oldest + ROUGHLY >= after;
+    Ok(event_sinks::standing(&app.pool, 1).await?.into_iter().find(is_behind).map(|sink| sink.name))
 }
 
 /// What was deleted of the small tables.

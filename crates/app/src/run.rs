@@ -156,7 +156,7 @@ impl<'a> Run<'a> {
 
     pub fn happened(&mut self, what: Happening) {
         self.engine.app.metrics.carrying.happened(&what);
-        self.trail.push(Entry { at: self.now(), what });
+        self.trail.push(Entry::new(self.now(), what));
     }
 
     pub fn partner(&mut self, name: &str) -> &mut PartnerProgress {
@@ -348,7 +348,7 @@ impl<'a> Run<'a> {
 
     /// What happened since the last write, with the end.
     pub(crate) fn take_trail(&mut self, outcome: &Outcome) -> Vec<Entry> {
-        self.happened(Happening::Finished { status: outcome.status() });
+        self.happened(Happening::Finished { status: outcome.status(), reason: outcome.reason().cloned() });
         std::mem::take(&mut self.trail)
     }
 }

@@ -6,7 +6,7 @@ use crate::metrics::{Gauge, Value, gauge, one};
 use holdfast_domain::{CommandNo, Kind};
 use holdfast_queue::{Counts, Queue, backoff};
 use holdfast_store::survey::{self, Lost};
-use holdfast_store::{Error, Pool, census};
+use holdfast_store::{Error, Pool, census, event_sinks};
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -38,6 +38,9 @@ const OF_ALL: i64 = 10_000;
 
 /// Lost ones that are found in one survey and looked after: with more, nobody needs to know each.
 const MOST_LOST: usize = 1_000;
+
+/// Events that are counted for a sink.
+const MOST_LAG: i64 = 10_000;
 
 /// What partners may take on top of the longest time for settling, until a command is overdue.
 const ALLOWANCE: Duration = Duration::from_secs(86_400);
@@ -105,6 +108,7 @@ impl Surveyor {
             needs_somebody(&self.pool).await,
             Ok(queues(&self.app).await),
             self.reconcile().await,
+            events(&self.app, &self.pool).await,
         ];
         self.failures = if parts.iter().any(Result::is_err) { self.failures + 1 } else { 0 };
         let mut found = Vec::new();
@@ -196,6 +200,37 @@ async fn needs_somebody(pool: &Pool) -> Result<Vec<Gauge>, Error> {
             "holdfast_wakeups_dead_rows",
             "Row versions that vacuum has yet to remove from wakeups",
             totals.dead_wakeups as f64,
+        ),
+    ])
+}
+
+/// Of the sinks that are configured.
+async fn events(app: &App, pool: &Pool) -> Result<Vec<Gauge>, Error> {
+    let configured = &app.config.events.sinks;
+    if configured.is_empty() {
+        return Ok(Vec::new());
+    }
+    let standing = event_sinks::standing(pool, MOST_LAG).await?;
+    let standing: Vec<_> = standing.iter().filter(|sink| configured.contains_key(&sink.name)).collect();
+    let of = |tell: fn(&event_sinks::Standing) -> f64| {
+        let values = standing.iter().map(|sink| value([("sink", &*sink.name)], tell(sink)));
+        values.collect::<Vec<_>>()
+    };
+    Ok(vec![
+        gauge(
+            "holdfast_events_lag",
+            "Events that a sink has yet to get, counted up to ten thousand of acceptances and of all others",
+            of(|sink| sink.lag as f64),
+        ),
+        gauge(
+            "holdfast_events_oldest_seconds",
+            "For how long the oldest of them has been waiting; 0 without any",
+            of(|sink| sink.oldest.as_secs_f64()),
+        ),
+        gauge(
+            "holdfast_events_held_up",
+            "1: a sink refuses an event, or its place is one of another server: nothing goes there",
+            of(|sink| f64::from(u8::from(sink.refused.is_some() || sink.is_ahead))),
         ),
     ])
 }

@@ -343,7 +343,7 @@ impl News {
     }
 
     fn entry(&self, what: Happening) -> Entry {
-        Entry { at: self.now(), what }
+        Entry::new(self.now(), what)
     }
 
     fn told(&self, trail: Vec<Entry>, wait: Duration) -> Told {

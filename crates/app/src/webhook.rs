@@ -142,7 +142,8 @@ impl Webhooks {
         let body = serde_json::to_string(&message).expect("a message always serialises");
         let group = self.app.shares.group(client);
         let track = self.app.shares.track(client);
-        let sent = self.app.send((kind, track), "webhook", &[Outgoing { body, traceparent: None, group }]).await;
+        let outgoing = Outgoing { body, group, ..Outgoing::default() };
+        let sent = self.app.send((kind, track), "webhook", &[outgoing]).await;
         if sent.contains(&Sent::Failed) {
             tracing::debug!(command.id = %id, "could not publish a nudge, the relay will");
         }

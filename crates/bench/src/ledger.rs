@@ -103,7 +103,7 @@ fn end(claimed: &Claimed) -> Finish {
         trail: vec![
             entry(claimed, Happening::Claimed { worker: WORKER, taken_over: false }),
             entry(claimed, Happening::Recorded),
-            entry(claimed, Happening::Finished { status: Status::Completed }),
+            entry(claimed, Happening::Finished { status: Status::Completed, reason: None }),
         ],
         anchor: claimed.anchor,
         tell: Tell::Owed,
@@ -119,11 +119,11 @@ fn attempt(finished: &Finished) -> Told {
         attempt: 1,
         previous: finished.hash,
         tries: 1,
-        trail: vec![Entry { at: finished.finished_at, what: Happening::Recorded }],
+        trail: vec![Entry::new(finished.finished_at, Happening::Recorded)],
         wait: Duration::ZERO,
     }
 }
 
 fn entry(claimed: &Claimed, what: Happening) -> Entry {
-    Entry { at: claimed.claimed_at, what }
+    Entry::new(claimed.claimed_at, what)
 }

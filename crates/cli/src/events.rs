@@ -1,8 +1,8 @@
-//! `holdfast events`: the audit trail of a command.
+//! `holdfast events`: the audit trail of a command; and for operators, the sinks that others are told by.
 
 use crate::http::Api;
 use crate::output::{Format, Table, brief, member};
-use crate::target;
+use crate::{sinks, target};
 use clap::Args;
 use serde_json::Value;
 
@@ -10,7 +10,10 @@ use serde_json::Value;
 const TOLD: [&str; 7] = ["partner", "outcome", "status", "detail", "why", "by", "conflictsWith"];
 
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Events {
+    #[command(subcommand)]
+    pub(crate) sinks: Option<sinks::Command>,
     #[command(flatten)]
     api: Api,
     /// The command: KIND ID, KIND/ID, its path, or its id alone.

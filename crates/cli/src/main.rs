@@ -23,6 +23,7 @@ mod queues;
 mod restored;
 mod retention;
 mod secrets;
+mod sinks;
 mod submit;
 mod target;
 mod watch;
@@ -30,6 +31,7 @@ mod watch;
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
+use events::Events;
 use holdfast_app::{App, config, telemetry};
 use output::{Format, note, say};
 use serde_json::json;
@@ -75,7 +77,7 @@ enum ClientCommand {
     Watch(watch::Watch),
     /// Lists commands, newest first.
     List(list::List),
-    /// Shows the audit trail of a command.
+    /// Shows the audit trail of a command. With a word of its own, for operators: what others are told.
     Events(events::Events),
     /// What was told of a command, and telling it once more.
     Callbacks(callbacks::Callbacks),
@@ -127,6 +129,9 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let Arguments { config, output: format, command } = arguments;
     match command {
+        Command::Client(ClientCommand::Events(Events { sinks: Some(command), .. })) => {
+            sinks::run(&app(&config).await?, format, command).await
+        }
         Command::Client(command) => as_client(format, command).await,
         Command::Operator(command) => as_operator(&config, format, command).await,
         Command::Doctor(doctor) => doctor::run(&config, format, doctor).await,
@@ -145,11 +150,18 @@ async fn as_client(format: Format, command: ClientCommand) -> anyhow::Result<()>
     }
 }
 
-async fn as_operator(config: &Path, format: Format, command: OperatorCommand) -> anyhow::Result<()> {
+/// What operators have, with the schema of this binary.
+async fn app(config: &Path) -> anyhow::Result<App> {
     let app = App::new(config::load(config)?, "holdfast").await?;
-    if !matches!(command, OperatorCommand::Migrate) {
-        app.check_schema().await?;
-    }
+    app.check_schema().await?;
+    Ok(app)
+}
+
+async fn as_operator(config: &Path, format: Format, command: OperatorCommand) -> anyhow::Result<()> {
+    let app = match command {
+        OperatorCommand::Migrate => App::new(config::load(config)?, "holdfast").await?,
+        _ => app(config).await?,
+    };
     match command {
         OperatorCommand::Queues(queues) => queues::run(&app, format, queues).await,
         OperatorCommand::Dlq(command) => dlq::run(&app, format, command).await,

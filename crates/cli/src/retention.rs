@@ -1,6 +1,6 @@
 //! `holdfast retention`.
 
-use crate::output::{Format, say};
+use crate::output::{Format, note, say};
 use anyhow::Context as _;
 use clap::Subcommand;
 use holdfast_app::config::Retention;
@@ -76,6 +76,9 @@ async fn archive(app: &App, format: Format) -> anyhow::Result<()> {
         let done: Step = step(app, config.batch).await.with_context(|| format!("archive, after {archived}"))?;
         archived += done.archived;
         postponed += done.postponed;
+        if done.waits_for_sinks {
+            note("commands are kept: a sink has yet to get events of their time (holdfast events sinks)");
+        }
         if done.at_end {
             break;
         }

@@ -19,13 +19,21 @@ pub(crate) enum Tab {
     Attention,
     DeadLetters,
     Callbacks,
+    Events,
     Partners,
     Search,
 }
 
 impl Tab {
-    const ALL: [Self; 6] =
-        [Self::Overview, Self::Attention, Self::DeadLetters, Self::Callbacks, Self::Partners, Self::Search];
+    const ALL: [Self; 7] = [
+        Self::Overview,
+        Self::Attention,
+        Self::DeadLetters,
+        Self::Callbacks,
+        Self::Events,
+        Self::Partners,
+        Self::Search,
+    ];
 
     /// Name, address, the key after `g`.
     const fn describe(self) -> (&'static str, &'static str, &'static str) {
@@ -34,6 +42,7 @@ impl Tab {
             Self::Attention => ("Attention", "/console/attention", "a"),
             Self::DeadLetters => ("Dead letters", "/console/dead-letters", "d"),
             Self::Callbacks => ("Callbacks", "/console/callbacks", "c"),
+            Self::Events => ("Events", "/console/events", "e"),
             Self::Partners => ("Partners", "/console/partners", "p"),
             Self::Search => ("Search", "/console/search", "s"),
         }

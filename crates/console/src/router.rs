@@ -1,7 +1,7 @@
 //! Every page and every act.
 
 use crate::failure::Failure;
-use crate::pages::{attention, callbacks, commands, dead_letters, overview, partners, search};
+use crate::pages::{attention, callbacks, commands, dead_letters, events, overview, partners, search};
 use crate::state::Console;
 use crate::{assets, guard, login};
 use axum::Router;
@@ -28,6 +28,7 @@ pub fn router(console: Console) -> Router {
         .route("/console/commands/{id}/resend", post(commands::resend))
         .route("/console/partners", get(partners::page))
         .route("/console/callbacks", get(callbacks::page))
+        .route("/console/events", get(events::page))
         .route("/console/attention", get(attention::page))
         .route("/console/attention/retry", post(attention::retry))
         .route("/console/attention/items/{no}/close", post(attention::close))

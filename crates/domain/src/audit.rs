@@ -285,7 +285,7 @@ impl<'a> Walk<'a> {
 fn end_of(row: &Row) -> Option<&'static str> {
     let entries: Vec<Entry> = serde_json::from_str(&row.data).ok()?;
     let status = match &entries.last()?.what {
-        Happening::Finished { status } | Happening::Resolved { status, .. } => *status,
+        Happening::Finished { status, .. } | Happening::Resolved { status, .. } => *status,
         Happening::Cancelled => Status::Cancelled,
         Happening::Rejected { .. } => Status::Failed,
         _ => return None,

@@ -22,6 +22,15 @@ pub struct CloudEvent<T> {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sequence: Option<String>,
     pub datacontenttype: String,
+    /// A path that names the version of what `data` looks like.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub dataschema: Option<String>,
+    /// The Distributed Tracing extension: the trace in which the command was accepted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub traceparent: Option<String>,
+    /// The Partitioning extension: events with the same one belong in one order.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub partitionkey: Option<String>,
     pub data: T,
 }
 
@@ -43,6 +52,9 @@ impl<T> CloudEvent<T> {
             time: None,
             sequence: None,
             datacontenttype: "application/json".to_owned(),
+            dataschema: None,
+            traceparent: None,
+            partitionkey: None,
             data,
         }
     }

@@ -131,6 +131,16 @@ impl Content {
         self.wishes().callback_url.as_deref()
     }
 
+    /// What it says to others than its client: not where that is told.
+    pub fn for_others(mut self) -> Self {
+        match &mut self {
+            Self::Transaction(transaction) => transaction.wishes.callback_url = None,
+            Self::Refund(refund) => refund.wishes.callback_url = None,
+            Self::Order(order) => order.wishes.callback_url = None,
+        }
+        self
+    }
+
     /// From when on no partner may be asked to carry it out.
     pub fn expires_at(&self) -> Option<DateTime<Utc>> {
         self.wishes().expires_at.map(|at| at.to_utc())

@@ -9,6 +9,7 @@ pub mod cloud_event;
 pub mod command;
 pub mod content;
 pub mod endpoint;
+pub mod event;
 mod fields;
 pub mod ids;
 pub mod journal;

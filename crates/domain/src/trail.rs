@@ -1,5 +1,6 @@
 //! The audit trail of a command: what happened, when, in whose hands.
 
+use crate::status::Reason;
 use crate::{CommandId, Status, WorkerId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,8 +10,42 @@ use serde::{Deserialize, Serialize};
 pub struct Entry {
     /// Postgres' time at the claim plus what the worker's monotonic clock measured since.
     pub at: DateTime<Utc>,
+    /// What the command is after the write that ends with this, where nothing else in it says so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub state: Option<Status>,
     #[serde(flatten)]
     pub what: Happening,
+}
+
+impl Entry {
+    pub const fn new(at: DateTime<Utc>, what: Happening) -> Self {
+        Self { at, state: None, what }
+    }
+
+    /// What the command is after it. `None`: this entry does not say.
+    fn status_after(&self) -> Option<Status> {
+        self.state.or(match &self.what {
+            Happening::Finished { status, .. } | Happening::Resolved { status, .. } => Some(*status),
+            Happening::Rejected { .. } => Some(Status::Failed),
+            Happening::Cancelled => Some(Status::Cancelled),
+            Happening::Retried { .. } => Some(Status::Processing),
+            Happening::Claimed { .. }
+            | Happening::Recorded
+            | Happening::Created { .. }
+            | Happening::LookedUp { .. }
+            | Happening::Polled { .. }
+            | Happening::Notified { .. }
+            | Happening::Waiting { .. }
+            | Happening::CallbackAttempted { .. }
+            | Happening::CallbackGivenUp { .. } => None,
+        })
+    }
+}
+
+/// What a command is after the write that appended these. One of an earlier release may not say whether its partner had
+/// begun: it was in somebody's hands, and no more is known.
+pub fn status_after(entries: &[Entry]) -> Status {
+    entries.iter().rev().find_map(Entry::status_after).unwrap_or(Status::Processing)
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +86,9 @@ pub enum Happening {
     },
     Finished {
         status: Status,
+        /// Why, unless it is completed. Rows of an earlier release do not say.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        reason: Option<Reason>,
     },
     /// Its key stood for other content when it was written down.
     Rejected {

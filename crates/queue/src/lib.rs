@@ -15,8 +15,11 @@ pub use backoff::Backoff;
 pub use client::{Clients, Endpoint, Error, Queue};
 pub use consumer::{Consumer, Handler, Message, Settings, Verdict};
 pub use counts::Counts;
-pub use publisher::{Outgoing, Sent};
+pub use publisher::{Outgoing, Sent, Unsent};
 pub use slots::{Slot, Slots};
 
 /// The message attribute that carries the W3C trace context.
 pub const TRACEPARENT: &str = "traceparent";
+
+/// The message attribute that says what the body is.
+pub const CONTENT_TYPE: &str = "content-type";

@@ -1,7 +1,8 @@
 //! Sending in batches, with a look at every entry.
 
-use crate::{Error, Queue, TRACEPARENT};
+use crate::{CONTENT_TYPE, Error, Queue, TRACEPARENT};
 use aws_sdk_sqs::error::BuildError;
+use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchOutput;
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 
 /// SQS takes ten entries in a batch …
@@ -10,12 +11,16 @@ pub(crate) const MAX_ENTRIES: usize = 10;
 /// … and 1 MiB over all of them, attributes included; some room is left for those.
 const MAX_BYTES: usize = 1_000_000;
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Outgoing {
     pub body: String,
     pub traceparent: Option<String>,
     /// Of SQS's fair queues: the messages of one group do not hold up those of another.
     pub group: Option<String>,
+    /// Of FIFO queues: a message with the same one within five minutes is taken and not stored again.
+    pub deduplication: Option<String>,
+    /// What the body is, as the message attribute `content-type`.
+    pub content_type: Option<&'static str>,
 }
 
 /// What became of each message, in the order of sending.
@@ -25,6 +30,16 @@ pub enum Sent {
     Stored,
     /// SQS refused this entry, or the whole batch got no answer: it may or may not be there.
     Failed,
+}
+
+/// Why a message is not in the queue, or may not be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsent {
+    /// SQS says that the message is at fault: it will say so again.
+    #[error("sqs refused it: {0}")]
+    Refused(String),
+    #[error("{0}")]
+    Failed(String),
 }
 
 impl Queue {
@@ -44,15 +59,51 @@ impl Queue {
         sent
     }
 
+    /// Sends all in their order, ten at a time, and stops at the first batch of which not all was stored: what is behind it
+    /// must not come before it.
+    pub async fn send_in_order(&self, messages: &[Outgoing]) -> Vec<Result<(), Unsent>> {
+        let unsent = Err(Unsent::Failed("a message before it was not sent".to_owned()));
+        let mut sent = vec![unsent; messages.len()];
+        let mut start = 0;
+        while start < messages.len() {
+            let end = batch_end(messages, start);
+            match self.ask_to_send(&messages[start..end]).await {
+                Ok(answer) => {
+                    let of = |id: &str| id.parse().ok().and_then(|at: usize| (at < end - start).then_some(start + at));
+                    for at in answer.successful().iter().filter_map(|entry| of(entry.id())) {
+                        sent[at] = Ok(());
+                    }
+                    for failed in answer.failed() {
+                        let said = format!("{}: {}", failed.code(), failed.message().unwrap_or_default());
+                        let why = if failed.sender_fault() { Unsent::Refused(said) } else { Unsent::Failed(said) };
+                        if let Some(at) = of(failed.id()) {
+                            sent[at] = Err(why);
+                        }
+                    }
+                }
+                Err(error) => sent[start..end].fill(Err(Unsent::Failed(error.to_string()))),
+            }
+            if sent[start..end].iter().any(Result::is_err) {
+                break;
+            }
+            start = end;
+        }
+        sent
+    }
+
     async fn send_batch(&self, messages: &[Outgoing]) -> Result<Vec<usize>, Error> {
-        let entries = messages.iter().enumerate().map(|(at, message)| entry(at, message));
-        let entries = entries.collect::<Result<Vec<_>, _>>().map_err(|error| Error::new("SendMessageBatch", error))?;
-        let request = self.sender().send_message_batch().queue_url(self.url().await?).set_entries(Some(entries));
-        let answer = Box::pin(request.send()).await.map_err(|error| Error::new("SendMessageBatch", error))?;
+        let answer = self.ask_to_send(messages).await?;
         for failed in answer.failed() {
             tracing::warn!(queue.name = self.name(), code = failed.code(), "sqs refused a message of a batch");
         }
         Ok(answer.successful().iter().filter_map(|entry| entry.id().parse().ok()).collect())
+    }
+
+    async fn ask_to_send(&self, messages: &[Outgoing]) -> Result<SendMessageBatchOutput, Error> {
+        let entries = messages.iter().enumerate().map(|(at, message)| entry(at, message));
+        let entries = entries.collect::<Result<Vec<_>, _>>().map_err(|error| Error::new("SendMessageBatch", error))?;
+        let request = self.sender().send_message_batch().queue_url(self.url().await?).set_entries(Some(entries));
+        Box::pin(request.send()).await.map_err(|error| Error::new("SendMessageBatch", error))
     }
 }
 
@@ -70,10 +121,14 @@ fn entry(at: usize, message: &Outgoing) -> Result<SendMessageBatchRequestEntry, 
     let mut entry = SendMessageBatchRequestEntry::builder()
         .id(at.to_string())
         .message_body(&message.body)
-        .set_message_group_id(message.group.clone());
-    if let Some(traceparent) = &message.traceparent {
-        let value = MessageAttributeValue::builder().data_type("String").string_value(traceparent).build()?;
-        entry = entry.message_attributes(TRACEPARENT, value);
+        .set_message_group_id(message.group.clone())
+        .set_message_deduplication_id(message.deduplication.clone());
+    let attributes = [(TRACEPARENT, message.traceparent.as_deref()), (CONTENT_TYPE, message.content_type)];
+    for (name, value) in attributes {
+        if let Some(value) = value {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build()?;
+            entry = entry.message_attributes(name, value);
+        }
     }
     entry.build()
 }
@@ -83,7 +138,7 @@ mod tests {
     use super::*;
 
     fn of_size(bytes: usize) -> Outgoing {
-        Outgoing { body: "x".repeat(bytes), traceparent: None, group: None }
+        Outgoing { body: "x".repeat(bytes), ..Outgoing::default() }
     }
 
     #[test]

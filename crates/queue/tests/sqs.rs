@@ -44,7 +44,7 @@ async fn bench(name: &str) -> Bench {
 impl Bench {
     async fn send(&self, count: usize) {
         let messages: Vec<_> = (0..count)
-            .map(|n| Outgoing { body: n.to_string(), traceparent: Some(format!("trace {n}")), group: None })
+            .map(|n| Outgoing { body: n.to_string(), traceparent: Some(format!("trace {n}")), ..Outgoing::default() })
             .collect();
         assert_eq!(self.queue.send(&messages).await, vec![Sent::Stored; count]);
     }
@@ -181,6 +181,6 @@ async fn a_renewed_message_stays_with_its_slow_handler() {
 #[tokio::test]
 async fn a_stranger_queue_fails_every_entry_and_nothing_else() {
     let queue = Clients::connect(Endpoint::default()).await.queue("there-is-no-such-queue");
-    let messages = vec![Outgoing { body: "x".to_owned(), traceparent: None, group: None }; 12];
+    let messages = vec![Outgoing { body: "x".to_owned(), ..Outgoing::default() }; 12];
     assert_eq!(queue.send(&messages).await, vec![Sent::Failed; 12]);
 }

@@ -11,6 +11,7 @@ pub use source::Source;
 use anyhow::Context as _;
 use holdfast_app::dispatch::Dispatch;
 use holdfast_app::engine::Engine;
+use holdfast_app::events::publisher;
 use holdfast_app::graveyard::Graveyard;
 use holdfast_app::replay::Replay;
 use holdfast_app::track::Track;
@@ -59,6 +60,7 @@ async fn work(shift: Shift, sources: &[Source], stop: &CancellationToken) -> any
             Source::DeadLetters => Kind::ALL.into_iter().for_each(|kind| {
                 working.spawn(dead_letters(engine, kind).run(stop.clone()));
             }),
+            Source::Events => drop(working.spawn(publisher::run(engine.app.clone(), stop.clone()))),
         }
     }
     let kind = |source: &Source| if let Source::Kind(kind) = source { Some(*kind) } else { None };

@@ -10,15 +10,18 @@ pub enum Source {
     Journal,
     /// What SQS has put aside, of every kind.
     DeadLetters,
+    /// What others are told: no queue of ours, but the sinks that are configured.
+    Events,
 }
 
 impl Source {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Kind(Kind::Transaction),
         Self::Kind(Kind::Refund),
         Self::Kind(Kind::Order),
         Self::Journal,
         Self::DeadLetters,
+        Self::Events,
     ];
 
     /// As in `--queues`.
@@ -27,6 +30,7 @@ impl Source {
             Self::Kind(kind) => kind.plural(),
             Self::Journal => "journal",
             Self::DeadLetters => "dead-letters",
+            Self::Events => "events",
         }
     }
 }

@@ -101,7 +101,7 @@ async fn an_attempt_to_tell_an_earlier_state_stays_on_its_branch_when_the_run_go
 }
 
 /// Somebody has the row of this command in hand.
-async fn hold<'a>(pool: &'a Pool, table: &str, no: CommandNo) -> Transaction<'a, Postgres> {
+pub(super) async fn hold<'a>(pool: &'a Pool, table: &str, no: CommandNo) -> Transaction<'a, Postgres> {
     let mut transaction = pool.connections().begin().await.expect("begin");
     let sql = format!("select from {table} where no = {} for update", no.0);
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut *transaction).await.expect("lock");
@@ -109,7 +109,7 @@ async fn hold<'a>(pool: &'a Pool, table: &str, no: CommandNo) -> Transaction<'a,
 }
 
 /// So many statements wait for a lock.
-async fn waiting(pool: &Pool, count: i64) {
+pub(super) async fn waiting(pool: &Pool, count: i64) {
     let sql = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     eventually("they wait", || async {
         let waiting: i64 = sqlx::query_scalar(sql).fetch_one(pool.connections()).await.ok()?;

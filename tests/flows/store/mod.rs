@@ -2,7 +2,9 @@
 
 mod begin;
 mod chain;
+mod event_sinks;
 mod keys;
+mod outbox;
 mod progress;
 mod retention;
 
@@ -102,7 +104,7 @@ fn finish(no: CommandNo, token: i64, claim_tell: bool) -> Finish {
 }
 
 fn entry() -> Entry {
-    Entry { at: DateTime::UNIX_EPOCH, what: Happening::Claimed { worker: ME, taken_over: false } }
+    Entry::new(DateTime::UNIX_EPOCH, Happening::Claimed { worker: ME, taken_over: false })
 }
 
 fn partner_says(command: CommandId, status: Status) -> Update {

@@ -1,15 +1,18 @@
 //! What this API takes and answers, as an OpenAPI 3.1 document: built from the constants, enums and types that the code
 //! itself uses. Must not read configuration: the same document is committed as `crates/api/openapi.json`.
 
+pub mod asyncapi;
 mod commands;
 mod docs;
 mod endpoint;
+mod events;
 mod examples;
 mod paths;
 mod problems;
 mod requests;
 mod schemas;
 mod told;
+mod yaml;
 
 use crate::error::Problem;
 use crate::path::Named;
@@ -82,11 +85,17 @@ pub(crate) fn router() -> Router<State> {
         let document = document.clone();
         async move { ([(CONTENT_TYPE, "application/json")], document) }
     };
+    let files = events::Files::make();
+    let schema = move |Named((version, file)): Named<(String, String)>| {
+        let found = files.serve(&version, &file);
+        async move { found }
+    };
     Router::new()
         .route("/openapi.json", get(answer))
         .route("/docs", get(docs::page))
         .route("/docs/{file}", get(docs::file))
         .route("/problems/{slug}", get(problem))
+        .route("/schemas/events/{version}/{file}", get(schema))
 }
 
 /// It brings its style along, and nothing else.

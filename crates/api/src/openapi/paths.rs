@@ -2,8 +2,9 @@
 
 use super::problems::{self, WITH_A_KEY};
 use super::schemas::{formatted, header, integer, reference, string, words};
-use super::{API_KEY, SIGNATURE, commands, endpoint, examples, requests};
+use super::{API_KEY, SIGNATURE, commands, endpoint, events, examples, requests};
 use crate::routes::lists::{DEFAULT_LIMIT, MAX_LIMIT};
+use holdfast_domain::event::VERSION;
 use holdfast_domain::{Kind, Scope, Status};
 use serde_json::{Value, json};
 use utoipa::openapi::content::ContentBuilder;
@@ -28,6 +29,7 @@ pub(super) fn paths() -> PathsBuilder {
         .path("/openapi.json", PathItem::new(HttpMethod::Get, document()))
         .path("/docs", PathItem::new(HttpMethod::Get, docs()))
         .path("/problems/{slug}", PathItem::new(HttpMethod::Get, problem()))
+        .path("/schemas/events/{version}/{file}", PathItem::new(HttpMethod::Get, event_schema()))
 }
 
 // What operations are made of.
@@ -186,6 +188,17 @@ fn problem() -> Operation {
     with_problems(open("about", "problem", "What a type of problem means"), ["not-found"])
         .parameter(path("slug", "What follows `/problems/` in its `type`", words(problems::slugs())))
         .response("200", html("When it is met, and what to do then"))
+        .build()
+}
+
+fn event_schema() -> Operation {
+    let content = ContentBuilder::new().schema(Some(ObjectBuilder::new()));
+    let found = ResponseBuilder::new().description("JSON Schema").content(events::CONTENT, content);
+    let files = Kind::ALL.map(|kind| format!("{kind}.json"));
+    with_problems(open("about", "eventSchema", "What the data of events for other services looks like"), ["not-found"])
+        .parameter(path("version", "Of the schema", words([VERSION.to_string()])))
+        .parameter(path("file", "Which kind of command", words(files)))
+        .response("200", found)
         .build()
 }
 

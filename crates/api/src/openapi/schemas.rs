@@ -267,6 +267,8 @@ fn event() -> OneOfBuilder {
             field("at", time("When it happened")),
             field("type", words([name])),
         ];
+        let state = field("state", reference("Status"));
+        let maybe = maybe.into_iter().chain([state]);
         event.item(object(common.into_iter().chain(always), maybe).title(Some(name)).description(Some(description)))
     })
 }
@@ -288,7 +290,7 @@ fn happenings() -> Vec<Happening> {
         ("polled", "A partner was asked how far it is", answered([partner()]), unsure()),
         ("notified", "A webhook of the partner's said how it ended", notified(), vec![]),
         ("waiting", "Nothing is done for a while", vec![field("forMs", count("How long")), why()], vec![]),
-        ("finished", "It ended", vec![status()], vec![]),
+        ("finished", "It ended", vec![status()], vec![field("reason", reference("Reason"))]),
         ("rejected", "Its key stood for other content", vec![field("conflictsWith", formatted("uuid"))], vec![]),
         ("cancelled", "By its client, before anything was sent", vec![], vec![]),
         ("retried", "By an operator: what was parked is carried on", vec![by(), why()], vec![]),

@@ -7,6 +7,7 @@
 mod callbacks;
 mod console;
 mod encryption;
+mod events;
 mod infrastructure;
 mod kinds;
 mod limits;
@@ -18,6 +19,7 @@ mod traces;
 pub use callbacks::Callbacks;
 pub use console::Console;
 pub use encryption::Encryption;
+pub use events::{EventSink, Events};
 pub use infrastructure::{Database, QueueNames, Sqs};
 pub use kinds::{Orders, Refunds, Transactions};
 pub use limits::{HIGHEST_RATE, Limits};
@@ -74,6 +76,9 @@ pub struct Config {
     pub encryption: Encryption,
     #[serde(default)]
     pub retention: Retention,
+    /// What others are told, and where.
+    #[serde(default)]
+    pub events: Events,
     /// Third parties by name.
     #[serde(default)]
     pub partners: BTreeMap<String, Partner>,
@@ -189,6 +194,7 @@ impl Config {
         self.callbacks.guard()?;
         self.encryption.validate()?;
         self.retention.validate()?;
+        self.events.validate()?;
         anyhow::ensure!(self.database.connections > 1, "database.connections must be at least 2");
         let consumed = 10 * worker.pollers * Kind::ALL.len();
         anyhow::ensure!(

@@ -7,6 +7,7 @@ mod accepting;
 mod carrying;
 mod engine;
 mod keeping;
+mod publishing;
 mod refusing;
 mod sampled;
 mod statements;
@@ -15,6 +16,7 @@ pub use accepting::Accepting;
 pub use carrying::Carrying;
 pub use engine::watch;
 pub use keeping::Keeping;
+pub use publishing::Publishing;
 pub use refusing::{Refusing, Shed, Slow};
 pub use sampled::{Gauge, Value, gauge, one};
 pub use statements::{Meter, Statements};
@@ -44,6 +46,7 @@ pub struct Metrics {
     pub carrying: Carrying,
     pub refusing: Refusing,
     pub keeping: Keeping,
+    pub publishing: Publishing,
     pub statements: Statements,
 }
 
@@ -56,6 +59,7 @@ impl Metrics {
             carrying: Carrying::new(&mut registry),
             refusing: Refusing::new(&mut registry),
             keeping: Keeping::new(&mut registry),
+            publishing: Publishing::new(&mut registry),
             statements: Statements::new(&mut registry),
             registry: Mutex::new(registry),
             samples,

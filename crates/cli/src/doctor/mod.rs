@@ -1,6 +1,7 @@
 //! `holdfast doctor`: looks at everything that Holdfast stands on, and says what to do. Changes nothing.
 
 mod database;
+mod events;
 mod finding;
 mod partners;
 mod queues;
@@ -93,6 +94,7 @@ async fn examine(app: &App, doctor: &Doctor, findings: &mut Findings) {
     }
     if has_schema {
         findings.add(work::examine(app).await);
+        findings.add(events::examine(app).await);
     }
 }
 

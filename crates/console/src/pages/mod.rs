@@ -7,6 +7,7 @@ mod command_view;
 pub(crate) mod commands;
 pub(crate) mod content;
 pub(crate) mod dead_letters;
+pub(crate) mod events;
 mod letters_view;
 pub(crate) mod overview;
 mod overview_view;

@@ -60,7 +60,7 @@ fn row(entry: &Entry) -> Row {
             let until = at + TimeDelta::milliseconds(i64::try_from(*for_ms).unwrap_or(0).min(i64::from(i32::MAX)));
             Row { shape: Shape::Wait, ..Row::new(Lane::Run, at, until, format!("waits: {why}")) }
         }
-        Happening::Finished { status } => ended(Lane::Run, at, *status, None),
+        Happening::Finished { status, .. } => ended(Lane::Run, at, *status, None),
         Happening::Rejected { conflicts_with } => Row {
             outcome: Some((Tone::Bad, "rejected".to_owned())),
             detail: Some(format!("{conflicts_with} stands under its key")),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     fn rows(entries: Vec<(i64, Happening)>, standing: &[Standing]) -> Vec<Row> {
-        let entries: Vec<_> = entries.into_iter().map(|(ms, what)| Entry { at: at(ms), what }).collect();
+        let entries: Vec<_> = entries.into_iter().map(|(ms, what)| Entry::new(at(ms), what)).collect();
         read(&Source { accepted_at: at(0), now: at(60_000), entries: &entries, resends: &[], standing })
     }
 

@@ -76,6 +76,17 @@ impl Tell {
     }
 }
 
+impl Note {
+    /// What happened, and what the command is after it: whoever reads the trail later has nothing else to know it by.
+    fn stated(&self) -> Vec<Entry> {
+        let mut trail = self.trail.clone();
+        if let Some(last) = trail.last_mut() {
+            last.state = Some(self.status);
+        }
+        trail
+    }
+}
+
 /// What a released claim means for the count of failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -121,7 +132,7 @@ impl Columns {
             columns.statuses.push(note.status.name());
             columns.steps.push(note.step.name());
             columns.progress.push(Json(note.progress.clone()));
-            columns.trails.push(Json(note.trail.clone()));
+            columns.trails.push(Json(note.stated()));
             columns.anchors.push(note.anchor.0.to_vec());
             columns.sent.push(note.sent);
             columns.next_try_s.push(note.next_try_in.map(|wait| wait.as_secs_f64()));

@@ -1,0 +1,150 @@
+//! What fails between the outbox and a sink: the sink, the publisher, and both.
+
+use super::{Endpoint, TURN, about, ended, sinks, stack, to, types};
+use holdfast_testkit::{Stack, Submission, eventually, free_port};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+async fn submit(stack: &Stack, prefix: &str, count: usize) -> Vec<Submission> {
+    let mut submissions = Vec::new();
+    for n in 0..count {
+        submissions.push(stack.submit(&format!("{prefix}{n}"), "1.00").await);
+    }
+    submissions
+}
+
+fn assert_whole(endpoint: &Endpoint, submissions: &[Submission]) {
+    let taken = endpoint.taken();
+    for submission in submissions {
+        assert_eq!(types(&about(&taken, &submission.id)), ["transaction.accepted", "transaction.completed"]);
+    }
+}
+
+#[tokio::test]
+async fn a_sink_that_is_down_holds_up_nobody_and_catches_up() {
+    let mut endpoint = Endpoint::closed(free_port().await);
+    let mut stack = stack(&endpoint).await;
+    stack.start_worker();
+    let mut submissions = submit(&stack, "closed", 15).await;
+    for submission in &submissions {
+        assert_eq!(stack.settled(submission).await["status"], "completed");
+    }
+    let waiting = eventually("its failures are noted", || async {
+        let sink = sinks(&stack).await.remove("hook")?;
+        (sink["failures"].as_i64()? > 0).then_some(sink)
+    })
+    .await;
+    assert_eq!((&waiting["lag"], &waiting["refused"]), (&json!(30), &json!(null)), "{waiting}");
+    assert!(waiting["error"].as_str().is_some_and(|error| !error.is_empty()), "{waiting}");
+
+    endpoint.answer(Some(500));
+    endpoint.open().await;
+    submissions.extend(submit(&stack, "failing", 5).await);
+    eventually("it is asked", || async { (endpoint.turned_away() > 0).then_some(()) }).await;
+    assert!(endpoint.taken().is_empty());
+    endpoint.answer(None);
+    ended(&endpoint, &submissions).await;
+    assert_whole(&endpoint, &submissions);
+    eventually("nothing is left", || async {
+        let sink = sinks(&stack).await.remove("hook")?;
+        (sink["lag"] == 0 && sink["failures"] == 0 && sink["error"].is_null()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_publisher_that_dies_before_it_has_noted_how_far_it_is_publishes_again() {
+    let endpoint = Endpoint::start().await;
+    let mut stack = stack(&endpoint).await;
+    let submissions = submit(&stack, "k", 3).await;
+    stack.start_worker_with(&[("HOLDFAST_FAILPOINT", "event_published")]);
+    assert!(stack.worker_died().await, "killed by a signal");
+    let before = endpoint.taken();
+    assert!(!before.is_empty(), "they were sent");
+    stack.advance(TURN).await;
+    stack.start_worker();
+    ended(&endpoint, &submissions).await;
+    eventually("all of them come again, under the same ids", || async {
+        let taken = endpoint.taken();
+        let again = |id: &Value| taken.iter().filter(|other| other["id"] == *id).count() > 1;
+        before.iter().all(|event| again(&event["id"])).then_some(())
+    })
+    .await;
+    assert_whole(&endpoint, &submissions);
+}
+
+/// Of who publishes.
+async fn token(stack: &Stack) -> Option<i64> {
+    sqlx::query_scalar("select token from event_sinks").fetch_one(&stack.pool).await.expect("one")
+}
+
+#[tokio::test]
+async fn of_two_workers_one_publishes_and_the_other_goes_on_when_it_is_gone() {
+    let endpoint = Endpoint::start().await;
+    let mut stack = stack(&endpoint).await;
+    stack.start_worker();
+    stack.start_worker();
+    let submissions = submit(&stack, "two", 20).await;
+    let taken = ended(&endpoint, &submissions).await;
+    assert_whole(&endpoint, &submissions);
+    let ids: BTreeSet<_> = taken.iter().map(|event| event["id"].to_string()).collect();
+    assert_eq!(ids.len(), taken.len(), "nothing came twice: nobody else publishes");
+
+    let first = token(&stack).await.expect("it is held");
+    stack.kill_workers().await;
+    stack.start_worker();
+    stack.advance(TURN).await;
+    let more = submit(&stack, "more", 3).await;
+    ended(&endpoint, &more).await;
+    assert_whole(&endpoint, &more);
+    assert_ne!(token(&stack).await, Some(first));
+    stack.stop_workers().await;
+    assert_eq!(token(&stack).await, None, "who ends leaves it to others at once");
+}
+
+#[tokio::test]
+async fn only_who_is_told_to_publishes() {
+    let endpoint = Endpoint::start().await;
+    let mut stack = stack(&endpoint).await;
+    stack.start_worker_with(&[("HOLDFAST_QUEUES", "transactions")]);
+    let submissions = submit(&stack, "q", 2).await;
+    for submission in &submissions {
+        stack.settled(submission).await;
+    }
+    assert!(endpoint.taken().is_empty() && sinks(&stack).await["hook"]["position"].is_null(), "it has no place yet");
+    stack.start_worker_with(&[("HOLDFAST_QUEUES", "events")]);
+    ended(&endpoint, &submissions).await;
+    assert_whole(&endpoint, &submissions);
+}
+
+#[tokio::test]
+async fn an_event_that_is_refused_holds_up_its_sink_until_somebody_decides() {
+    let endpoint = Endpoint::start().await;
+    let mut stack = stack(&endpoint).await;
+    let submissions = submit(&stack, "r", 3).await;
+    let poison = format!("{}/0", submissions[1].id);
+    endpoint.refuse(&poison);
+    stack.start_worker();
+    eventually("it is held up", || async { (sinks(&stack).await.remove("hook")?["refused"] == *poison).then_some(()) })
+        .await;
+    for submission in &submissions {
+        assert_eq!(stack.settled(submission).await["status"], "completed", "commands go on");
+    }
+    assert_eq!(stack.as_operator(&["doctor", "-o", "json"]).await.status, 1, "something is wrong");
+    let skipped = stack.as_operator(&["events", "skip", "hook", "--why", "a test", "-o", "json"]).await;
+    assert_eq!(skipped.document()["skipped"], *poison, "{skipped:?}");
+    eventually("all the rest is there", || async {
+        let ids: BTreeSet<_> = endpoint.taken().iter().map(|event| event["id"].to_string()).collect();
+        (ids.len() == 5).then_some(())
+    })
+    .await;
+    assert!(endpoint.taken().iter().all(|event| event["id"] != *poison));
+    let sink = eventually("it goes on", || async {
+        let sink = sinks(&stack).await.remove("hook")?;
+        sink["refused"].is_null().then_some(sink)
+    })
+    .await;
+    assert_eq!(sink["skipped"], 1, "and it is known for ever that one was left out");
+    let again = stack.as_operator(&["events", "skip", "hook", "--why", "a test"]).await;
+    assert_ne!(again.status, 0, "it refuses nothing: {again:?} {:?}", to(&endpoint));
+}

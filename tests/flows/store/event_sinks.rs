@@ -1,0 +1,106 @@
+//! Whose turn it is at a sink, and who may say how far it is.
+
+use super::{LEASE, command, database};
+use holdfast_domain::Token;
+use holdfast_store::Pool;
+use holdfast_store::event_sinks::{self, Held, Standing, Start};
+use holdfast_store::operator::Operator;
+use holdfast_store::outbox::{self, Position};
+use holdfast_testkit::clock::advance;
+use holdfast_testkit::eventually;
+
+const OPERATOR: Operator<'_> = Operator { by: "tester", why: "a test" };
+const MINE: Token = Token(1);
+const THEIRS: Token = Token(2);
+
+async fn hold(pool: &Pool, token: Token) -> Vec<String> {
+    event_sinks::hold(pool, &["a".to_owned()], token, LEASE).await.expect("hold")
+}
+
+async fn standing(pool: &Pool) -> Standing {
+    event_sinks::standing(pool, 10).await.expect("read").pop().expect("a sink")
+}
+
+async fn accept(pool: &Pool, n: u128) {
+    holdfast_store::commands::accept(pool, &[&command(n)], super::REQUEST).await.expect("accept");
+}
+
+/// Once no other test has an older transaction.
+async fn waiting(pool: &Pool, token: Token) -> Held {
+    eventually("something waits", || async { event_sinks::waiting(pool, token).await.expect("ask").pop() }).await
+}
+
+#[tokio::test]
+async fn one_publishes_at_a_time_and_who_has_lost_the_turn_writes_nothing() {
+    let pool = database().await;
+    event_sinks::begin(&pool, "a", Start::Beginning).await.expect("begin");
+    assert_eq!(hold(&pool, MINE).await, ["a"]);
+    assert!(hold(&pool, THEIRS).await.is_empty());
+    assert_eq!(hold(&pool, MINE).await, ["a"], "it keeps it");
+    let to = Position { xid: 7, no: 1, sequence: 2 };
+    advance(pool.connections(), LEASE).await;
+    assert_eq!(hold(&pool, THEIRS).await, ["a"], "its time is over");
+    assert!(!event_sinks::advance(&pool, "a", MINE, to, false).await.expect("advance"));
+    assert!(!event_sinks::fail(&pool, "a", MINE, "no", None).await.expect("fail"));
+    event_sinks::release(&pool, MINE).await.expect("release");
+    let before = standing(&pool).await;
+    assert_eq!((before.position.xid, before.failures, before.is_held), (0, 0, true));
+    assert!(event_sinks::advance(&pool, "a", THEIRS, to, false).await.expect("advance"));
+    assert_eq!(standing(&pool).await.position, to);
+    event_sinks::release(&pool, THEIRS).await.expect("release");
+    assert_eq!(hold(&pool, MINE).await, ["a"], "at once");
+}
+
+#[tokio::test]
+async fn a_new_sink_begins_now_or_at_the_beginning_and_keeps_its_place() {
+    let pool = database().await;
+    accept(&pool, 1).await;
+    event_sinks::begin(&pool, "now", Start::Now).await.expect("begin");
+    event_sinks::begin(&pool, "whole", Start::Beginning).await.expect("begin");
+    accept(&pool, 2).await;
+    event_sinks::begin(&pool, "now", Start::Beginning).await.expect("begin");
+    let lags = |standing: Vec<Standing>| standing.into_iter().map(|one| (one.name, one.lag)).collect::<Vec<_>>();
+    let found = event_sinks::standing(&pool, 10).await.expect("read");
+    // Another test's transaction may have been under way then: what is newer than that is published too.
+    let from_now = outbox::batch(&pool, found[0].position, 10).await.expect("read");
+    assert!(from_now.rows.iter().all(|row| row.no.0 >= 1));
+    assert_eq!(lags(found)[1], ("whole".to_owned(), 2));
+    let one = event_sinks::standing(&pool, 1).await.expect("read");
+    assert_eq!(one[1].lag, 1, "counted so far and no further");
+}
+
+#[tokio::test]
+async fn what_waits_is_seen_without_reading_it() {
+    let pool = database().await;
+    event_sinks::begin(&pool, "a", Start::Now).await.expect("begin");
+    hold(&pool, MINE).await;
+    accept(&pool, 1).await;
+    let held = waiting(&pool, MINE).await;
+    let batch = outbox::batch(&pool, held.position, 10).await.expect("read");
+    let end = batch.end.expect("it has moved");
+    assert!(event_sinks::advance(&pool, "a", MINE, end, false).await.expect("advance"));
+    assert!(event_sinks::waiting(&pool, MINE).await.expect("ask").is_empty());
+    let there = standing(&pool).await;
+    assert_eq!((there.lag, there.oldest.as_secs(), there.is_ahead), (0, 0, false));
+    let ahead = Position { xid: i64::MAX, ..end };
+    event_sinks::advance(&pool, "a", MINE, ahead, false).await.expect("advance");
+    assert!(standing(&pool).await.is_ahead, "of another server's transactions");
+}
+
+#[tokio::test]
+async fn what_a_sink_refuses_is_left_out_only_when_somebody_says_so() {
+    let pool = database().await;
+    event_sinks::begin(&pool, "a", Start::Beginning).await.expect("begin");
+    assert_eq!(event_sinks::skip(&pool, "a", OPERATOR).await.expect("skip"), None, "it refuses nothing");
+    hold(&pool, MINE).await;
+    accept(&pool, 1).await;
+    assert!(event_sinks::fail(&pool, "a", MINE, "HTTP 400", Some("id/0")).await.expect("fail"));
+    let held = waiting(&pool, MINE).await;
+    assert_eq!((held.refused.as_deref(), held.skip.as_deref()), (Some("id/0"), None));
+    assert_eq!(event_sinks::skip(&pool, "a", OPERATOR).await.expect("skip").as_deref(), Some("id/0"));
+    assert_eq!(waiting(&pool, MINE).await.skip.as_deref(), Some("id/0"));
+    let to = Position { xid: i64::MAX, no: 1, sequence: 0 };
+    assert!(event_sinks::advance(&pool, "a", MINE, to, true).await.expect("advance"));
+    let after = standing(&pool).await;
+    assert_eq!((after.skipped, after.failures, after.refused, after.error), (1, 0, None, None));
+}
