@@ -1,4 +1,5 @@
-//! What travels through SQS: "look at this command". A message has no power of its own.
+//! What travels through SQS: "look at this command". A message has no power of its own; what the first one carries beside
+//! that is believed with a MAC alone (`vouched`).
 
 use crate::cloud_event::CloudEvent;
 use crate::vouched::Mac;
