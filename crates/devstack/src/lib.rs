@@ -10,6 +10,7 @@ pub mod inbox;
 mod operator;
 pub mod postgres;
 pub mod queues;
+pub mod redis;
 pub mod sandbox;
 pub mod server;
 pub mod settings;

@@ -12,7 +12,7 @@ impl Slots {
     }
 
     /// At least one slot, as soon as there is one, and up to `max` of those free.
-    pub(crate) async fn acquire_up_to(&self, max: usize) -> Vec<Slot> {
+    pub async fn acquire_up_to(&self, max: usize) -> Vec<Slot> {
         let first = Arc::clone(&self.0).acquire_owned().await.expect("the semaphore is never closed");
         let mut slots = vec![Slot { slots: Some(self.clone()), permit: Some(first) }];
         slots.extend(self.take_up_to(max - 1));

@@ -1,0 +1,22 @@
+//! placeholder
+mod attempt;
+mod consumer;
+mod delivery;
+mod event;
+mod handler;
+pub mod metrics;
+mod redis_stream;
+mod settings;
+mod sqs;
+mod store;
+mod turns;
+mod waits;
+pub use consumer::Consumer;
+pub use event::{Event, Unreadable};
+pub use handler::{Failed, Handler};
+pub use metrics::Metrics;
+pub use redis_stream::RedisStream;
+pub use settings::{Begin, Settings};
+pub use sqs::Sqs;
+pub use store::{SCHEMA, Store};
+pub use {holdfast_queue as queue, prometheus_client, sqlx, tokio_util};
