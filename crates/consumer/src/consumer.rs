@@ -11,6 +11,9 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+/// Of an event that was waited for in vain: to handle it now would turn the order round, to drop it would lose it.
+const LATE: &str = "its successors were handled before it came";
+
 /// Handles what its sources deliver. Clones are the same consumer: one may read several sources.
 pub struct Consumer<H> {
     pub(crate) settings: Arc<Settings>,
@@ -68,8 +71,8 @@ impl<H: Handler> Consumer<H> {
                     delivery.metrics.ended("duplicate");
                     return Outcome::Done;
                 }
-                Ok(Moved::Late) => match delivery.grave.bury("its successors were handled before it came").await {
-                    Ok(()) => return self.done(&delivery, &Act::Bury { reason: String::new(), why: "late" }),
+                Ok(Moved::Late) => match delivery.grave.bury(LATE).await {
+                    Ok(()) => return self.done(&delivery, &Act::Bury { reason: LATE.to_owned(), why: "late" }),
                     Err(failed) => failed,
                 },
                 Ok(Moved::Missing { .. }) => {
