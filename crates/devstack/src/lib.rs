@@ -3,8 +3,10 @@
 
 pub mod apart;
 pub mod binaries;
+mod children;
 mod client;
 pub mod demo;
+pub mod events;
 pub mod gate;
 pub mod inbox;
 mod operator;

@@ -81,10 +81,12 @@ impl Channel {
         entries.into_iter().map(|(_, fields)| fields).collect()
     }
 
-    /// Entries of the group that were received and not acknowledged.
-    pub async fn pending(&self, group: &str) -> u64 {
-        let (count, ..): (u64, Value, Value, Value) = self.ask(&["XPENDING", Self::STREAM, group]).await;
-        count
+    /// Entries of the group that were received and not acknowledged. `None`: there is no such group yet.
+    pub async fn pending(&self, group: &str) -> Option<u64> {
+        let mut command = cmd("XPENDING");
+        command.arg(Self::STREAM).arg(group);
+        let answer = command.query_async::<(u64, Value, Value, Value)>(&mut self.connection().await).await;
+        answer.ok().map(|(count, ..)| count)
     }
 
     /// `suffix`: `.fifo` or nothing. What was received three times goes to its dead-letter queue.

@@ -32,7 +32,7 @@ async fn of_many_that_have_the_same_event_at_the_same_time_one_handles_it() {
             let read: u64 = channel.ask(&["XLEN", Channel::STREAM]).await;
             let ended = benches[n].counted(r#"events_total{source="events",outcome="handled"}"#)
                 + benches[n].counted(r#"events_total{source="events",outcome="duplicate"}"#);
-            (read == all && ended == all && channel.pending(&group).await == 0).then_some(())
+            (read == all && ended == all && channel.pending(&group).await == Some(0)).then_some(())
         })
         .await;
     }

@@ -138,7 +138,7 @@ fn stream(channel: &Channel) -> RedisStream {
 }
 
 async fn nothing_is_pending(channel: &Channel) {
-    eventually("nothing is pending", async || (channel.pending("group").await == 0).then_some(())).await;
+    eventually("nothing is pending", async || (channel.pending("group").await == Some(0)).then_some(())).await;
 }
 
 /// A moment in which something could happen that must not: what shows it has happened before.

@@ -30,11 +30,11 @@ async fn an_event_waits_for_its_predecessor_and_others_do_not_wait_for_it() {
     channel.add(&[plain("a", 2), plain("a", 1), plain("b", 0), plain("b", 1)]).await;
     bench.read(&channel);
     bench.becomes("b", &[0, 1]).await;
-    bench.counts(r#"held_back_total{source="events"}"#, 1).await;
+    bench.counts(r#"held_back_total{source="events"}"#, 2).await;
     a_moment().await;
     assert_eq!(bench.effects("a").await, [0; 0]);
     // Longer than what is abandoned: nobody has taken it over, or counted a delivery.
-    assert_eq!(channel.pending("group").await, 2);
+    assert_eq!(channel.pending("group").await, Some(2));
     channel.add(&[plain("a", 0)]).await;
     bench.becomes("a", &[0, 1, 2]).await;
     nothing_is_pending(&channel).await;
@@ -103,7 +103,7 @@ async fn what_cannot_be_handled_is_a_dead_letter_and_its_successors_go_on() {
     nothing_is_pending(&channel).await;
     let dead = channel.dead_letters().await;
     let of = |text: &str| {
-        let found = dead.iter().find(|letter| letter.values().any(|value| value.contains(text)));
+        let found = dead.iter().find(|letter| letter.iter().any(|(name, value)| name == text || value.contains(text)));
         found.unwrap_or_else(|| panic!("{text}: {dead:?}"))
     };
     assert_eq!(of("no JSON")["reason"], "no CloudEvent in JSON (line 1, column 2)");
@@ -147,7 +147,7 @@ async fn a_stop_lets_the_handler_end_and_leaves_the_rest_to_others() {
     channel.add(&[event("a", 0, json!({ "then": "wait for the gate" })), plain("a", 1), plain("b", 1)]).await;
     let reader = bench.read_as(RedisStream { idle: NEVER, ..stream(&channel) });
     eventually("the handler is under way", async || {
-        (bench.handler.tries.load(Ordering::SeqCst) == 1 && channel.pending("group").await == 3).then_some(())
+        (bench.handler.tries.load(Ordering::SeqCst) == 1 && channel.pending("group").await == Some(3)).then_some(())
     })
     .await;
     bench.stop.cancel();
@@ -156,7 +156,7 @@ async fn a_stop_lets_the_handler_end_and_leaves_the_rest_to_others() {
     gate.commit().await.expect("open the gate");
     reader.await.expect("it ends");
     assert_eq!(bench.effects("a").await, [0]);
-    assert_eq!(channel.pending("group").await, 2);
+    assert_eq!(channel.pending("group").await, Some(2));
     assert_eq!(bench.counted(r#"events_total{source="events",outcome="stopped"}"#), 2);
 
     let other = Bench::new(channel.pool.clone(), hasty()).await;
