@@ -24,14 +24,14 @@ async fn of_many_that_have_the_same_event_at_the_same_time_one_handles_it() {
         .enumerate()
         .map(|(n, bench)| bench.read_as(RedisStream { group: format!("group-{n}"), ..stream(&channel) }))
         .collect();
-    for n in 0..benches.len() {
+    for (n, bench) in benches.iter().enumerate() {
         let group = format!("group-{n}");
         let all = SUBJECTS as u64 * SEQUENCES as u64 * 2;
         let what = "every group has acknowledged everything";
         eventually(what, async || {
             let read: u64 = channel.ask(&["XLEN", Channel::STREAM]).await;
-            let ended = benches[n].counted(r#"events_total{source="events",outcome="handled"}"#)
-                + benches[n].counted(r#"events_total{source="events",outcome="duplicate"}"#);
+            let ended = bench.counted(r#"events_total{source="events",outcome="handled"}"#)
+                + bench.counted(r#"events_total{source="events",outcome="duplicate"}"#);
             (read == all && ended == all && channel.pending(&group).await == Some(0)).then_some(())
         })
         .await;
