@@ -52,6 +52,11 @@ impl<H: Handler> Consumer<H> {
         }
     }
 
+    /// The same with slots of its own: a source that waits for events holds those that it asks for.
+    pub(crate) fn for_a_source(&self) -> Self {
+        Self { slots: Slots::new(self.settings.concurrency), ..self.clone() }
+    }
+
     /// Handles an event, or buries it, or leaves it. Ends soon after `stop`: a try that is under way is not cut off, a wait is.
     pub(crate) async fn settle<G: Grave>(
         &self,

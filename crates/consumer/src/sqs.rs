@@ -42,6 +42,7 @@ impl Sqs {
     /// Consumes until `stop`, and lets what is under way end.
     pub async fn run<H: Handler>(self, consumer: Consumer<H>, stop: CancellationToken) {
         let Some(ground) = stop.run_until_cancelled(self.survey()).await else { return };
+        let consumer = consumer.for_a_source();
         let metrics = consumer.metrics.of(self.queue.name());
         if ground.dead_letters.is_none() {
             tracing::warn!(queue.name = self.queue.name(), "it has no dead-letter queue: what is refused comes back");

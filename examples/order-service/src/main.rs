@@ -28,6 +28,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing_subscriber::EnvFilter;
 
+/// Each handles `concurrency` events at once.
+const SOURCES: u32 = 2;
+
 /// What is answered without a consumer at work.
 const SPARE_CONNECTIONS: u32 = 8;
 
@@ -49,7 +52,7 @@ async fn main() -> anyhow::Result<()> {
 
     let settings = arguments.settings();
     let pool = PgPoolOptions::new()
-        .max_connections(settings.concurrency as u32 + SPARE_CONNECTIONS)
+        .max_connections(SOURCES * settings.concurrency as u32 + SPARE_CONNECTIONS)
         .acquire_timeout(Duration::from_secs(5))
         .connect(&arguments.database_url)
         .await

@@ -75,7 +75,7 @@ impl RedisStream {
     ///
     /// Where the URL is none.
     pub async fn run<H: Handler>(self, consumer: Consumer<H>, stop: CancellationToken) -> RedisResult<()> {
-        let desk = Arc::new(Desk::new(Stream::open(self)?, consumer, stop.clone()));
+        let desk = Arc::new(Desk::new(Stream::open(self)?, consumer.for_a_source(), stop.clone()));
         let reading = async {
             read(&desk).await;
             desk.tasks.close();
