@@ -4,7 +4,7 @@ export SQLX_OFFLINE := true
 # Tools of the checks, built once, beside the build.
 TOOLS := $(CURDIR)/target/tools
 
-.PHONY: up test chaos bench fuzz check fmt sqlx openapi lint-infra terraform terraform-apply-local clean
+.PHONY: up up-events test chaos bench fuzz check fmt sqlx openapi lint-infra terraform terraform-apply-local clean
 
 # Runs the whole stack in the foreground until Ctrl-C, and shows one command of each kind going all the way.
 up:
@@ -12,9 +12,15 @@ up:
 	cargo build --workspace --bins
 	target/debug/holdfast-devstack up
 
+# The same, with others who build on the events: an order service over a private Redis, and another one over SQS.
+up-events:
+	scripts/install postgres redis
+	cargo build --workspace --bins
+	target/debug/holdfast-devstack up --events
+
 # Everything that must hold in every commit.
 test:
-	scripts/install postgres chromium sqlx-cli cargo-deny linters schemathesis promtool examples
+	scripts/install postgres redis chromium sqlx-cli cargo-deny linters schemathesis promtool examples
 	scripts/test
 
 # Tries to lose a command: COMMANDS=20000 SEED=1 SECONDS=600; ZOMBIES=true freezes processes past their lease too.

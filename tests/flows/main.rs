@@ -10,6 +10,7 @@ mod card_numbers;
 mod cli;
 mod clients;
 mod console;
+mod consumer;
 mod containers;
 mod dead_letters;
 mod egress;

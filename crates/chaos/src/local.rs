@@ -1,7 +1,9 @@
 //! A stack of our own: Postgres and SQS behind gates, and the real binaries.
 
+use crate::events::Services;
 use anyhow::Context as _;
 use holdfast_app::pause;
+use holdfast_devstack::events::NAME;
 use holdfast_devstack::gate::Gate;
 use holdfast_devstack::postgres::Postgres;
 use holdfast_devstack::settings::{self, REGION, Surroundings};
@@ -105,6 +107,16 @@ impl Local {
             home: home.to_owned(),
             children: Mutex::new(Vec::new()),
         })
+    }
+
+    /// Starts Redis and what the order services stand on, and makes the workers publish to them. They reach SQS through the
+    /// same gate.
+    pub(crate) async fn start_services(&mut self) -> anyhow::Result<Services> {
+        let sqs_url = format!("http://{}", self.sqs_gate.address);
+        let services = Services::start(&self.home, &self.postgres.url("holdfast"), &sqs_url).await?;
+        queues::create_events(&queues::client(&sqs_url, REGION).await, NAME).await?;
+        self.environment.extend(services.sinks());
+        Ok(services)
     }
 
     /// As the binaries have it, but past the gate of Postgres.

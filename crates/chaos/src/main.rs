@@ -4,6 +4,7 @@
 mod check;
 mod clients;
 mod drills;
+mod events;
 mod faults;
 mod inbox;
 mod local;
@@ -54,6 +55,9 @@ struct Arguments {
 enum Command {
     /// Submits to a stack that runs already. Only partners and the inbox fail.
     Deployed(Deployed),
+    /// Publishes events to a Redis and a queue, kills these, the workers and the services that consume, and checks what the
+    /// services have then. `--seconds 30 --commands 3000 events`.
+    Events,
     #[command(flatten)]
     Drill(drills::Drill),
 }
@@ -67,7 +71,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let home = arguments.home.canonicalize().context("find the home folder")?;
     let world = match &arguments.command {
         Some(Command::Deployed(deployed)) => World::join(&arguments, deployed, &stop).await,
-        Some(Command::Drill(_)) | None => World::start(&home, &arguments, &stop).await,
+        Some(Command::Drill(_) | Command::Events) | None => World::start(&home, &arguments, &stop).await,
     };
     let world = world.context("start the world")?;
     if let Some(Command::Drill(drill)) = arguments.command {
@@ -75,6 +79,13 @@ async fn main() -> anyhow::Result<ExitCode> {
         world.end().await;
         report::print(&measured?)?;
         return Ok(ExitCode::SUCCESS);
+    }
+    if matches!(arguments.command, Some(Command::Events)) {
+        let tested = events::run(&world, &arguments, &home).await;
+        world.end().await;
+        let (report, is_clean) = tested?;
+        report::print(&report)?;
+        return Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     let tested = run(&world, &arguments).await;
     world.end().await;
@@ -105,6 +116,6 @@ fn webhook_secret(arguments: &Arguments) -> anyhow::Result<Option<Vec<u8>>> {
             let read = |shown| read_secret(shown).context("the webhook secret must be whsec_ and base64");
             secret.map(read).transpose()
         }
-        Some(Command::Drill(_)) | None => Ok(Some(WEBHOOK_SECRET.to_vec())),
+        Some(Command::Drill(_) | Command::Events) | None => Ok(Some(WEBHOOK_SECRET.to_vec())),
     }
 }

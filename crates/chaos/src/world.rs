@@ -1,9 +1,10 @@
 //! What is attacked, and who stands around it: third parties, an inbox, clients.
 
-use crate::Arguments;
+use crate::events::Services;
 use crate::inbox::Inbox;
 use crate::local::Local;
 use crate::partner::Partners;
+use crate::{Arguments, Command};
 use anyhow::Context as _;
 use holdfast_app::credentials::create_client;
 use holdfast_app::{App, config, pause};
@@ -56,6 +57,8 @@ pub(crate) struct World {
     journal: Queue,
     /// What faults can be done to. A deployed stack has only those of its surroundings.
     local: Option<Local>,
+    /// Who builds on the events, where that is what is attacked.
+    services: Option<Services>,
     stop: CancellationToken,
 }
 
@@ -66,14 +69,22 @@ impl World {
         let partners_url =
             format!("http://{}", server::serve(server::bind(0).await?, partners.router(), stop.clone())?);
         let inbox_url = format!("http://{}", server::serve(server::bind(0).await?, inbox.router(), stop.clone())?);
-        let local = Local::start(home, &partners_url, stop).await?;
+        let mut local = Local::start(home, &partners_url, stop).await?;
+        let services = match arguments.command {
+            Some(Command::Events) => Some(local.start_services().await.context("start what consumes events")?),
+            _ => None,
+        };
         let app = App::new(config::from_pairs(local.environment())?, "holdfast-chaos").await?;
         holdfast_store::schema::migrate(&app.pool).await.context("migrate")?;
         let journal = local.sqs.queue(app.queues.journal().name());
         local.keep_running().await?;
+        if let Some(services) = &services {
+            services.keep_running().await?;
+        }
         let api_urls = local.api_urls.clone();
         let around = Around { partners, inbox, inbox_url, api_urls, journal };
-        Self::around(around, app, Some(local), stop).await
+        let world = Self::around(around, app, Some(local), stop).await?;
+        Ok(Self { services, ..world })
     }
 
     /// With one that runs already.
@@ -109,7 +120,8 @@ impl World {
         }
         let pool = app.pool.connections().clone();
         let stop = stop.clone();
-        let world = Self { partners, inbox, clients, api_keys, api_urls, pool, app, journal, local, stop };
+        let services = None;
+        let world = Self { partners, inbox, clients, api_keys, api_urls, pool, app, journal, local, services, stop };
         world.wait_until_ready().await;
         Ok(world)
     }
@@ -125,6 +137,11 @@ impl World {
     /// The stack, if it is ours.
     pub(crate) fn local(&self) -> anyhow::Result<&Local> {
         self.local.as_ref().context("a stack of our own is needed for that")
+    }
+
+    /// Who builds on the events.
+    pub(crate) fn services(&self) -> anyhow::Result<&Services> {
+        self.services.as_ref().context("nobody consumes events here")
     }
 
     pub(crate) const fn is_local(&self) -> bool {
@@ -199,6 +216,9 @@ impl World {
     }
 
     pub(crate) async fn end(&self) {
+        if let Some(services) = &self.services {
+            services.end().await;
+        }
         if let Some(local) = &self.local {
             local.end().await;
         }

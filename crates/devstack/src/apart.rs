@@ -35,7 +35,7 @@ pub async fn demo(home: &Path, api_url: &str, inbox_url: &str) -> anyhow::Result
     #[expect(clippy::disallowed_methods, reason = "the CLI reads it from there too")]
     let database_url = std::env::var("DATABASE_URL").context("DATABASE_URL is not set")?;
     let client = Client::keep(home, &BTreeMap::new(), &database_url, inbox_url).await?;
-    shown::show(api_url, inbox_url, &client.api_key).await
+    shown::show(api_url, inbox_url, &client.api_key).await.map(drop)
 }
 
 /// An error, if nobody listens there.

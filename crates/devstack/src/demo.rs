@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 /// How long the API may take to listen, and the whole way to the callback.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Shows every kind that exists.
-pub async fn show(api_url: &str, inbox_url: &str, api_key: &str) -> anyhow::Result<()> {
+/// Shows every kind that exists. Answers the id of the order.
+pub async fn show(api_url: &str, inbox_url: &str, api_key: &str) -> anyhow::Result<String> {
     let client = Client::builder().timeout(PATIENCE).no_proxy().build().context("build a client")?;
     let api = Api { client, url: api_url.to_owned(), key: api_key.to_owned() };
     api.await_ready().await?;
+    let mut order = String::new();
     for kind in Kind::ALL {
         let mut body = match kind {
             Kind::Transaction => json!({
@@ -37,9 +38,12 @@ pub async fn show(api_url: &str, inbox_url: &str, api_key: &str) -> anyhow::Resu
             }),
         };
         body["callbackUrl"] = format!("{inbox_url}/callbacks").into();
-        api.show(kind, &body).await.with_context(|| format!("carry a {kind} through"))?;
+        let id = api.show(kind, &body).await.with_context(|| format!("carry a {kind} through"))?;
+        if kind == Kind::Order {
+            order = id;
+        }
     }
-    Ok(())
+    Ok(order)
 }
 
 /// The demo's idempotency key for this kind.
@@ -66,20 +70,22 @@ impl Api {
         bail!("the API was not ready in time")
     }
 
-    async fn show(&self, kind: Kind, body: &Value) -> anyhow::Result<()> {
+    /// Answers its id.
+    async fn show(&self, kind: Kind, body: &Value) -> anyhow::Result<String> {
         let request = self.client.post(format!("{}/api/v1/{}", self.url, kind.plural())).bearer_auth(&self.key);
         let accepted = request.header("idempotency-key", key(kind)).json(body).send().await.context("submit")?;
         let status = accepted.status();
         let accepted: Value = accepted.json().await.context("read the 202")?;
         let this = accepted["links"]["self"].as_str().with_context(|| format!("{status}: {accepted}"))?.to_owned();
-        say(format_args!("\n{kind} {} → {status}", accepted["id"].as_str().unwrap_or_default()));
+        let id = accepted["id"].as_str().unwrap_or_default().to_owned();
+        say(format_args!("\n{kind} {id} → {status}"));
         let settled = self.get(&this, Some("wait=30")).await?.json::<Value>().await.context("read the status")?;
         let trail = self.trail_with_callback(&this).await?;
         for event in &trail {
             say(line(event));
         }
         say(format_args!("{kind} is {}", settled["status"].as_str().unwrap_or_default()));
-        Ok(())
+        Ok(id)
     }
 
     /// The audit trail, as soon as it says that the client was told.

@@ -3,13 +3,16 @@
 
 pub mod apart;
 pub mod binaries;
+mod children;
 mod client;
 pub mod demo;
+pub mod events;
 pub mod gate;
 pub mod inbox;
 mod operator;
 pub mod postgres;
 pub mod queues;
+pub mod redis;
 pub mod sandbox;
 pub mod server;
 pub mod settings;

@@ -22,11 +22,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Runs the stack in the foreground until Ctrl-C, and shows one command of each kind going all the way.
-    Up {
-        /// Begins with empty data.
-        #[arg(long)]
-        fresh: bool,
-    },
+    Up(up::Wishes),
     /// Runs a command against a private Postgres and SQS, and exits with its status.
     Run {
         /// Creates the queues too, and gives the command all settings of the binaries.
@@ -67,8 +63,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(&arguments.home).context("create the home folder")?;
     let home = arguments.home.canonicalize().context("find the home folder")?;
     match arguments.command {
-        Command::Up { fresh: false } => up::up(&home, &stop).await.map(|()| ExitCode::SUCCESS),
-        Command::Up { fresh: true } => up::up_fresh(&home, &stop).await.map(|()| ExitCode::SUCCESS),
+        Command::Up(wishes) => up::up(&home, wishes, &stop).await.map(|()| ExitCode::SUCCESS),
         Command::Sandbox { listen, inbox_listen, webhooks_url } => {
             apart::sandbox(&home, listen, inbox_listen, &webhooks_url, stop).await.map(|()| ExitCode::SUCCESS)
         }

@@ -57,6 +57,21 @@ pub async fn create(client: &Client, prefix: &str) -> anyhow::Result<HashMap<Str
     Ok(names)
 }
 
+/// Creates a queue for events with its dead-letter queue, as a service that consumes them would.
+pub async fn create_events(client: &Client, name: &str) -> anyhow::Result<()> {
+    const DAYS_14: &str = "1209600";
+    let keep = (QueueAttributeName::MessageRetentionPeriod, DAYS_14.to_owned());
+    let arn = ensure(client, &format!("{name}-dlq"), HashMap::from([keep.clone()])).await?;
+    // A restart of the consumer costs a receive: more of them than for commands.
+    let policy = serde_json::json!({ "deadLetterTargetArn": arn, "maxReceiveCount": 10 });
+    let attributes = [
+        (QueueAttributeName::VisibilityTimeout, "15".to_owned()),
+        (QueueAttributeName::RedrivePolicy, policy.to_string()),
+        keep,
+    ];
+    ensure(client, name, attributes.into_iter().collect()).await.map(drop)
+}
+
 async fn create_queue(client: &Client, prefix: &str, name: &str, queue: &Queue) -> anyhow::Result<()> {
     let mut attributes = HashMap::from([
         (QueueAttributeName::VisibilityTimeout, queue.visibility_timeout_seconds.to_string()),

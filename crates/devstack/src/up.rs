@@ -1,6 +1,8 @@
 //! The whole stack in the foreground: services, then the real binaries, then one command of each kind, until Ctrl-C.
 
+use crate::children::Children;
 use crate::client::{self, Client};
+use crate::events::{self, Events};
 use crate::inbox::Inbox;
 use crate::operator::{self, Operator};
 use crate::postgres::Postgres;
@@ -8,12 +10,11 @@ use crate::sandbox::Sandbox;
 use crate::settings::{self, REGION, Surroundings, WEBHOOK_SECRET};
 use crate::{binaries, demo, queues, say, server, sqs};
 use anyhow::Context as _;
-use holdfast_queue::backoff;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 /// Ports that are used if they are free.
@@ -142,37 +143,84 @@ async fn settings_of(services: &Services) -> anyhow::Result<BTreeMap<String, Str
     Ok(environment)
 }
 
-/// Starts everything, shows it at work, and stays until `stop`. Goes on with the data of earlier runs.
-pub async fn up(home: &Path, stop: &CancellationToken) -> anyhow::Result<()> {
-    show(home, Services::start(home, stop).await?, stop).await
+/// How the stack is to be.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Wishes {
+    /// Begins with empty data.
+    #[arg(long)]
+    pub fresh: bool,
+    /// Publishes events to a private Redis and to a queue, and runs the example order service on each.
+    #[arg(long)]
+    pub events: bool,
 }
 
-/// The same with empty data, for the tests.
-pub async fn up_fresh(home: &Path, stop: &CancellationToken) -> anyhow::Result<()> {
+/// Starts everything, shows it at work, and stays until `stop`. Goes on with the data of earlier runs, unless it is to be
+/// fresh.
+pub async fn up(home: &Path, wishes: Wishes, stop: &CancellationToken) -> anyhow::Result<()> {
+    let services = if wishes.fresh {
+        forget(home)?;
+        Services::start_fresh(home, stop).await?
+    } else {
+        Services::start(home, stop).await?
+    };
+    let worked = stay(home, &services, wishes, stop).await;
+    services.stop().await?;
+    worked
+}
+
+/// What earlier runs have left beside the database.
+fn forget(home: &Path) -> anyhow::Result<()> {
     for kept in [client::FILE, operator::FILE, SANDBOX] {
         let file = home.join(kept);
         if file.exists() {
             fs::remove_file(&file).with_context(|| format!("remove {}", file.display()))?;
         }
     }
-    show(home, Services::start_fresh(home, stop).await?, stop).await
+    Ok(())
 }
 
-async fn show(home: &Path, services: Services, stop: &CancellationToken) -> anyhow::Result<()> {
-    let worked = stay(home, &services, stop).await;
-    services.stop().await?;
+async fn stay(home: &Path, services: &Services, wishes: Wishes, stop: &CancellationToken) -> anyhow::Result<()> {
+    let mut around = Around::start(home, services, stop).await?;
+    let mut events = match wishes.events {
+        true => Some(Events::start(home, &services.database_url, &services.sqs_url, wishes.fresh).await?),
+        false => None,
+    };
+    if let Some(events) = &events {
+        around.environment.extend(events.sinks());
+    }
+    let worked = work(home, services, &around, events.as_ref(), stop).await;
+    if let Some(events) = &mut events {
+        events.stop().await?;
+    }
     worked
 }
 
-async fn stay(home: &Path, services: &Services, stop: &CancellationToken) -> anyhow::Result<()> {
-    let around = Around::start(home, services, stop).await?;
+async fn work(
+    home: &Path,
+    services: &Services,
+    around: &Around,
+    events: Option<&Events>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
     binaries::cli(&around.environment, &["migrate"]).await?;
     let client = Client::keep(home, &around.environment, &services.database_url, &around.inbox_url).await?;
     let operator = Operator::keep(home, &around.environment, &services.database_url).await?;
-    let mut children = Children::start(home, &around.environment)?;
-    write_env(home, &around, &client, &operator)?;
+    let mut children = Children::new(home);
+    children.start("holdfast-api", "holdfast-api", &around.environment)?;
+    children.start("holdfast-worker", "holdfast-worker", &around.environment)?;
+    for service in events.map(Events::services).unwrap_or_default() {
+        children.start(events::BINARY, service.name, &service.environment)?;
+    }
+    write_env(home, around, events, &client, &operator)?;
+    let show = async {
+        let order = demo::show(&around.api_url, &around.inbox_url, &client.api_key).await?;
+        match events {
+            Some(events) => events.show(&order).await,
+            None => Ok(()),
+        }
+    };
     let shown = tokio::select! {
-        shown = demo::show(&around.api_url, &around.inbox_url, &client.api_key) => shown,
+        shown = show => shown,
         () = stop.cancelled() => Ok(()),
     };
     if shown.is_ok() && !stop.is_cancelled() {
@@ -224,7 +272,14 @@ impl Around {
 }
 
 /// For shells: `set -a; . .devstack/env`.
-fn write_env(home: &Path, around: &Around, client: &Client, operator: &Operator) -> anyhow::Result<()> {
+fn write_env(
+    home: &Path,
+    around: &Around,
+    events: Option<&Events>,
+    client: &Client,
+    operator: &Operator,
+) -> anyhow::Result<()> {
+    let services = events.map(Events::addresses).unwrap_or_default();
     let mut lines: Vec<(&str, &str)> = vec![
         ("HOLDFAST_URL", &around.api_url),
         ("HOLDFAST_API_KEY", &client.api_key),
@@ -235,51 +290,8 @@ fn write_env(home: &Path, around: &Around, client: &Client, operator: &Operator)
         ("SANDBOX_URL", &around.sandbox_url),
         ("INBOX_URL", &around.inbox_url),
     ];
+    lines.extend(services.iter().map(|(name, value)| (*name, value.as_str())));
     lines.extend(around.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let text: String = lines.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
     fs::write(home.join("env"), text).context("write the env file")
-}
-
-/// The API and the worker.
-struct Children {
-    home: PathBuf,
-    environment: BTreeMap<String, String>,
-    running: Vec<(&'static str, Child)>,
-}
-
-impl Children {
-    fn start(home: &Path, environment: &BTreeMap<String, String>) -> anyhow::Result<Self> {
-        let mut children = Self { home: home.to_owned(), environment: environment.clone(), running: Vec::new() };
-        for name in ["holdfast-api", "holdfast-worker"] {
-            let child = children.spawn(name)?;
-            children.running.push((name, child));
-        }
-        Ok(children)
-    }
-
-    fn spawn(&self, name: &str) -> anyhow::Result<Child> {
-        binaries::start(name, &self.environment, &self.home.join(format!("{name}.log")))
-    }
-
-    /// Starts again what has died, so that killing one shows what the others make of it.
-    async fn keep_running(&mut self, stop: &CancellationToken) -> anyhow::Result<()> {
-        while !stop.is_cancelled() {
-            for at in 0..self.running.len() {
-                if let Some(status) = self.running[at].1.try_wait().context("look after a child")? {
-                    let name = self.running[at].0;
-                    say(format_args!("{name} ended ({status}), starting it again"));
-                    self.running[at].1 = self.spawn(name)?;
-                }
-            }
-            stop.run_until_cancelled(backoff::sleep(Duration::from_millis(500))).await;
-        }
-        Ok(())
-    }
-
-    async fn stop(&mut self) -> anyhow::Result<()> {
-        for (_, child) in &mut self.running {
-            binaries::stop(child, PATIENCE).await?;
-        }
-        Ok(())
-    }
 }

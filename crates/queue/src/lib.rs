@@ -3,6 +3,7 @@
 
 mod attributes;
 pub mod backoff;
+mod burial;
 mod client;
 mod consumer;
 mod counts;
@@ -12,6 +13,7 @@ mod slots;
 
 pub use attributes::{Attributes, Redrive};
 pub use backoff::Backoff;
+pub use burial::DeadLetter;
 pub use client::{Clients, Endpoint, Error, Queue};
 pub use consumer::{Consumer, Handler, Message, Settings, Verdict};
 pub use counts::Counts;

@@ -30,7 +30,7 @@ impl Slots {
     }
 
     /// At least one slot, as soon as there is one, and up to `max` of those free.
-    pub(crate) async fn acquire_up_to(&self, max: usize) -> Vec<Slot> {
+    pub async fn acquire_up_to(&self, max: usize) -> Vec<Slot> {
         let first = self.acquire().await;
         let mut slots = vec![Slot { slots: Some(self.clone()), permits: Some(first) }];
         slots.extend(self.take_up_to(max - 1));

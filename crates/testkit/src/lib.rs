@@ -3,6 +3,7 @@
 
 pub mod backup;
 pub mod browser;
+pub mod channel;
 pub mod cli;
 mod clients;
 pub mod clock;
@@ -15,6 +16,7 @@ pub mod stack;
 mod surroundings;
 
 pub use browser::{Browser, browse};
+pub use channel::{Channel, TestQueue};
 pub use clients::{key_id, unknown_key};
 pub use collector::{Collector, Span};
 pub use holdfast_devstack::gate::Gate;

@@ -1,0 +1,124 @@
+//! Redis Streams when somebody dies: a consumer, Redis, Postgres.
+
+use super::{Bench, a_moment, event, hasty, nothing_is_pending, plain, stream};
+use holdfast_consumer::{RedisStream, Settings};
+use holdfast_testkit::channel::Any;
+use holdfast_testkit::{Channel, Gate, Stack, eventually};
+use serde_json::json;
+use sqlx::PgPool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+#[tokio::test]
+async fn what_a_dead_consumer_had_in_hand_is_taken_over() {
+    let channel = Channel::open().await;
+    let dying = Bench::new(channel.pool.clone(), hasty()).await;
+    let mut gate = channel.pool.begin().await.expect("begin");
+    sqlx::query("select pg_advisory_xact_lock(7)").execute(&mut *gate).await.expect("close the gate");
+    channel.add(&[event("a", 0, json!({ "then": "wait for the gate" })), plain("a", 1)]).await;
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let (stream_of_the_dying, consumer, stop) = (stream(&channel), dying.consumer.clone(), dying.stop.clone());
+    runtime.spawn(async move { stream_of_the_dying.run(consumer, stop).await });
+    eventually("the handler is under way", async || {
+        (dying.handler.tries.load(Ordering::SeqCst) == 1 && channel.pending("group").await == Some(2)).then_some(())
+    })
+    .await;
+    // Everything that it did ends here, wherever it was.
+    runtime.shutdown_background();
+    gate.commit().await.expect("open the gate");
+
+    let other = Bench::new(channel.pool.clone(), hasty()).await;
+    channel.add(&[plain("a", 2)]).await;
+    other.read(&channel);
+    other.becomes("a", &[0, 1, 2]).await;
+    nothing_is_pending(&channel).await;
+}
+
+#[tokio::test]
+async fn what_takes_its_consumer_down_each_time_is_a_dead_letter_in_the_end() {
+    let channel = Channel::open().await;
+    channel.add(&[plain("a", 0), plain("a", 1)]).await;
+    let _created: String = channel.ask(&["XGROUP", "CREATE", "events", "group", "0"]).await;
+    // Somebody receives the first one and dies, three times.
+    let entries: Any =
+        channel.ask(&["XREADGROUP", "GROUP", "group", "dead-0", "COUNT", "1", "STREAMS", "events", ">"]).await;
+    for n in 1..3 {
+        let name = format!("dead-{n}");
+        let _taken: Any = channel.ask(&["XAUTOCLAIM", "events", "group", &name, "0", "0"]).await;
+    }
+    drop(entries);
+    let bench = Bench::new(channel.pool.clone(), hasty()).await;
+    bench.read_as(RedisStream { most_deliveries: 3, ..stream(&channel) });
+    bench.becomes("a", &[1]).await;
+    let dead = channel.dead_letters().await;
+    assert_eq!(dead[0]["reason"], "delivered 3 times, and never handled to the end");
+    assert_eq!(bench.handler.tries.load(Ordering::SeqCst), 1, "it was not tried again");
+}
+
+#[tokio::test]
+async fn redis_may_die_and_come_back_and_nothing_is_lost() {
+    let mut channel = Channel::open().await;
+    let bench = Bench::new(channel.pool.clone(), hasty()).await;
+    let events = |from: i64, to: i64| -> Vec<String> {
+        (from..to).flat_map(|sequence| (0..50).map(move |n| plain(&format!("s{n}"), sequence))).collect()
+    };
+    channel.add(&events(0, 10)).await;
+    bench.read(&channel);
+    eventually("some were handled", async || {
+        (bench.counted(r#"events_total{source="events",outcome="handled"}"#) > 50).then_some(())
+    })
+    .await;
+    channel.redis.crash().await.expect("kill redis");
+    a_moment().await;
+    channel.redis.recover().await.expect("start redis");
+    channel.add(&events(10, 12)).await;
+    for n in 0..50 {
+        bench.becomes(&format!("s{n}"), &(0..12).collect::<Vec<_>>()).await;
+    }
+    nothing_is_pending(&channel).await;
+    assert!(channel.dead_letters().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_flushed_redis_gets_its_group_again() {
+    let channel = Channel::open().await;
+    let bench = Bench::new(channel.pool.clone(), hasty()).await;
+    channel.add(&[plain("a", 0)]).await;
+    bench.read(&channel);
+    bench.becomes("a", &[0]).await;
+    let _flushed: String = channel.ask(&["FLUSHALL"]).await;
+    // The publisher repeats what it does not know to be there.
+    channel.add(&[plain("a", 0), plain("a", 1)]).await;
+    bench.becomes("a", &[0, 1]).await;
+}
+
+#[tokio::test]
+async fn what_was_cut_off_the_stream_while_it_was_pending_is_counted() {
+    let channel = Channel::open().await;
+    channel.add(&[plain("a", 0)]).await;
+    let _created: String = channel.ask(&["XGROUP", "CREATE", "events", "group", "0"]).await;
+    let _entries: Any = channel.ask(&["XREADGROUP", "GROUP", "group", "dead", "STREAMS", "events", ">"]).await;
+    let _trimmed: u64 = channel.ask(&["XTRIM", "events", "MAXLEN", "0"]).await;
+    let bench = Bench::new(channel.pool.clone(), hasty()).await;
+    bench.read(&channel);
+    bench.counts(r#"trimmed_total{source="events"}"#, 1).await;
+    assert_eq!(channel.pending("group").await, Some(0));
+}
+
+#[tokio::test]
+async fn while_postgres_is_away_no_try_is_counted() {
+    let channel = Channel::open().await;
+    let gate = Gate::before(Stack::postgres_address()).await;
+    let pool = PgPool::connect(&channel.database_at(gate.address)).await.expect("connect");
+    let bench = Bench::new(pool, Settings { tries: 1, ..hasty() }).await;
+    gate.close();
+    channel.add(&[plain("a", 0), plain("a", 1)]).await;
+    bench.read_as(RedisStream { most_deliveries: 1, idle: Duration::from_secs(600), ..stream(&channel) });
+    eventually("they were received", async || (channel.pending("group").await == Some(2)).then_some(())).await;
+    a_moment().await;
+    gate.open();
+    bench.becomes("a", &[0, 1]).await;
+    nothing_is_pending(&channel).await;
+    assert!(channel.dead_letters().await.is_empty());
+    assert_eq!(bench.counted(r#"failures_total{source="events"}"#), 0);
+}
