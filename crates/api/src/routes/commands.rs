@@ -148,7 +148,11 @@ pub(crate) fn read(
     let refused_url = refused_url(ours.egress, &document.root);
     let (content, refused) = match Content::take(kind, document, header_key.as_deref()) {
         Ok(Sent { content, refused }) => (content, refused_url.into_iter().chain(refused).collect()),
-        Err(violations) => return Err(Problem::InvalidContent(refused_url.into_iter().chain(violations).collect())),
+        Err(mut violations) => {
+            // Each field once: where callbacks may go is said rather than what is wrong with the address beside.
+            violations.retain(|other| refused_url.as_ref().is_none_or(|url| url.pointer != other.pointer));
+            return Err(Problem::InvalidContent(refused_url.into_iter().chain(violations).collect()));
+        }
     };
     let (key, header_key) = match (content.own_id(), header_key) {
         (Some(own), header_key) => (own.to_owned(), header_key),

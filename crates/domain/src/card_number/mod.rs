@@ -111,7 +111,7 @@ pub fn found_in(body: &Node) -> Vec<Violation> {
     for (name, node) in members.iter().filter(|(name, _)| !is_in(name)) {
         let at = Place::Member(&Place::Root, name);
         match (name.as_str(), node) {
-            // Amounts, times and addresses have a form of their own.
+            // Amounts and times have a form of their own.
             ("amount" | "totalPrice" | "quantity" | "currency" | "timestamp" | "expiresAt", _) => {}
             ("transactionId" | "refundId" | "orderId", Node::String(id)) if !is(id) => {}
             ("userId" | "originalReference", Node::String(id)) if !is_in_id(id) => {}

@@ -118,7 +118,10 @@ fn a_body_is_searched_at_every_depth_and_nothing_is_repeated() {
     }"#;
     let found = pointers(body);
     let at: Vec<_> = found.iter().map(|(pointer, _)| pointer.as_str()).collect();
-    assert_eq!(at, ["/transactionId", "/description", "/metadata", "/metadata/a/0/b~1c", "/metadata/e"]);
+    assert_eq!(
+        at,
+        ["/transactionId", "/description", "/callbackUrl", "/metadata", "/metadata/a/0/b~1c", "/metadata/e"]
+    );
     assert!(found.iter().all(|(pointer, detail)| !pointer.contains("1111") && !detail.contains("1111")));
     assert_eq!(pointers(r#"{"4111111111111111": 1}"#), [(String::new(), NAME_DETAIL.to_owned())]);
     assert!(pointers(r#"[{"description": "4111111111111111"}]"#).is_empty(), "it is refused for what it is");
