@@ -58,7 +58,9 @@ async fn an_operator_signs_in_looks_around_and_signs_out() {
         assert_eq!(browser.path().await, "/console/search?q=x", "where it was going");
         look_at_the_overview(&browser).await;
         find_by_key_and_by_id(&browser, &id).await;
-        for (path, name) in [("/console/partners", "partners"), ("/console/callbacks", "callbacks")] {
+        for (path, name) in
+            [("/console/partners", "partners"), ("/console/callbacks", "callbacks"), ("/console/events", "events")]
+        {
             browser.open(path).await;
             browser.shoot(name).await;
         }

@@ -89,8 +89,14 @@ async fn a_change_needs_a_form_of_the_session_from_our_own_page_and_a_reason() {
 #[tokio::test]
 async fn pages_are_for_those_who_have_signed_in_and_load_nothing_from_elsewhere() {
     let manned = Manned::with(None, Vec::new()).await;
-    for path in ["/console", "/console/search?q=x", "/console/attention", "/console/dead-letters", "/console/partners"]
-    {
+    for path in [
+        "/console",
+        "/console/search?q=x",
+        "/console/attention",
+        "/console/dead-letters",
+        "/console/partners",
+        "/console/events",
+    ] {
         assert_eq!(status(manned.get(path)).await, StatusCode::SEE_OTHER, "{path}");
     }
     assert_eq!(status(manned.get("/console/overview")).await, StatusCode::UNAUTHORIZED);

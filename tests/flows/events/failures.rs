@@ -148,3 +148,27 @@ async fn an_event_that_is_refused_holds_up_its_sink_until_somebody_decides() {
     let again = stack.as_operator(&["events", "skip", "hook", "--why", "a test"]).await;
     assert_ne!(again.status, 0, "it refuses nothing: {again:?} {:?}", to(&endpoint));
 }
+
+#[tokio::test]
+async fn nothing_is_archived_that_a_sink_has_yet_to_get() {
+    let mut endpoint = Endpoint::closed(free_port().await);
+    let mut stack = stack(&endpoint).await;
+    stack.start_worker();
+    let submissions = submit(&stack, "old", 1).await;
+    stack.settled(&submissions[0]).await;
+    eventually("it waits for the sink", || async { (sinks(&stack).await.remove("hook")?["lag"] == 2).then_some(()) })
+        .await;
+    stack.advance(std::time::Duration::from_secs(402 * 86_400)).await;
+    let ran = stack.as_operator(&["retention", "run", "-o", "json"]).await;
+    assert_eq!((ran.status, &ran.document()["archived"]), (0, &json!(0)), "{ran:?}");
+    assert!(ran.err.contains("a sink has yet to get"), "{ran:?}");
+    endpoint.open().await;
+    ended(&endpoint, &submissions).await;
+    assert_whole(&endpoint, &submissions);
+    eventually("it is archived then", || async {
+        assert_eq!(stack.as_operator(&["retention", "run"]).await.status, 0);
+        let sql = "select count(*) from outcomes where expunged_at is not null";
+        (sqlx::query_scalar::<_, i64>(sql).fetch_one(&stack.pool).await.ok()? == 1).then_some(())
+    })
+    .await;
+}

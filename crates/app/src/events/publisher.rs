@@ -146,10 +146,14 @@ impl Publisher {
     /// One statement for all sinks; those that something waits for are published to at once, each by itself.
     async fn look(&self, stop: &CancellationToken) -> Result<(), Error> {
         let Shared { app, token } = &*self.shared;
+        // Before the places are read: whoever is in hand moves its own, and goes on by itself until nothing is left.
+        let free = self.outlets.values().filter_map(|outlet| Arc::clone(outlet).try_lock_owned().ok());
+        let mut free: BTreeMap<_, _> = free.map(|outlet| (outlet.name.clone(), outlet)).collect();
+        if free.is_empty() {
+            return Ok(());
+        }
         for held in event_sinks::waiting(&app.pool, *token).await? {
-            let Some(outlet) = self.outlets.get(&held.name) else { continue };
-            // In hand: it goes on by itself until nothing is left.
-            let Ok(outlet) = Arc::clone(outlet).try_lock_owned() else { continue };
+            let Some(outlet) = free.remove(&held.name) else { continue };
             if outlet.not_before.is_some_and(|not_before| Instant::now() < not_before) {
                 continue;
             }
