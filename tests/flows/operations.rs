@@ -123,6 +123,7 @@ impl Operation {
     pub(crate) async fn call_with(&self, stack: &Stack, api_key: &str, places: Places<'_>, query: &str) -> Answer {
         let path = self.path.replace("{id}", places.id).replace("{callback}", places.callback);
         let path = path.replace("{partner}", "processor").replace("{slug}", "not-found");
+        let path = path.replace("{version}", "1").replace("{file}", "transaction.json");
         assert!(!path.contains('{'), "{path}: nobody here knows what stands there");
         let request = stack.request_as(api_key, &self.method, &format!("{path}{query}"));
         let request = match self.body(places) {
