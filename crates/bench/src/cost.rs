@@ -72,6 +72,7 @@ impl Meter {
         let processes = [
             ("api", stack.api.as_ref()),
             ("worker", stack.worker.as_ref()),
+            ("publisher", stack.publisher.as_ref()),
             ("queue", Some(&stack.sqs)),
             ("mock", Some(&stack.mock)),
         ];

@@ -7,6 +7,7 @@ mod ledger;
 mod load;
 mod mock;
 mod parts;
+mod publishing;
 mod report;
 mod scenarios;
 mod stack;
@@ -36,7 +37,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// What to measure; if not given, everything but `big-table` and `soak`, which take long.
+    /// What to measure; if not given, everything but `big-table`, `flood`, `publishing` and `soak`, which take long.
     #[arg(long, value_enum, value_delimiter = ',')]
     scenarios: Vec<Scenario>,
     /// How often; the median counts.

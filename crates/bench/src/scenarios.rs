@@ -3,6 +3,7 @@
 use crate::cost::{Cost, Meter};
 use crate::load::{self, Amount};
 use crate::mock::{Manners, histogram, now_us};
+use crate::publishing;
 use crate::stack::Stack;
 use anyhow::Context as _;
 use clap::ValueEnum;
@@ -14,7 +15,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Clients at once.
-const CONNECTIONS: usize = 64;
+pub(crate) const CONNECTIONS: usize = 64;
 
 /// Of the slow partner.
 pub(crate) const PATIENCE_NEEDED: Manners = Manners { create_ms: 50, sink_ms: 20, lost_percent: 0 };
@@ -22,7 +23,7 @@ pub(crate) const PATIENCE_NEEDED: Manners = Manners { create_ms: 50, sink_ms: 20
 /// Before anything is measured: connections, caches, plans.
 const WARM_UP: u64 = 2_000;
 
-const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Scenario {
@@ -50,12 +51,14 @@ pub(crate) enum Scenario {
     BigTable,
     /// Ten minutes at 500 commands a second: the last minute to the second one.
     Soak,
+    /// 64 clients, with a worker, without sinks for events and with two of them.
+    Publishing,
 }
 
 impl Scenario {
     /// Measured if nothing is named; the others take long.
     pub(crate) const fn is_usual(self) -> bool {
-        !matches!(self, Self::BigTable | Self::Soak | Self::Flood)
+        !matches!(self, Self::BigTable | Self::Soak | Self::Flood | Self::Publishing)
     }
 }
 
@@ -75,6 +78,9 @@ pub(crate) async fn run(
     if scenario == Scenario::BigTable {
         return big_table(postgres, home, no, rows).await;
     }
+    if scenario == Scenario::Publishing {
+        return publishing::measure(postgres, home, no).await;
+    }
     let name = format!("bench_{}_{no}", scenario as u8);
     let mut stack = Stack::start(postgres, home, &name).await.context("start the stack")?;
     sqlx::query("checkpoint").execute(&stack.pool).await.context("begin after a checkpoint")?;
@@ -89,7 +95,7 @@ pub(crate) async fn run(
         Scenario::DeepBacklog => drain(&mut stack, 100_000).await,
         Scenario::Soak => soak(&mut stack).await,
         Scenario::Flood => flood(&mut stack).await,
-        Scenario::BigTable => anyhow::bail!("it has stacks of its own"),
+        Scenario::BigTable | Scenario::Publishing => anyhow::bail!("it has stacks of its own"),
         Scenario::Idle => idle(&mut stack).await,
     };
     stack.end().await?;
@@ -107,7 +113,7 @@ async fn accept(stack: &mut Stack) -> anyhow::Result<Measured> {
     Ok(Measured { figures, cost })
 }
 
-async fn warm(stack: &mut Stack, count: u64) -> anyhow::Result<()> {
+pub(crate) async fn warm(stack: &mut Stack, count: u64) -> anyhow::Result<()> {
     stack.start_api().await?;
     stack.start_worker()?;
     stack.manners(Manners::default()).await?;

@@ -8,7 +8,8 @@ use holdfast_app::credentials::create_client;
 use holdfast_app::{App, config, pause};
 use holdfast_devstack::postgres::Postgres;
 use holdfast_devstack::settings::{self, REGION, Surroundings};
-use holdfast_devstack::{binaries, queues, server};
+use holdfast_devstack::{binaries, events, queues, server};
+use holdfast_store::event_sinks;
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::handshake;
@@ -34,6 +35,8 @@ pub(crate) struct Stack {
     pub(crate) mock: Child,
     pub(crate) api: Option<Child>,
     pub(crate) worker: Option<Child>,
+    /// Of events for others.
+    pub(crate) publisher: Option<Child>,
     sqs_calls: SocketAddr,
     pub(crate) mock_address: SocketAddr,
     environment: BTreeMap<String, String>,
@@ -84,6 +87,7 @@ impl Stack {
             mock,
             api: None,
             worker: None,
+            publisher: None,
             sqs_calls,
             mock_address,
             environment,
@@ -103,6 +107,30 @@ impl Stack {
     pub(crate) fn start_worker(&mut self) -> anyhow::Result<()> {
         self.worker = Some(binaries::start("holdfast-worker", &self.environment, &self.home.join("worker.log"))?);
         Ok(())
+    }
+
+    /// In a process of its own, to Redis and to a queue.
+    pub(crate) async fn start_publisher(&mut self, redis_url: &str) -> anyhow::Result<()> {
+        queues::create_events(&self.sqs_client, events::NAME).await?;
+        let mut environment = self.environment.clone();
+        environment.extend(events::sinks(redis_url));
+        environment.insert("HOLDFAST_QUEUES".to_owned(), "events".to_owned());
+        self.publisher = Some(binaries::start("holdfast-worker", &environment, &self.home.join("publisher.log"))?);
+        while event_sinks::standing(&self.app.pool, 1).await?.iter().filter(|sink| sink.is_held).count() < 2 {
+            pause(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Until the sinks have everything, if there are any.
+    pub(crate) async fn published(&self, patience: Duration) -> anyhow::Result<()> {
+        let wait = async {
+            while event_sinks::standing(&self.app.pool, 1).await?.iter().any(|sink| sink.lag > 0) {
+                pause(Duration::from_millis(200)).await;
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(patience, wait).await.context("the sinks do not catch up")?
     }
 
     /// With a setting that is another from now on.
@@ -156,7 +184,7 @@ impl Stack {
     }
 
     pub(crate) async fn end(mut self) -> anyhow::Result<()> {
-        for child in [&mut self.worker, &mut self.api].into_iter().flatten() {
+        for child in [&mut self.publisher, &mut self.worker, &mut self.api].into_iter().flatten() {
             binaries::stop(child, Duration::from_secs(10)).await?;
         }
         // Its connections are kept by the app: they close with it.

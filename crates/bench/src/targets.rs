@@ -43,6 +43,7 @@ pub(crate) const TARGETS: &[Target] = &[
         .if_possible(|parts| parts.carried_per_s),
     target(Scenario::Flood, "p99 ratio", "accept p99 beside a flood, to alone", Bound::AtMost(2.0)),
     target(Scenario::Flood, "callback p99 ratio", "callback p99 beside a flood, to alone", Bound::AtMost(2.0)),
+    target(Scenario::Publishing, "added cpu ms", "two sinks of events, CPU ms added to a command", Bound::AtMost(0.02)),
     target(Scenario::BigTable, "cpu ratio", "Postgres CPU beside millions, to empty", Bound::AtMost(1.25)),
     target(Scenario::BigTable, "wal ratio", "WAL beside millions, to empty, between checkpoints", Bound::AtMost(1.25)),
     target(Scenario::Soak, "api grown", "soak: RSS of the API, minute 10 to 2", Bound::AtMost(1.1)),
