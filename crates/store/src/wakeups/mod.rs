@@ -4,8 +4,10 @@
 //! Postgres re-checks only the locked row after a wait. `commands` is joined for reading and never locked. All
 //! multi-row writes take rows of the lane `run` before those of `tell`, each in the order of their numbers.
 
+mod back;
 mod cancel;
 mod claim;
+mod claimed;
 mod finish;
 mod relay;
 mod restored;
@@ -13,10 +15,10 @@ mod run;
 mod standing;
 mod tell;
 
+pub use back::{PutBack, go_alone, put_back};
 pub use cancel::{Refused, cancel, why_not};
-pub use claim::{
-    Claim, Claimed, Due, First, PutBack, Wish, begin, claim, claim_due, claimed_under, go_alone, held, put_back,
-};
+pub use claim::{Claim, Due, First, Wish, begin, claim, claim_due, claimed_under, held};
+pub use claimed::Claimed;
 pub use finish::{Finish, Finished, finish};
 pub use relay::{Marked, Overdue, hasten, mark_published, not_published, take_overdue};
 pub use restored::doubt;
