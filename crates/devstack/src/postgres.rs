@@ -101,9 +101,9 @@ impl Postgres {
         format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// Lets transactions under way roll back, then ends.
+    /// Lets transactions under way roll back, writes everything down, then ends. A checkpoint that is under way ends first.
     pub async fn stop(&self) -> anyhow::Result<()> {
-        self.run("pg_ctl", &["-w", "-m", "fast", "stop"]).await
+        self.run("pg_ctl", &["-w", "-t", "300", "-m", "fast", "stop"]).await
     }
 
     async fn is_running(&self) -> bool {
