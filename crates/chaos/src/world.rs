@@ -181,6 +181,8 @@ impl World {
                 if self.is_stopping() {
                     return;
                 }
+                // One that was asked to end just before may end only now.
+                self.keep_running().await.ok();
                 pause(Duration::from_millis(50)).await;
             }
         }
