@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use holdfast_app::query::Lookup;
 use holdfast_app::{StoreError, accept, keys, webhook};
+use holdfast_domain::json::MAX_VIOLATIONS;
 use holdfast_domain::{Scope, Tombstone, Violation};
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
@@ -125,7 +126,9 @@ impl Problem {
     /// What a client reads.
     pub(crate) fn body(&self) -> impl Serialize + '_ {
         let (status, slug, title) = self.describe();
+        // They come from several places, each of which has its own end.
         let errors = if let Self::InvalidContent(violations) = self { violations.as_slice() } else { &[] };
+        let errors = &errors[..errors.len().min(MAX_VIOLATIONS)];
         let archived = if let Self::Archived(tombstone) = self { Some(tombstone) } else { None };
         let kind = format!("/problems/{slug}");
         Body { kind, title, status: status.as_u16(), detail: self.detail(), errors, archived }

@@ -69,7 +69,9 @@ impl Order {
 
 fn quantity(node: Node) -> Result<i64, String> {
     let Node::Number(text) = node else { return Err("must be a number".to_owned()) };
-    match text.parse::<i64>() {
+    // 2.0 is a whole number too, for JSON Schema.
+    let whole = text.split_once('.').filter(|(_, rest)| rest.bytes().all(|digit| digit == b'0'));
+    match whole.map_or(&*text, |(whole, _)| whole).parse::<i64>() {
         Ok(quantity @ 1..=MAX_QUANTITY) => Ok(quantity),
         _ => Err(format!("must be a whole number from 1 to {MAX_QUANTITY}")),
     }
@@ -112,5 +114,14 @@ mod tests {
         let pointers: Vec<_> = violations.iter().map(|violation| violation.pointer.as_str()).collect();
         let expected = ["/colour", "/items", "/productName", "/quantity", "/timestamp", "/totalPrice", "/userId"];
         assert_eq!(pointers, expected);
+    }
+
+    #[test]
+    fn a_quantity_is_a_whole_number_however_it_is_written() {
+        let read = |text: &str| quantity(Node::Number(text.to_owned()));
+        assert_eq!([read("2"), read("2.0"), read("1000000000.00")], [Ok(2), Ok(2), Ok(MAX_QUANTITY)]);
+        for text in ["2.5", "0.0", "-1.0", "1000000001.0", "2.01"] {
+            assert!(read(text).is_err(), "{text}");
+        }
     }
 }
