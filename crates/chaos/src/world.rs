@@ -174,7 +174,8 @@ impl World {
     }
 
     pub(crate) async fn wait_until_ready(&self) {
-        let client = reqwest::Client::builder().no_proxy().build().expect("a plain client");
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build();
+        let client = client.expect("a plain client");
         for url in &self.api_urls {
             let ready = format!("{url}/readyz");
             while !client.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {
