@@ -209,7 +209,9 @@ impl World {
             let owed = sqlx::query_scalar::<_, i64>(sql).bind(self.client_nos()).fetch_one(&self.pool).await;
             // Journal entries may be invisible for their visibility timeout: what is accepted by queue has a row in the end.
             quiet = if owed.is_ok_and(|owed| owed == 0) { quiet + 1 } else { 0 };
-            if quiet > 20 && self.journal.counts().await.is_ok_and(holdfast_queue::Counts::is_empty) {
+            // A connection that was silenced may stay so.
+            let counts = async { tokio::time::timeout(Duration::from_secs(2), self.journal.counts()).await.ok()?.ok() };
+            if quiet > 20 && counts.await.is_some_and(holdfast_queue::Counts::is_empty) {
                 return true;
             }
             self.keep_running().await.ok();
