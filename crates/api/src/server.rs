@@ -90,7 +90,8 @@ impl Server {
         let service = guarded(state);
         let serve = connections::serve(
             listener,
-            |_peer| service.clone(),
+            // Nothing of it may be held after the last request: what was accepted is handed over when its holders are gone.
+            move |_peer| service.clone(),
             connections::Limits::of(config),
             Some(metrics),
             drained_of(stop.clone(), drain),

@@ -143,7 +143,7 @@ impl Stack {
 
     pub(crate) async fn stop_worker(&mut self) -> anyhow::Result<()> {
         let mut worker = self.worker.take().context("the worker runs")?;
-        binaries::stop(&mut worker, Duration::from_secs(30)).await
+        binaries::stop(&mut worker, Duration::from_secs(30)).await.map(drop)
     }
 
     /// A client beside the one that is looked at, told at the same place.

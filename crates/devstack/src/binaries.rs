@@ -34,15 +34,15 @@ pub fn start(name: &str, environment: &BTreeMap<String, String>, log: &Path) -> 
         .with_context(|| format!("start {name}"))
 }
 
-/// Asks a child to end, and waits for it.
-pub async fn stop(child: &mut Child, patience: Duration) -> anyhow::Result<()> {
+/// Asks a child to end, waits for it, and kills it after that. Answers whether it ended by itself.
+pub async fn stop(child: &mut Child, patience: Duration) -> anyhow::Result<bool> {
     if let Some(pid) = child.id() {
         let pid = nix::unistd::Pid::from_raw(pid as i32);
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).context("send SIGTERM")?;
     }
     match tokio::time::timeout(patience, child.wait()).await {
-        Ok(ended) => ended.map(drop).context("wait for a child"),
-        Err(_elapsed) => child.kill().await.context("kill a child"),
+        Ok(ended) => ended.map(|_status| true).context("wait for a child"),
+        Err(_elapsed) => child.kill().await.map(|()| false).context("kill a child"),
     }
 }
 

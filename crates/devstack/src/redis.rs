@@ -67,7 +67,7 @@ impl Redis {
     }
 
     pub async fn stop(&mut self) -> anyhow::Result<()> {
-        crate::binaries::stop(&mut self.child, PATIENCE).await
+        crate::binaries::stop(&mut self.child, PATIENCE).await.map(drop)
     }
 
     async fn await_ready(&mut self) -> anyhow::Result<()> {

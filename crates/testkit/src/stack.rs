@@ -21,6 +21,12 @@ use tokio::process::Child;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
+/// How long a binary may take to end once it is asked to …
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// … and how long it would wait for what is under way: longer than that, so that what never ends is seen.
+const ENDLESS: &str = "3600000";
+
 /// How a stack differs from the usual.
 #[derive(Default)]
 pub struct Options {
@@ -98,7 +104,12 @@ impl Stack {
             api_port,
             queues: &queues,
         });
-        let faster = [("HOLDFAST__WORKER__RECEIVE_WAIT_MS", "2000"), ("RUST_LOG", "info,aws=warn")];
+        let faster = [
+            ("HOLDFAST__WORKER__RECEIVE_WAIT_MS", "2000"),
+            ("HOLDFAST__API__GRACE_MS", ENDLESS),
+            ("HOLDFAST__WORKER__GRACE_MS", ENDLESS),
+            ("RUST_LOG", "info,aws=warn"),
+        ];
         environment.extend(settings::unlimited());
         environment.extend(faster.map(|(name, value)| (name.to_owned(), value.to_owned())));
         environment.extend(options.environment.into_iter().map(|(name, value)| (name.to_owned(), value)));
@@ -173,16 +184,16 @@ impl Stack {
         binaries::start(name, &environment, &self.logs.join(format!("{name}.log"))).expect("start a binary")
     }
 
-    /// SIGTERM, and the exit status.
+    /// SIGTERM. It ends when nothing is under way any more: its grace period is no help, see [`ENDLESS`].
     pub async fn stop_api(&mut self) {
         let mut api = self.api.take().expect("the API runs");
-        binaries::stop(&mut api, Duration::from_secs(30)).await.expect("stop the API");
+        assert!(binaries::stop(&mut api, PATIENCE).await.expect("stop the API"), "the API does not end by itself");
     }
 
-    /// SIGTERM to every worker.
+    /// SIGTERM to every worker. They too end by themselves.
     pub async fn stop_workers(&mut self) {
         for mut worker in self.workers.drain(..) {
-            binaries::stop(&mut worker, Duration::from_secs(30)).await.expect("stop a worker");
+            assert!(binaries::stop(&mut worker, PATIENCE).await.expect("stop a worker"), "it does not end by itself");
         }
     }
 
