@@ -4,11 +4,14 @@
 //! creation *request*, and each that came while the outcome of an earlier one was unknown to the caller: a partner that
 //! dedupes would hide those.
 
+mod behaviour;
+
 use crate::webhooks::Webhooks;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
+use behaviour::Behaviour;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,48 +30,6 @@ const SHORTLY: Duration = Duration::from_secs(1);
 
 /// How long after the creation `….07` sends its webhook.
 const WEBHOOK_AFTER: Duration = Duration::from_secs(2);
-
-/// What an amount asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Behaviour {
-    /// 201, completed.
-    Complete,
-    /// 201, pending, completed after a second.
-    CompleteShortly,
-    /// 503 once, then 201.
-    UnavailableOnce,
-    /// 504, but created.
-    LostAnswer,
-    /// 504 once and not created, then 201.
-    LostRequestOnce,
-    /// 422.
-    Reject,
-    /// 201, pending until a webhook says completed.
-    CompleteByWebhook,
-    /// 201 after three seconds.
-    Slow,
-    /// 201, pending; then failed.
-    FailShortly,
-    /// 503 always.
-    Unavailable,
-}
-
-impl Behaviour {
-    fn of(amount: &str) -> Self {
-        match amount.rsplit('.').next() {
-            Some("02") => Self::CompleteShortly,
-            Some("03") => Self::UnavailableOnce,
-            Some("04") => Self::LostAnswer,
-            Some("05") => Self::LostRequestOnce,
-            Some("06") => Self::Reject,
-            Some("07") => Self::CompleteByWebhook,
-            Some("08") => Self::Slow,
-            Some("09") => Self::FailShortly,
-            Some("13") => Self::Unavailable,
-            _ => Self::Complete,
-        }
-    }
-}
 
 /// What the sandbox knows of one command.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
