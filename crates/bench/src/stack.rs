@@ -2,7 +2,7 @@
 
 use crate::load::{OTHER, Target, WATCHED};
 use crate::mock::{Manners, Seen};
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
 use holdfast_app::credentials::create_client;
 use holdfast_app::{App, config, pause};
@@ -96,11 +96,14 @@ impl Stack {
     }
 
     pub(crate) async fn start_api(&mut self) -> anyhow::Result<()> {
-        self.api = Some(binaries::start("holdfast-api", &self.environment, &self.home.join("api.log"))?);
-        listening(self.target.api).await?;
+        let mut api = binaries::start("holdfast-api", &self.environment, &self.home.join("api.log"))?;
         while send(self.target.api, "GET", "/readyz", "").await.is_err() {
+            if let Some(status) = api.try_wait().context("look after the API")? {
+                bail!("the API ended with {status}, its log: {}", self.home.join("api.log").display());
+            }
             pause(Duration::from_millis(20)).await;
         }
+        self.api = Some(api);
         Ok(())
     }
 
@@ -204,7 +207,7 @@ fn role(home: &Path, arguments: &[&str]) -> anyhow::Result<Child> {
 }
 
 async fn port() -> anyhow::Result<SocketAddr> {
-    Ok(SocketAddr::from(([127, 0, 0, 1], server::free_port(0).await?)))
+    Ok(SocketAddr::from(([127, 0, 0, 1], server::quiet_port().await?)))
 }
 
 async fn listening(address: SocketAddr) -> anyhow::Result<()> {
@@ -214,7 +217,7 @@ async fn listening(address: SocketAddr) -> anyhow::Result<()> {
         }
         pause(Duration::from_millis(20)).await;
     }
-    anyhow::bail!("nobody listens on {address}")
+    bail!("nobody listens on {address}")
 }
 
 async fn request<T: DeserializeOwned>(address: SocketAddr, method: &str, path: &str, body: &str) -> anyhow::Result<T> {

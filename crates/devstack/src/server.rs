@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use axum::Router;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +18,19 @@ pub async fn bind(wanted: u16) -> anyhow::Result<TcpListener> {
 /// A port that is free now, for somebody who binds it soon.
 pub async fn free_port(wanted: u16) -> anyhow::Result<u16> {
     Ok(bind(wanted).await?.local_addr().context("read the port")?.port())
+}
+
+/// A port for a binary that is yet to bind it, another one each time. Below those that the system gives out by itself: one of
+/// these could be taken by a connection in between.
+pub async fn quiet_port() -> anyhow::Result<u16> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let offset = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        let wanted = 20_000 + offset as u16;
+        if free_port(wanted).await? == wanted {
+            return Ok(wanted);
+        }
+    }
 }
 
 /// Serves in the background until `stop`.

@@ -8,7 +8,6 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use url::Url;
 
@@ -23,17 +22,9 @@ pub(crate) fn unique_name() -> String {
     format!("t{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A port for a binary that is yet to bind it. Below those that the system gives out by itself: one of these could be
-/// taken by a connection in between.
+/// See [`server::quiet_port`].
 pub async fn free_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        let offset = (std::process::id() * 97 + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
-        let wanted = 20_000 + offset as u16;
-        if server::free_port(wanted).await.expect("find a free port") == wanted {
-            return wanted;
-        }
-    }
+    server::quiet_port().await.expect("find a free port")
 }
 
 /// A database of the test's own, on the server that the environment names.
