@@ -8,6 +8,7 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use url::Url;
 
