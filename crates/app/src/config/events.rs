@@ -97,7 +97,8 @@ impl Events {
                 (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(is_name),
                 "events.sinks.{name}: a name has at most {LONGEST_NAME} letters, digits, '-', '_' and '.'"
             );
-            sink.settings().with_context(|| format!("events.sinks.{name}"))?;
+            let checked = sink.settings().and_then(|settings| Ok(settings.check()?));
+            checked.with_context(|| format!("events.sinks.{name}"))?;
         }
         Ok(())
     }
@@ -131,7 +132,7 @@ impl EventSink {
             bail!("{name} is not a setting of this type");
         }
         Ok(match kind {
-            SinkKind::Sqs => Settings::Sqs(SqsSettings { queue: text(queue, "queue")? }),
+            SinkKind::Sqs => Settings::Sqs(SqsSettings { queue: text(queue, "queue")?, replay: None }),
             SinkKind::Redis => Settings::Redis(RedisSettings {
                 url: url.clone().context("url is missing: redis://host:6379/0")?,
                 stream: text(stream, "stream")?,
@@ -260,6 +261,8 @@ mod tests {
             (&[("A__TYPE", "sqs"), ("A__QUEUE", "q"), ("A__KINDS", "order")], "order is none of"),
             (&[("A__TYPE", "sqs"), ("A__QUEUE", "q"), ("A__WORD", "x")], "word"),
             (&[("A__TYPE", "kafka")], "kafka"),
+            (&[("A__TYPE", "redis"), ("A__STREAM", "s"), ("A__URL", "http://h")], "not one of Redis"),
+            (&[("A__TYPE", "http"), ("A__URL", "https://h"), ("A__TOKEN", "a\nb")], "visible ASCII"),
         ] {
             let error = format!("{:#}", read(pairs).map(|_| ()).expect_err("it is wrong"));
             assert!(error.contains(expected), "{error}");
