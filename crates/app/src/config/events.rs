@@ -112,8 +112,9 @@ impl EventSink {
         }
     }
 
-    pub fn wants(&self, kind: Kind) -> bool {
-        self.kinds.0.is_empty() || self.kinds.0.contains(&kind)
+    /// `None`: a kind that this version does not know.
+    pub fn wants(&self, kind: Option<Kind>) -> bool {
+        self.kinds.0.is_empty() || kind.is_some_and(|kind| self.kinds.0.contains(&kind))
     }
 
     /// What its type needs, and nothing of another's.
@@ -242,8 +243,9 @@ mod tests {
         let config = config.expect("valid");
         let sinks = &config.events.sinks;
         assert_eq!(sinks.keys().collect::<Vec<_>>(), ["bus", "hook", "stream"]);
-        assert!(sinks["bus"].wants(Kind::Order) && !sinks["bus"].wants(Kind::Transaction));
-        assert!(sinks["hook"].wants(Kind::Transaction));
+        assert!(sinks["bus"].wants(Some(Kind::Order)) && !sinks["bus"].wants(Some(Kind::Transaction)));
+        assert!(!sinks["bus"].wants(None), "what it does not name");
+        assert!(sinks["hook"].wants(Some(Kind::Transaction)) && sinks["hook"].wants(None));
         assert_eq!((sinks["bus"].start(), sinks["stream"].start()), (Start::Now, Start::Beginning));
         assert!(matches!(sinks["stream"].settings(), Ok(Settings::Redis(RedisSettings { max_len: 1000, .. }))));
         assert!(!format!("{config:?}").contains("hidden"));
