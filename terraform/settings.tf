@@ -56,9 +56,9 @@ locals {
     if partner.auth_header_secret_arn != null
   }
 
-  # A process opens what it is configured for, two around it, and one for the heartbeat. A deployment runs twice as many
-  # tasks, and a few places are for operators.
-  connections_per_process = var.database.connections_per_task + 3
+  # A process opens what it is configured for, two around it, and one for the heartbeat; who publishes events, two for that.
+  # A deployment runs twice as many tasks, and a few places are for operators.
+  connections_per_process = var.database.connections_per_task + 3 + (local.has_events ? 2 : 0)
   processes               = var.api.max_tasks + sum(values(local.workers)[*].max_tasks)
   expected_connections = (
     2 * local.processes * local.connections_per_process

@@ -132,6 +132,9 @@ async fn a_late_webhook_takes_up_what_was_parked() {
     stack.settled(&submission).await;
     let kinds: Vec<_> = stack.told(&submission).into_iter().map(|delivery| delivery.kind).collect();
     assert_eq!(kinds, ["transaction.needs_attention", "transaction.completed"]);
+    let trail = stack.trail(&submission).await;
+    let taken_up = trail.iter().find(|event| event["type"] == "retried").expect("others are told that it goes on");
+    assert_eq!(taken_up["by"], "processor");
 }
 
 #[tokio::test]

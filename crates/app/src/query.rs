@@ -6,12 +6,13 @@ use holdfast_domain::content::Content;
 use holdfast_domain::progress::Progress;
 use holdfast_domain::resource::{self, Links, Resource};
 use holdfast_domain::status::{Reason, Step};
-use holdfast_domain::{ClientNo, CommandId, CommandNo, Kind, Status, Tombstone, json};
+use holdfast_domain::{ClientNo, CommandId, CommandNo, Kind, Status, Tombstone};
 use holdfast_store::commands::{self, Current, Version};
 use holdfast_store::lists;
 use holdfast_store::{Error, events};
 use serde::Serialize;
 
+pub use holdfast_store::commands::content as read;
 pub use holdfast_store::lists::{Place, Wanted};
 use serde_json::Value;
 
@@ -72,13 +73,6 @@ pub struct Standing {
     pub reason: Option<Reason>,
     pub progress: Progress,
     pub finished_at: Option<DateTime<Utc>>,
-}
-
-/// Reads what was accepted.
-pub fn read(kind: Kind, body: &str) -> Result<Content, Error> {
-    let unreadable = Error::Unreadable { what: "command body" };
-    let Ok(body) = json::parse(body.as_bytes()) else { return Err(unreadable) };
-    Content::parse(kind, body).map_err(|_| unreadable)
 }
 
 /// A command as its client sees it, in answers and in callbacks alike.

@@ -72,16 +72,21 @@ pub async fn step(app: &App, batch: u32) -> Result<Step, Error> {
     Ok(Step { archived, postponed, at_end, waits_for_sinks: false })
 }
 
-/// A sink that is configured and so far behind that what is archived could be among what it has yet to get. All that is
-/// told of a command that ended so long ago was written then or before: while the first event that a sink has yet to get
-/// is younger, it has all of that.
+/// A sink so far behind that what is archived could be among what it has yet to get. All that is told of a command that ended
+/// so long ago was written then or before: while the first event that a sink has yet to get is younger, it has all of that.
+///
+/// Looked at are those that are configured here, and those that somebody has published to lately, whoever it was. Of one
+/// that has no place yet nobody knows what it will want.
 async fn behind(app: &App, after: Duration) -> Result<Option<String>, Error> {
     let sinks = &app.config.events.sinks;
-    if sinks.is_empty() {
-        return Ok(None);
+    let standing = event_sinks::standing(&app.pool, 1).await?;
+    let has_place = |name: &String| standing.iter().any(|sink| sink.name == *name);
+    if let Some(name) = sinks.keys().find(|name| !has_place(name)) {
+        return Ok(Some(name.clone()));
     }
-    let is_behind = |sink: &Standing| sinks.contains_key(&sink.name) && sink.lag > 0 && sink.oldest + ROUGHLY >= after;
-    Ok(event_sinks::standing(&app.pool, 1).await?.into_iter().find(is_behind).map(|sink| sink.name))
+    let counts = |sink: &Standing| sink.is_in_use || sinks.contains_key(&sink.name);
+    let is_behind = |sink: &Standing| sink.is_ahead || sink.lag > 0 && sink.oldest + ROUGHLY >= after;
+    Ok(standing.into_iter().find(|sink| counts(sink) && is_behind(sink)).map(|sink| sink.name))
 }
 
 /// What was deleted of the small tables.

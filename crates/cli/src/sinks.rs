@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use holdfast_app::App;
-use holdfast_app::events::replay::{Progress, Replay, Wanted};
+use holdfast_app::events::replay::{LeftOut, Progress, Replay, Wanted};
 use holdfast_domain::{CommandNo, Kind};
 use holdfast_store::event_sinks::{self, Standing};
 use serde_json::{Value, json};
@@ -23,6 +23,8 @@ pub(crate) enum Command {
     /// Leaves out the event that a sink refuses. That sink will never have it.
     Skip {
         sink: String,
+        /// The event that it refuses, as `holdfast events sinks` shows it: its command and its sequence.
+        event: String,
         #[command(flatten)]
         by: By,
     },
@@ -59,7 +61,7 @@ pub(crate) struct Stretch {
 pub(crate) async fn run(app: &App, format: Format, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Sinks => list(app, format).await,
-        Command::Skip { sink, by } => skip(app, format, &sink, &by).await,
+        Command::Skip { sink, event, by } => skip(app, format, &sink, &event, &by).await,
         Command::Replay(stretch) => replay(app, format, stretch).await,
     }
 }
@@ -130,10 +132,13 @@ fn value(standing: &Standing, kind: Option<&str>) -> Value {
     })
 }
 
-async fn skip(app: &App, format: Format, sink: &str, by: &By) -> anyhow::Result<()> {
-    let skipped = event_sinks::skip(&app.pool, sink, by.operator()).await.context("note what is left out")?;
-    let id = skipped.ok_or_else(|| exit::not_found(format!("{sink} refuses no event")))?;
-    format.each(format_args!("{id} will be left out of {sink}"), &json!({ "sink": sink, "skipped": id }));
+async fn skip(app: &App, format: Format, sink: &str, event: &str, by: &By) -> anyhow::Result<()> {
+    let skipped = event_sinks::skip(&app.pool, sink, event, by.operator()).await.context("note what is left out")?;
+    ensure!(
+        skipped,
+        exit::not_found(format!("{sink} does not refuse {event}: `holdfast events sinks` shows what it does"))
+    );
+    format.each(format_args!("{event} will be left out of {sink}"), &json!({ "sink": sink, "skipped": event }));
     Ok(())
 }
 
@@ -145,9 +150,13 @@ async fn replay(app: &App, format: Format, stretch: Stretch) -> anyhow::Result<(
     let after = after.map(CommandNo);
     let wanted = Wanted { sink, from, to, kind, around, after, dry_run };
     let mut replay = Replay::begin(app.clone(), wanted).await?;
-    let mut all = 0;
-    while let Some(Progress { upto, events }) = replay.step().await? {
+    let (mut all, mut missing) = (0, 0);
+    while let Some(Progress { upto, events, left_out }) = replay.step().await? {
         all += events;
+        missing += left_out.len();
+        for LeftOut { id, why } in left_out {
+            format.each(format_args!("{id} is left out: {why}"), &json!({ "leftOut": id, "why": why }));
+        }
         if events > 0 {
             let text = format_args!("{all} events, up to command {upto} (--after {upto} goes on there)", upto = upto.0)
                 .to_string();
@@ -155,6 +164,10 @@ async fn replay(app: &App, format: Format, stretch: Stretch) -> anyhow::Result<(
         }
     }
     let verb = if dry_run { "would be sent" } else { "sent" };
-    format.each(format_args!("{all} events {verb}"), &json!({ "events": all, "done": !dry_run }));
+    format.each(
+        format_args!("{all} events {verb}, {missing} left out"),
+        &json!({ "events": all, "leftOut": missing, "done": !dry_run }),
+    );
+    ensure!(missing == 0, "not all of it is there: {missing} events were left out");
     Ok(())
 }

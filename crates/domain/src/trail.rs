@@ -96,7 +96,7 @@ pub enum Happening {
     },
     /// By its client, before anything was sent.
     Cancelled,
-    /// By an operator: what was parked is carried on.
+    /// By an operator, or because this partner has said how it ended: what was parked is carried on.
     Retried {
         by: String,
         why: String,

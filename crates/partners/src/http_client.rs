@@ -109,6 +109,14 @@ impl HttpClient {
         }
     }
 
+    /// The same, for an answer whose status says everything, whether its body arrives or not.
+    pub async fn status(&self, request: Request<Bytes>, patience: Duration) -> Result<StatusCode, Unanswered> {
+        match exchange::send_for_status(self, Ok(request.map(Full::new)), patience).await.outcome {
+            Ok(head) => Ok(head.status),
+            Err(NoAnswer::NotSent(cause) | NoAnswer::Lost(cause)) => Err(Unanswered(cause)),
+        }
+    }
+
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Error> {
         self.0.request(request).await
     }

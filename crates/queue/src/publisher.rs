@@ -4,6 +4,7 @@ use crate::{CONTENT_TYPE, Error, Queue, TRACEPARENT};
 use aws_sdk_sqs::error::BuildError;
 use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchOutput;
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
+use std::collections::HashSet;
 
 /// SQS takes ten entries in a batch …
 pub(crate) const MAX_ENTRIES: usize = 10;
@@ -59,14 +60,15 @@ impl Queue {
         sent
     }
 
-    /// Sends all in their order, ten at a time, and stops at the first batch of which not all was stored: what is behind it
-    /// must not come before it.
+    /// Sends all in their order, and stops at the first batch of which not all was stored: what is behind it must not come
+    /// before it. Up to ten at a time, of each group one: SQS may store a part of a batch, and of two messages of a group
+    /// the second without the first.
     pub async fn send_in_order(&self, messages: &[Outgoing]) -> Vec<Result<(), Unsent>> {
         let unsent = Err(Unsent::Failed("a message before it was not sent".to_owned()));
         let mut sent = vec![unsent; messages.len()];
         let mut start = 0;
         while start < messages.len() {
-            let end = batch_end(messages, start);
+            let end = end_in_order(messages, start);
             match self.ask_to_send(&messages[start..end]).await {
                 Ok(answer) => {
                     let of = |id: &str| id.parse().ok().and_then(|at: usize| (at < end - start).then_some(start + at));
@@ -117,6 +119,14 @@ fn batch_end(messages: &[Outgoing], start: usize) -> usize {
     start + fits.count().max(1)
 }
 
+/// The same, and before the second message of a group.
+fn end_in_order(messages: &[Outgoing], start: usize) -> usize {
+    let mut seen = HashSet::new();
+    let groups = messages[start..].iter().take(MAX_ENTRIES).map(|message| message.group.as_deref());
+    let different = groups.take_while(|group| group.is_none_or(|group| seen.insert(group))).count();
+    batch_end(messages, start).min(start + different)
+}
+
 fn entry(at: usize, message: &Outgoing) -> Result<SendMessageBatchRequestEntry, BuildError> {
     let mut entry = SendMessageBatchRequestEntry::builder()
         .id(at.to_string())
@@ -148,5 +158,15 @@ mod tests {
         let large: Vec<_> = (0..4).map(|_| of_size(400_000)).collect();
         assert_eq!((batch_end(&large, 0), batch_end(&large, 2)), (2, 4));
         assert_eq!(batch_end(&[of_size(2_000_000)], 0), 1);
+    }
+
+    #[test]
+    fn a_group_is_in_a_batch_once() {
+        let of_group = |group: &str| Outgoing { group: Some(group.to_owned()), ..Outgoing::default() };
+        let messages: Vec<_> = ["a", "b", "a", "a", "c"].map(of_group).into();
+        let ends: Vec<_> = (0..messages.len()).map(|start| end_in_order(&messages, start)).collect();
+        assert_eq!(ends, [2, 3, 3, 5, 5]);
+        let without: Vec<_> = (0..25).map(|_| of_size(1)).collect();
+        assert_eq!(end_in_order(&without, 0), MAX_ENTRIES, "it is no queue with an order");
     }
 }

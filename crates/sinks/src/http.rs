@@ -11,7 +11,7 @@ use holdfast_domain::event::Event;
 use holdfast_partners::http_client::HttpClient;
 use http::header::{self, HeaderValue};
 use http::request::Builder;
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, StatusCode, Uri};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::time::Duration;
 use url::Url;
@@ -19,7 +19,7 @@ use url::Url;
 /// Requests under way at once.
 const LANES: usize = 16;
 
-/// For one request and its answer.
+/// For one request and the status of its answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How an event becomes a request.
@@ -47,25 +47,37 @@ pub struct Http {
     authorization: Option<HeaderValue>,
 }
 
-impl Http {
-    pub fn new(settings: &HttpSettings) -> Result<Self, Unbuilt> {
-        let client = HttpClient::build().map_err(|error| Unbuilt(error.to_string()))?;
+impl HttpSettings {
+    fn authorization(&self) -> Result<Option<HeaderValue>, Unbuilt> {
         let bearer = |token: &SecretString| {
             let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
                 .map_err(|_| Unbuilt("token must be visible ASCII characters".to_owned()))?;
             value.set_sensitive(true);
             Ok(value)
         };
-        let authorization = settings.token.as_ref().map(bearer).transpose()?;
+        self.token.as_ref().map(bearer).transpose()
+    }
+
+    /// What would fail with every event.
+    pub(crate) fn check(&self) -> Result<(), Unbuilt> {
+        self.url.as_str().parse::<Uri>().map_err(|error| Unbuilt(format!("url cannot be asked: {error}")))?;
+        self.authorization().map(drop)
+    }
+}
+
+impl Http {
+    pub fn new(settings: &HttpSettings) -> Result<Self, Unbuilt> {
+        let client = HttpClient::build().map_err(|error| Unbuilt(error.to_string()))?;
+        let authorization = settings.authorization()?;
         Ok(Self { client, url: settings.url.clone(), mode: settings.mode, authorization })
     }
 
     async fn send(&self, lane: Vec<&Event>) -> Result<(), Failure> {
         for event in lane {
             let request = self.request(event).map_err(|error| refused(event, &error.to_string()))?;
-            let answer = self.client.exchange(request, ANSWER_TIMEOUT).await;
-            let answer = answer.map_err(|error| Failure::Unavailable(error.to_string()))?;
-            judge(event, answer.status())?;
+            let status = self.client.status(request, ANSWER_TIMEOUT).await;
+            let status = status.map_err(|error| Failure::Unavailable(error.to_string()))?;
+            judge(event, status)?;
         }
         Ok(())
     }
@@ -145,6 +157,8 @@ fn refused(event: &Event, why: &str) -> Failure {
 mod tests {
     use super::*;
     use crate::lanes::tests::event;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
 
     fn http(mode: Mode) -> Http {
         let token = Some("secret".into());
@@ -182,6 +196,29 @@ mod tests {
             assert_eq!(request.headers()["authorization"], "Bearer secret");
             assert!(request.headers()["authorization"].is_sensitive());
         }
+    }
+
+    /// What is made of an answer that begins with this, and never ends.
+    async fn published(answer: &'static str) -> Result<(), Failure> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let url = format!("http://{}/in", listener.local_addr().expect("an address"));
+        let serving = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("accept");
+            assert!(stream.read(&mut [0; 4096]).await.expect("read") > 0);
+            stream.write_all(answer.as_bytes()).await.expect("answer");
+            std::future::pending::<()>().await;
+        });
+        let settings = HttpSettings { url: url.parse().expect("a URL"), mode: Mode::Binary, token: None };
+        let published = Http::new(&settings).expect("builds").publish_and_await(&[event(1, 0)]).await;
+        serving.abort();
+        published
+    }
+
+    #[tokio::test]
+    async fn the_status_decides_whether_the_body_arrives_or_not() {
+        assert_eq!(published("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n").await, Ok(()));
+        let refused = published("HTTP/1.1 422 No\r\ncontent-length: 9\r\n\r\n").await;
+        assert!(matches!(refused, Err(Failure::Refused { .. })), "{refused:?}");
     }
 
     #[test]

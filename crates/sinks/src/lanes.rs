@@ -1,6 +1,7 @@
 //! Sending at the same time what need not come one after the other.
 
 use holdfast_domain::event::Event;
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 /// Divides events into at most `count` lanes, each with all events of its subjects in their order.
@@ -14,6 +15,18 @@ pub(crate) fn divide(events: &[Event], count: usize) -> Vec<Vec<&Event>> {
     }
     lanes.retain(|lane| !lane.is_empty());
     lanes
+}
+
+/// The first events of all subjects, then their second ones, and so on: each subject's stay in their order, and what is next
+/// to each other is of different subjects where that can be.
+pub(crate) fn interleave(mut lane: Vec<&Event>) -> Vec<&Event> {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    lane.sort_by_cached_key(|event| {
+        let count = seen.entry(&event.subject).or_default();
+        *count += 1;
+        *count
+    });
+    lane
 }
 
 #[cfg(test)]
@@ -39,6 +52,15 @@ pub(crate) mod tests {
             0 => event::accepted(subject),
             _ => event::changed(subject, Write { sequence, at, entries: &[], before: None, amount: None }),
         }
+    }
+
+    #[test]
+    fn subjects_take_turns_and_keep_their_order() {
+        let events = [(1, 0), (1, 1), (1, 2), (2, 5), (3, 0), (3, 1)].map(|(n, sequence)| event(n, sequence));
+        let keys = |event: &&Event| (event.data.key.clone(), event.sequence.clone().expect("a sequence"));
+        let turns: Vec<_> = interleave(events.iter().collect()).iter().map(keys).collect();
+        let expected = [("1", "0"), ("2", "5"), ("3", "0"), ("1", "1"), ("3", "1"), ("1", "2")];
+        assert_eq!(turns, expected.map(|(key, sequence)| (key.to_owned(), sequence.to_owned())));
     }
 
     #[test]

@@ -59,6 +59,24 @@ pub enum Settings {
 pub struct Unbuilt(pub(crate) String);
 
 impl Settings {
+    /// Whether [`Settings::connect`] could build it, without asking anybody.
+    pub fn check(&self) -> Result<(), Unbuilt> {
+        match self {
+            Self::Sqs(_) => Ok(()),
+            Self::Redis(settings) => Redis::new(settings).map(drop),
+            Self::Http(settings) => settings.check(),
+        }
+    }
+
+    /// The same sink for a replay, which has this id.
+    #[must_use]
+    pub fn for_replay(mut self, id: String) -> Self {
+        if let Self::Sqs(settings) = &mut self {
+            settings.replay = Some(id);
+        }
+        self
+    }
+
     /// Connects to nothing until something is published. `clients` are those of SQS.
     pub fn connect(&self, clients: &holdfast_queue::Clients) -> Result<Arc<dyn Sink>, Unbuilt> {
         Ok(match self {

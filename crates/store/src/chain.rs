@@ -7,8 +7,7 @@
 //! |---|---|
 //! | The run: `finish`, `note`, `wait` | `wakeups.chain` of the very row that the statement has locked. While that is null, nothing of this command was appended yet, and the holder brings its acceptance along (`anchor`): a claim reads that row of `commands` anyway |
 //! | `cancel` | The same `wakeups.chain` |
-//! | `take_up`, `resolve` | `outcomes.chain` of the row that the statement deletes or locks. Nothing is appended to the run of a command that has an outcome but by these two, and each changes the row |
-//! | `reopen` | It appends nothing, and hands `outcomes.chain` on to `wakeups.chain` |
+//! | `take_up`, `reopen`, `resolve` | `outcomes.chain` of the row that the statement deletes or locks. Nothing is appended to the run of a command that has an outcome but by these three, and each changes the row |
 //! | `reject` | The acceptance that the same statement has inserted |
 //! | An attempt to tell: `told`, `tell_again` | The attempt before it, or the row of the state that is told. Only the holder of the lane `tell` appends attempts, so it reads the last one under its claim, where it counts them; or `finish` has told it, with the claim. Should the claim be lost meanwhile, its token fences the write |
 //!
@@ -19,7 +18,8 @@
 //! miss what was committed meanwhile. The one exception is `holdfast_chain_head`, where a row says nothing because a process
 //! of an earlier release wrote it last. For a claimed run it is asked after the claim, when nobody else can append
 //! ([`heads`]). In `cancel`, `take_up` and `resolve` the row must be at a sequence that an earlier statement has seen: what
-//! was appended up to there is visible, and nothing was appended since.
+//! was appended up to there is visible, and nothing was appended since. `reopen` sees the outcome with what was appended
+//! before it, and whoever appends behind it takes it away, or the state that `reopen` asks for.
 //!
 //! A command that is materialised anew after a restore has another number, and a chain of its own.
 

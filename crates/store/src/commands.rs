@@ -2,11 +2,11 @@
 
 use crate::{Error, Pool, Result};
 use chrono::{DateTime, Utc};
+use holdfast_domain::content::Content;
 use holdfast_domain::progress::Progress;
 use holdfast_domain::status::{Reason, Step};
 use holdfast_domain::trail::Happening;
-use holdfast_domain::{ClientNo, Command, CommandId, CommandNo, Kind, Status, Tombstone};
-
+use holdfast_domain::{ClientNo, Command, CommandId, CommandNo, Kind, Status, Tombstone, json};
 use serde_json::Value;
 use sqlx::types::Json;
 use std::time::Duration;
@@ -295,6 +295,13 @@ pub async fn known(pool: &Pool, ids: &[CommandId]) -> Result<Vec<CommandId>> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
     let known = pool.fetch_all(sqlx::query!("select id from commands where id = any($1)", &ids)).await?;
     Ok(known.into_iter().map(|row| CommandId(row.id)).collect())
+}
+
+/// Reads what was accepted.
+pub fn content(kind: Kind, body: &str) -> Result<Content> {
+    let unreadable = Error::Unreadable { what: "command body" };
+    let Ok(body) = json::parse(body.as_bytes()) else { return Err(unreadable) };
+    Content::parse(kind, body).map_err(|_| unreadable)
 }
 
 pub(crate) fn kind(code: i16) -> Result<Kind> {

@@ -30,11 +30,13 @@ pub async fn begin(pool: &Pool, name: &str, from: Start) -> Result<()> {
     Ok(())
 }
 
-/// Takes or keeps the turn at these sinks, for `lease` from now. Returned are those that are this process's.
+/// Takes or keeps the turn at these sinks, for `lease` from now. Returned are those that are this process's. A place that is
+/// ahead of this server's transactions is marked so: once they have got there, nothing else would tell what was missed.
 pub async fn hold(pool: &Pool, names: &[String], token: Token, lease: Duration) -> Result<Vec<String>> {
     let query = sqlx::query!(
         "update event_sinks
-            set token = $2, lease_until = holdfast_now() + make_interval(secs => $3)
+            set token = $2, lease_until = holdfast_now() + make_interval(secs => $3), held_at = holdfast_now(),
+                ahead = ahead or xid > pg_snapshot_xmax(pg_current_snapshot())
           where name = any($1) and (token is null or token = $2 or lease_until <= holdfast_now())
          returning name",
         names,
@@ -51,6 +53,17 @@ pub async fn release(pool: &Pool, token: Token) -> Result<()> {
     Ok(())
 }
 
+/// The same for one of them.
+pub async fn leave(pool: &Pool, name: &str, token: Token) -> Result<()> {
+    let query = sqlx::query!(
+        "update event_sinks set token = null, lease_until = null where name = $1 and token = $2",
+        name,
+        token.0
+    );
+    pool.execute(query).await?;
+    Ok(())
+}
+
 /// A sink that is held, as its publisher needs it.
 #[derive(Clone, Debug)]
 pub struct Held {
@@ -62,12 +75,13 @@ pub struct Held {
     pub refused: Option<String>,
 }
 
-/// Those held under this token that something is waiting for. One statement for all of them, that reads a row of each index.
+/// Those held under this token that something is waiting for, but for those whose place is of another server. One statement
+/// for all of them, that reads a row of each index.
 pub async fn waiting(pool: &Pool, token: Token) -> Result<Vec<Held>> {
     let query = sqlx::query!(
         r#"select s.name, s.xid::text::bigint as "xid!", s.no, s.sequence, s.skip, s.refused
              from event_sinks s
-            where s.token = $1
+            where s.token = $1 and not s.ahead
               and (exists (select from commands c
                             where (c.xid, c.no) > (s.xid, s.no)
                               and c.xid < (select pg_snapshot_xmin(pg_current_snapshot())))
@@ -87,7 +101,7 @@ pub async fn waiting(pool: &Pool, token: Token) -> Result<Vec<Held>> {
 }
 
 /// The sink has confirmed everything up to this place. `skipped`: one of it was left out, as somebody had decided. `false`:
-/// it is somebody else's turn.
+/// it is somebody else's turn, or was: somebody has been there, or further.
 pub async fn advance(pool: &Pool, name: &str, token: Token, to: Position, skipped: bool) -> Result<bool> {
     let query = sqlx::query!(
         "update event_sinks
@@ -95,7 +109,7 @@ pub async fn advance(pool: &Pool, name: &str, token: Token, to: Position, skippe
                 published_at = holdfast_now(), failures = 0, error = null, refused = null,
                 skip = case when $6 then null else skip end,
                 skipped = skipped + case when $6 then 1 else 0 end
-          where name = $1 and token = $2",
+          where name = $1 and token = $2 and (xid, no, sequence) < ($3::text::xid8, $4, $5)",
         name,
         token.0,
         to.xid.to_string(),
@@ -120,18 +134,16 @@ pub async fn fail(pool: &Pool, name: &str, token: Token, error: &str, refused: O
     Ok(pool.execute(query).await?.rows_affected() == 1)
 }
 
-/// Has the event left out that this sink refuses. `None`: it refuses none.
-pub async fn skip(pool: &Pool, name: &str, operator: Operator<'_>) -> Result<Option<String>> {
+/// Has this event left out of this sink. `false`: it is not the one that it refuses.
+pub async fn skip(pool: &Pool, name: &str, event: &str, operator: Operator<'_>) -> Result<bool> {
     let query = sqlx::query!(
-        r#"update event_sinks
-              set skip = refused, skip_by = $2, skip_why = $3
-            where name = $1 and refused is not null
-           returning refused as "refused!""#,
+        "update event_sinks set skip = refused, skip_by = $3, skip_why = $4 where name = $1 and refused = $2",
         name,
+        event,
         operator.by,
         operator.why
     );
-    Ok(pool.fetch_optional(query).await?.map(|row| row.refused))
+    Ok(pool.execute(query).await?.rows_affected() == 1)
 }
 
 /// How a sink stands, for those who look on.
@@ -139,10 +151,12 @@ pub async fn skip(pool: &Pool, name: &str, operator: Operator<'_>) -> Result<Opt
 pub struct Standing {
     pub name: String,
     pub position: Position,
-    /// It was restored into another server: the position is one of transactions that are yet to come.
+    /// It was restored into another server: the position is one of transactions that are yet to come, or were.
     pub is_ahead: bool,
     /// Somebody publishes to it.
     pub is_held: bool,
+    /// Somebody did within a day.
+    pub is_in_use: bool,
     /// Events that it has yet to get, counted up to the limit of acceptances and of all others.
     pub lag: i64,
     /// For how long the first of them has been waiting; 0 without any.
@@ -160,8 +174,9 @@ pub struct Standing {
 pub async fn standing(pool: &Pool, limit: i64) -> Result<Vec<Standing>> {
     let query = sqlx::query!(
         r#"select s.name, s.xid::text::bigint as "xid!", s.no, s.sequence,
-                  s.xid > pg_snapshot_xmax(pg_current_snapshot()) as "is_ahead!",
+                  s.ahead or s.xid > pg_snapshot_xmax(pg_current_snapshot()) as "is_ahead!",
                   coalesce(s.lease_until > holdfast_now(), false) as "is_held!",
+                  coalesce(s.held_at > holdfast_now() - interval '1 day', false) as "is_in_use!",
                   a.count + b.count as "lag!",
                   coalesce(extract(epoch from holdfast_now() - least(x.at, y.at)), 0)::float8 as "oldest_s!",
                   s.started_at, s.published_at, s.failures, s.error, s.failed_at, s.refused, s.skipped
@@ -195,6 +210,7 @@ pub async fn standing(pool: &Pool, limit: i64) -> Result<Vec<Standing>> {
         position: Position { xid: row.xid, no: row.no, sequence: row.sequence },
         is_ahead: row.is_ahead,
         is_held: row.is_held,
+        is_in_use: row.is_in_use,
         lag: row.lag,
         oldest: Duration::try_from_secs_f64(row.oldest_s).unwrap_or_default(),
         started_at: row.started_at,

@@ -11,9 +11,10 @@
 //! visible to the same snapshot: whoever appends holds the lock under which the row before was committed. The cursor reaches
 //! it later all the same, and it is published once more.
 
-use crate::commands::kind;
+use crate::commands::{content, kind};
 use crate::{Error, Pool, Result};
 use chrono::{DateTime, Utc};
+use holdfast_domain::content::Content;
 use holdfast_domain::trail::Entry;
 use holdfast_domain::{CommandId, CommandNo, Kind};
 use serde_json::Value;
@@ -36,17 +37,32 @@ impl fmt::Display for Position {
     }
 }
 
+/// One row, as far as this version can read it.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub no: CommandNo,
+    /// 0 is the acceptance.
+    pub sequence: i32,
+    pub id: CommandId,
+    /// `None`: it is one of a newer version's.
+    pub kind: Option<Kind>,
+    /// Where the cursor meets it. `None`: that is yet to come, and something behind it in its trail is read before.
+    pub position: Option<Position>,
+    /// `None`: a newer version has written it.
+    pub written: Option<Written>,
+}
+
 /// One row, with all that an event is made of.
 #[derive(Clone)]
 pub struct Written {
-    pub no: CommandNo,
     /// 0 is the acceptance.
     pub sequence: i32,
     pub id: CommandId,
     pub client: String,
     pub kind: Kind,
     pub key: String,
-    pub body: String,
+    /// `None`: it is no longer kept.
+    pub content: Option<Content>,
     pub traceparent: Option<String>,
     pub accepted_at: DateTime<Utc>,
     pub at: DateTime<Utc>,
@@ -70,7 +86,7 @@ impl fmt::Debug for Written {
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// Each command's in their order.
-    pub rows: Vec<Written>,
+    pub rows: Vec<Found>,
     /// Where the cursor stands when all of them are published, if it has moved.
     pub end: Option<Position>,
     /// There was more than the limit.
@@ -174,11 +190,9 @@ pub async fn batch(pool: &Pool, after: Position, limit: i64) -> Result<Batch> {
         limit
     );
     let rows = pool.fetch_all(query).await?;
-    let position = |row: &Row| Some(Position { xid: row.xid?, no: row.no, sequence: row.sequence });
-    let reached = rows.iter().filter(|row| !row.early);
-    let (end, count) = (reached.clone().filter_map(position).max(), reached.count() as i64);
-    let rows = rows.into_iter().map(Row::written).collect::<Result<_>>()?;
-    Ok(Batch { rows, end, is_full: count >= limit })
+    let rows: Vec<_> = rows.into_iter().map(Row::found).collect();
+    let reached = rows.iter().filter_map(|row| row.position);
+    Ok(Batch { end: reached.clone().max(), is_full: reached.count() as i64 >= limit, rows })
 }
 
 /// A stretch of time, for a replay.
@@ -192,7 +206,7 @@ pub struct Stretch {
 }
 
 /// What was written in this time about these commands. Those whose payload is no longer kept have nothing to tell.
-pub async fn written(pool: &Pool, nos: &[CommandNo], stretch: Stretch) -> Result<Vec<Written>> {
+pub async fn written(pool: &Pool, nos: &[CommandNo], stretch: Stretch) -> Result<Vec<Found>> {
     let nos: Vec<i64> = nos.iter().map(|no| no.0).collect();
     let query = read!(
         r#"with n as materialized (
@@ -214,8 +228,7 @@ pub async fn written(pool: &Pool, nos: &[CommandNo], stretch: Stretch) -> Result
         stretch.to,
         stretch.kind.map(Kind::code)
     );
-    let rows = pool.fetch_all(query).await?;
-    rows.into_iter().map(Row::written).collect()
+    Ok(pool.fetch_all(query).await?.into_iter().map(Row::found).collect())
 }
 
 /// The numbers of the next commands behind `after`, none above `last`.
@@ -248,16 +261,28 @@ pub async fn before(pool: &Pool, time: DateTime<Utc>) -> Result<CommandNo> {
 }
 
 impl Row {
+    fn found(self) -> Found {
+        let Self { no, sequence, .. } = self;
+        Found {
+            no: CommandNo(no),
+            sequence,
+            id: CommandId(self.id),
+            kind: kind(self.kind).ok(),
+            position: self.xid.filter(|_| !self.early).map(|xid| Position { xid, no, sequence }),
+            written: self.written().ok(),
+        }
+    }
+
     fn written(self) -> Result<Written> {
-        let refund = self.amount.zip(self.currency);
+        let (refund, kind) = (self.amount.zip(self.currency), kind(self.kind)?);
+        let is_kept = !self.body.is_empty();
         Ok(Written {
-            no: CommandNo(self.no),
             sequence: self.sequence,
             id: CommandId(self.id),
             client: self.client,
-            kind: kind(self.kind)?,
+            kind,
             key: self.key,
-            body: self.body,
+            content: is_kept.then(|| content(kind, &self.body)).transpose()?,
             traceparent: self.traceparent,
             accepted_at: self.accepted_at,
             at: self.at,

@@ -4,7 +4,10 @@ use crate::commands::kind;
 use crate::{Pool, Result};
 use chrono::{DateTime, Utc};
 use holdfast_domain::journal::Update;
+use holdfast_domain::trail::Happening;
 use holdfast_domain::{ClientNo, CommandId, CommandNo, Kind, Status};
+use serde_json::Value;
+use sqlx::types::Json;
 use std::time::Duration;
 
 /// When the partner signed it, in seconds since the epoch, and how far that may be from now.
@@ -77,9 +80,11 @@ pub async fn store(pool: &Pool, update: &Update, window: Option<Window>) -> Resu
 }
 
 /// Takes a command up again that was parked because nobody knew how it ended, and about which a partner has now said so
-/// (PROTOCOL 20). A statement of its own: an end that was being written when the update came is seen only now. Answers
-/// whether there was one.
+/// (PROTOCOL 20), and appends that to its trail. A statement of its own: an end that was being written when the update came is
+/// seen only now. Answers whether there was one.
 pub async fn reopen(pool: &Pool, no: CommandNo) -> Result<bool> {
+    let (by, why) = (String::new(), "its webhook says how it ended".to_owned());
+    let retried = serde_json::to_value(Happening::Retried { by, why }).expect("an entry always serialises");
     let query = sqlx::query!(
         r#"with o as (
              delete from outcomes o
@@ -96,14 +101,29 @@ pub async fn reopen(pool: &Pool, no: CommandNo) -> Result<bool> {
                           or p ->> 'state' = 'open'
                              -- heard before, and nothing came of it
                              and ((p ->> 'wasUnknown')::boolean or not coalesce((p ->> 'announced')::boolean, false))))
-             returning o.no, c.kind, c.created_at, o.progress, o.sequence, o.chain
+             returning o.no, c.kind, c.created_at, o.progress, o.sequence + 1 as sequence, o.chain
+           ),
+           n as (
+             select *, coalesce(chain, holdfast_chain_head(no)) as previous,
+                    jsonb_build_array($2::jsonb || jsonb_build_object('at', holdfast_now(), 'by', (
+                      select p ->> 'partner' from jsonb_array_elements(progress -> 'partners') with ordinality x(p, n)
+                       where p ->> 'state' <> 'completed' order by n limit 1))) as trail
+               from o
+           ),
+           h as (
+             select *, holdfast_event_hash(previous, no, sequence, 0::smallint, holdfast_now(), trail) as hash from n
+           ),
+           e as (
+             insert into events (no, sequence, at, data, previous, hash)
+             select no, sequence, holdfast_now(), trail, previous, hash from h
            )
            insert into wakeups (no, lane, kind, status, step, sent, first_sent_at, progress, sequence, nudge, due_at, chain)
            -- When something was first sent is no longer known, but not before this: a key's lifetime must not begin anew.
-           select no, 0, kind, 'processing', 'settle', true, created_at, progress, sequence, 1, holdfast_now(), chain from o
+           select no, 0, kind, 'processing', 'settle', true, created_at, progress, sequence, 1, holdfast_now(), hash from h
                on conflict (no, lane) do nothing
            returning no"#,
-        no.0
+        no.0,
+        Json(retried) as Json<Value>
     );
     Ok(pool.fetch_optional(query).await?.is_some())
 }

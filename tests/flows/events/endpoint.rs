@@ -8,11 +8,15 @@ use axum::routing::post;
 use holdfast_devstack::server;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The attributes of an event that travel as headers in binary mode.
 const ATTRIBUTES: [&str; 10] =
     ["specversion", "id", "source", "type", "subject", "time", "sequence", "dataschema", "traceparent", "partitionkey"];
+
+/// What a slow one needs for an event.
+const LONG: Duration = Duration::from_millis(50);
 
 #[derive(Default)]
 struct Kept {
@@ -22,6 +26,9 @@ struct Kept {
     content_type: String,
     answer: Option<StatusCode>,
     refuses: Option<String>,
+    /// Requests under way, and how many there may be.
+    busy: usize,
+    most: Option<usize>,
 }
 
 pub(super) struct Endpoint {
@@ -83,6 +90,11 @@ impl Endpoint {
         self.kept().refuses = Some(id.to_owned());
     }
 
+    /// Needs a while for each, and answers 503 while it has so many.
+    pub(super) fn take_at_once(&self, most: usize) {
+        self.kept().most = Some(most);
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         lock(&self.kept)
     }
@@ -107,6 +119,15 @@ async fn keep(State(kept): State<Arc<Mutex<Kept>>>, headers: HeaderMap, body: By
             event
         }
     };
+    let most = lock(&kept).most;
+    if let Some(most) = most {
+        if lock(&kept).busy >= most {
+            return StatusCode::SERVICE_UNAVAILABLE;
+        }
+        lock(&kept).busy += 1;
+        tokio::time::sleep(LONG).await;
+        lock(&kept).busy -= 1;
+    }
     let mut kept = lock(&kept);
     kept.authorization = header("authorization");
     kept.content_type = header("content-type").expect("a content type");

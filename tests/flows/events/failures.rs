@@ -1,7 +1,8 @@
 //! What fails between the outbox and a sink: the sink, the publisher, and both.
 
 use super::{Endpoint, TURN, about, ended, sinks, stack, to, types};
-use holdfast_testkit::{Stack, Submission, eventually, free_port};
+use holdfast_domain::Kind;
+use holdfast_testkit::{Options, Stack, Submission, eventually, free_port};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -131,7 +132,10 @@ async fn an_event_that_is_refused_holds_up_its_sink_until_somebody_decides() {
         assert_eq!(stack.settled(submission).await["status"], "completed", "commands go on");
     }
     assert_eq!(stack.as_operator(&["doctor", "-o", "json"]).await.status, 1, "something is wrong");
-    let skipped = stack.as_operator(&["events", "skip", "hook", "--why", "a test", "-o", "json"]).await;
+    let other = format!("{}/0", submissions[2].id);
+    let wrong = stack.as_operator(&["events", "skip", "hook", &other, "--why", "a test"]).await;
+    assert_ne!(wrong.status, 0, "that is not the one that it refuses: {wrong:?}");
+    let skipped = stack.as_operator(&["events", "skip", "hook", &poison, "--why", "a test", "-o", "json"]).await;
     assert_eq!(skipped.document()["skipped"], *poison, "{skipped:?}");
     eventually("all the rest is there", || async {
         let ids: BTreeSet<_> = endpoint.taken().iter().map(|event| event["id"].to_string()).collect();
@@ -145,8 +149,121 @@ async fn an_event_that_is_refused_holds_up_its_sink_until_somebody_decides() {
     })
     .await;
     assert_eq!(sink["skipped"], 1, "and it is known for ever that one was left out");
-    let again = stack.as_operator(&["events", "skip", "hook", "--why", "a test"]).await;
+    let again = stack.as_operator(&["events", "skip", "hook", &poison, "--why", "a test"]).await;
     assert_ne!(again.status, 0, "it refuses nothing: {again:?} {:?}", to(&endpoint));
+}
+
+#[tokio::test]
+async fn a_sink_that_takes_but_two_at_once_gets_everything() {
+    let endpoint = Endpoint::start().await;
+    endpoint.take_at_once(2);
+    let mut stack = stack(&endpoint).await;
+    let submissions = submit(&stack, "slow", 20).await;
+    stack.start_worker();
+    ended(&endpoint, &submissions).await;
+    assert_whole(&endpoint, &submissions);
+}
+
+/// As if a newer version had written the last row of this command, and as this one did.
+async fn written_by_a_newer(stack: &Stack, id: &str, is_newer: bool) {
+    let change = "update events e
+                     set data = case when $2 then jsonb_build_array(data -> 0 || '{\"type\": \"newer\"}') || data
+                                     else data - 0 end
+                    from commands c
+                   where c.no = e.no and c.id::text = $1 and e.attempt = 0";
+    sqlx::query(change).bind(id).bind(is_newer).execute(&stack.pool).await.expect("change it");
+}
+
+#[tokio::test]
+async fn an_event_of_a_newer_version_waits_for_one_and_holds_up_only_who_wants_it() {
+    let (endpoint, other) = (Endpoint::start().await, Endpoint::start().await);
+    let mut stack = stack(&endpoint).await;
+    stack.start_worker_with(&[("HOLDFAST_QUEUES", "transactions,orders")]);
+    let submissions = submit(&stack, "n", 3).await;
+    let order = stack.submit_as(Kind::Order, "o", "1.00").await;
+    for submission in submissions.iter().chain([&order]) {
+        stack.settled(submission).await;
+    }
+    let newer = &submissions[1].id;
+    written_by_a_newer(&stack, newer, true).await;
+    let url = other.url();
+    let orders = [
+        ("HOLDFAST_QUEUES", "events"),
+        ("HOLDFAST__EVENTS__SINKS__ORDERS__TYPE", "http"),
+        ("HOLDFAST__EVENTS__SINKS__ORDERS__URL", &*url),
+        ("HOLDFAST__EVENTS__SINKS__ORDERS__FROM", "beginning"),
+        ("HOLDFAST__EVENTS__SINKS__ORDERS__KINDS", "orders"),
+    ];
+    stack.start_worker_with(&orders);
+    ended(&other, std::slice::from_ref(&order)).await;
+    let unread = format!("{newer}/1");
+    let held_up = eventually("it says which one, and is left to others", || async {
+        let sink = sinks(&stack).await.remove("hook")?;
+        (sink["refused"] == *unread && sink["hasPublisher"] == false).then_some(sink)
+    })
+    .await;
+    assert!(held_up["error"].as_str().is_some_and(|error| error.contains("newer")), "{held_up}");
+    assert_eq!(stack.as_operator(&["doctor", "-o", "json"]).await.status, 1, "it needs somebody");
+    let taken = endpoint.taken();
+    assert!(taken.iter().all(|event| event["id"] != *unread), "it is not passed by");
+    assert!(taken.iter().any(|event| event["id"] == format!("{newer}/0")), "what is before it goes");
+
+    written_by_a_newer(&stack, newer, false).await;
+    stack.start_worker_with(&orders);
+    ended(&endpoint, &submissions).await;
+    assert_whole(&endpoint, &submissions);
+}
+
+#[tokio::test]
+async fn of_what_is_archived_nothing_is_told_to_a_sink_that_begins_at_the_beginning() {
+    let endpoint = Endpoint::start().await;
+    let mut stack = stack(&endpoint).await;
+    stack.start_worker_with(&[("HOLDFAST_QUEUES", "transactions")]);
+    let submissions = submit(&stack, "a", 2).await;
+    for submission in &submissions {
+        stack.settled(submission).await;
+    }
+    let archived = "with c as (update commands set body = '' where id::text = $1 returning no)
+                    delete from events e using c where e.no = c.no";
+    sqlx::query(archived).bind(&submissions[0].id).execute(&stack.pool).await.expect("as it is archived");
+    stack.start_worker_with(&[("HOLDFAST_QUEUES", "events")]);
+    ended(&endpoint, &submissions[1..]).await;
+    eventually("nothing is left", || async { (sinks(&stack).await.remove("hook")?["lag"] == 0).then_some(()) }).await;
+    assert!(about(&endpoint.taken(), &submissions[0].id).is_empty());
+}
+
+#[tokio::test]
+async fn who_archives_waits_also_for_sinks_that_only_others_know() {
+    let mut stack = Stack::with(Options::default()).await;
+    let endpoint = Endpoint::closed(free_port().await);
+    let known = to(&endpoint);
+    let known: Vec<_> = known.iter().map(|(name, value)| (*name, &**value)).collect();
+    stack.start_worker_with(&known);
+    let submission = stack.submit("a", "1.00").await;
+    stack.settled(&submission).await;
+    eventually("it waits for the sink", || async { (sinks(&stack).await.remove("hook")?["lag"] == 2).then_some(()) })
+        .await;
+    stack.advance(std::time::Duration::from_secs(402 * 86_400)).await;
+    let held = "select held_at > holdfast_now() - interval '1 minute' from event_sinks";
+    eventually("somebody still publishes", || async {
+        sqlx::query_scalar::<_, bool>(held).fetch_one(&stack.pool).await.ok()?.then_some(())
+    })
+    .await;
+    assert_eq!(stack.as_operator(&["retention", "run"]).await.status, 0);
+    assert_eq!(archived(&stack).await, Some(0));
+    stack.kill_workers().await;
+    stack.advance(std::time::Duration::from_secs(2 * 86_400)).await;
+    eventually("it was given up, and nothing waits for it", || async {
+        assert_eq!(stack.as_operator(&["retention", "run"]).await.status, 0);
+        (archived(&stack).await? == 1).then_some(())
+    })
+    .await;
+}
+
+/// Commands whose payload is gone.
+async fn archived(stack: &Stack) -> Option<i64> {
+    let sql = "select count(*) from outcomes where expunged_at is not null";
+    sqlx::query_scalar(sql).fetch_one(&stack.pool).await.ok()
 }
 
 #[tokio::test]
@@ -167,8 +284,7 @@ async fn nothing_is_archived_that_a_sink_has_yet_to_get() {
     assert_whole(&endpoint, &submissions);
     eventually("it is archived then", || async {
         assert_eq!(stack.as_operator(&["retention", "run"]).await.status, 0);
-        let sql = "select count(*) from outcomes where expunged_at is not null";
-        (sqlx::query_scalar::<_, i64>(sql).fetch_one(&stack.pool).await.ok()? == 1).then_some(())
+        (archived(&stack).await? == 1).then_some(())
     })
     .await;
 }

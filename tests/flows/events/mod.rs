@@ -17,9 +17,14 @@ use std::time::Duration;
 /// A FIFO queue of this stack's own: its name, and its URL.
 async fn queue(stack: &Stack) -> (String, String) {
     let name = format!("{}-events.fifo", stack.queues["orders"]);
+    let url = create_queue(stack, &name).await;
+    (name, url)
+}
+
+async fn create_queue(stack: &Stack, name: &str) -> String {
     let attributes = HashMap::from([(QueueAttributeName::FifoQueue, "true".to_owned())]);
-    let created = stack.sqs.create_queue().queue_name(&name).set_attributes(Some(attributes)).send().await;
-    (name, created.expect("create a queue").queue_url.expect("a URL"))
+    let created = stack.sqs.create_queue().queue_name(name).set_attributes(Some(attributes)).send().await;
+    created.expect("create a queue").queue_url.expect("a URL")
 }
 
 /// Takes what is in the queue, and checks how it was sent.

@@ -1,7 +1,8 @@
 //! Events of a stretch of time once more.
 
-use super::{Endpoint, about, ended, stack, types};
+use super::{Endpoint, about, create_queue, ended, stack, take, types};
 use holdfast_domain::Kind;
+use holdfast_testkit::{Options, Stack, free_port};
 use serde_json::json;
 use std::time::Duration;
 
@@ -50,4 +51,56 @@ async fn a_stretch_of_time_is_told_again_with_the_same_events_and_none_of_anothe
     assert_eq!(rest.lines().last().expect("a line")["events"], 0, "{rest:?}");
     let unknown = stack.as_operator(&["events", "replay", "--sink", "none", "--from", &from, "--to", &to]).await;
     assert_ne!(unknown.status, 0);
+}
+
+#[tokio::test]
+async fn what_is_refused_is_left_out_and_all_the_rest_gets_there() {
+    let endpoint = Endpoint::start().await;
+    let mut stack = stack(&endpoint).await;
+    stack.start_worker();
+    let mut submissions = Vec::new();
+    for n in 0..3 {
+        submissions.push(stack.submit(&format!("k{n}"), "1.00").await);
+    }
+    let first = ended(&endpoint, &submissions).await;
+    let poison = format!("{}/0", submissions[1].id);
+    endpoint.refuse(&poison);
+    let from = (stack.app.pool.now().await.expect("the time") - Duration::from_secs(3_600)).to_rfc3339();
+    let to = (stack.app.pool.now().await.expect("the time") + Duration::from_secs(3_600)).to_rfc3339();
+    let words = ["events", "replay", "--sink", "hook", "--from", &from, "--to", &to, "-o", "json"];
+    let replayed = stack.as_operator(&words).await;
+    assert_eq!(replayed.status, 1, "not all of it is there: {replayed:?}");
+    let lines = replayed.lines();
+    assert!(lines.iter().any(|line| line["leftOut"] == *poison), "{lines:?}");
+    let last = lines.last().expect("a line");
+    assert_eq!((&last["events"], &last["leftOut"]), (&json!(5), &json!(1)));
+    let came = |event: &&serde_json::Value| endpoint.taken().iter().filter(|other| other["id"] == event["id"]).count();
+    assert!(first.iter().filter(|event| event["id"] != *poison).all(|event| came(&event) > 1));
+}
+
+#[tokio::test]
+async fn a_queue_that_drops_repetitions_gets_a_replay_all_the_same() {
+    let name = format!("replayed-{}.fifo", free_port().await);
+    let environment = vec![
+        ("HOLDFAST__EVENTS__SINKS__BUS__TYPE", "sqs".to_owned()),
+        ("HOLDFAST__EVENTS__SINKS__BUS__QUEUE", name.clone()),
+        ("HOLDFAST__EVENTS__SINKS__BUS__FROM", "beginning".to_owned()),
+    ];
+    let mut stack = Stack::with(Options { environment, ..Options::default() }).await;
+    let url = create_queue(&stack, &name).await;
+    stack.start_worker();
+    let order = stack.submit_as(Kind::Order, "o", "1.00").await;
+    stack.settled(&order).await;
+    let whole = |events: &[serde_json::Value]| (about(events, &order.id).len() == 2).then_some(());
+    let mut first = Vec::new();
+    while whole(&first).is_none() {
+        first.extend(take(&stack, &url).await);
+    }
+    let from = (stack.app.pool.now().await.expect("the time") - Duration::from_secs(3_600)).to_rfc3339();
+    let to = (stack.app.pool.now().await.expect("the time") + Duration::from_secs(3_600)).to_rfc3339();
+    for _ in 0..2 {
+        let replayed = stack.as_operator(&["events", "replay", "--sink", "bus", "--from", &from, "--to", &to]).await;
+        assert_eq!(replayed.status, 0, "{replayed:?}");
+        assert!(whole(&take(&stack, &url).await).is_some(), "it was sent, and it is there");
+    }
 }

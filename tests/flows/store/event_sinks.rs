@@ -1,6 +1,7 @@
 //! Whose turn it is at a sink, and who may say how far it is.
 
 use super::{LEASE, command, database};
+use chrono::{DateTime, Utc};
 use holdfast_domain::Token;
 use holdfast_store::Pool;
 use holdfast_store::event_sinks::{self, Held, Standing, Start};
@@ -8,6 +9,7 @@ use holdfast_store::operator::Operator;
 use holdfast_store::outbox::{self, Position};
 use holdfast_testkit::clock::advance;
 use holdfast_testkit::eventually;
+use std::time::Duration;
 
 const OPERATOR: Operator<'_> = Operator { by: "tester", why: "a test" };
 const MINE: Token = Token(1);
@@ -49,6 +51,86 @@ async fn one_publishes_at_a_time_and_who_has_lost_the_turn_writes_nothing() {
     assert_eq!(standing(&pool).await.position, to);
     event_sinks::release(&pool, THEIRS).await.expect("release");
     assert_eq!(hold(&pool, MINE).await, ["a"], "at once");
+    event_sinks::leave(&pool, "a", THEIRS).await.expect("leave");
+    assert!(hold(&pool, THEIRS).await.is_empty(), "it is not theirs to leave");
+    event_sinks::leave(&pool, "a", MINE).await.expect("leave");
+    assert_eq!(hold(&pool, THEIRS).await, ["a"]);
+}
+
+#[tokio::test]
+async fn who_was_held_up_and_gets_the_turn_again_sets_nothing_back() {
+    let pool = database().await;
+    event_sinks::begin(&pool, "a", Start::Beginning).await.expect("begin");
+    hold(&pool, MINE).await;
+    let (early, late) = (Position { xid: 3, no: 9, sequence: 1 }, Position { xid: 3, no: 9, sequence: 2 });
+    advance(pool.connections(), LEASE).await;
+    hold(&pool, THEIRS).await;
+    assert!(event_sinks::advance(&pool, "a", THEIRS, late, false).await.expect("advance"));
+    event_sinks::release(&pool, THEIRS).await.expect("release");
+    hold(&pool, MINE).await;
+    assert!(!event_sinks::advance(&pool, "a", MINE, early, false).await.expect("advance"), "it has been there");
+    assert_eq!(standing(&pool).await.position, late);
+}
+
+/// As it is restored, with the place of the server that it was in.
+async fn restored(pool: &Pool, token: Token) {
+    event_sinks::begin(pool, "a", Start::Now).await.expect("begin");
+    let ahead =
+        "update event_sinks set xid = (pg_snapshot_xmax(pg_current_snapshot())::text::bigint + 1000)::text::xid8";
+    sqlx::query(ahead).execute(pool.connections()).await.expect("as of another server");
+    hold(pool, token).await;
+}
+
+#[tokio::test]
+async fn a_place_of_another_server_stays_one_when_this_one_has_counted_past_it() {
+    let pool = database().await;
+    accept(&pool, 1).await;
+    restored(&pool, MINE).await;
+    accept(&pool, 2).await;
+    let passed = "update event_sinks set xid = '3'";
+    sqlx::query(passed).execute(pool.connections()).await.expect("as if this one had counted on");
+    hold(&pool, MINE).await;
+    assert!(standing(&pool).await.is_ahead, "what was written in between would be missing");
+    assert!(event_sinks::waiting(&pool, MINE).await.expect("ask").is_empty(), "nothing goes there by itself");
+}
+
+/// The statements of a procedure in the handbook.
+fn procedure(heading: &str) -> Vec<&'static str> {
+    let page = include_str!("../../../docs/events.md");
+    let part = page.split_once(heading).expect("the heading is there").1;
+    let fenced = part.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("sql\n"));
+    fenced.collect()
+}
+
+#[tokio::test]
+async fn after_a_restore_into_another_server_the_handbook_misses_nothing() {
+    let pool = database().await;
+    let [first, second, third] = [1, 2, 3].map(command);
+    holdfast_store::commands::accept(&pool, &[&first], super::REQUEST).await.expect("accept");
+    event_sinks::begin(&pool, "a", Start::Beginning).await.expect("begin");
+    hold(&pool, MINE).await;
+    let held = waiting(&pool, MINE).await;
+    let end = outbox::batch(&pool, held.position, 10).await.expect("read").end.expect("it has moved");
+    holdfast_store::commands::accept(&pool, &[&second], super::REQUEST).await.expect("accept");
+    let backlog = pool.now().await.expect("the time");
+    // The sink is behind, and its place moves all the same.
+    advance(pool.connections(), Duration::from_secs(7_200)).await;
+    assert!(event_sinks::advance(&pool, "a", MINE, end, false).await.expect("advance"));
+    // Every number of the other server is far above those of this one.
+    let raise = "update event_sinks set xid = (xid::text::bigint + 1000000)::text::xid8;
+                 update commands set xid = (xid::text::bigint + 1000000)::text::xid8";
+    sqlx::raw_sql(raise).execute(pool.connections()).await.expect("as of another server");
+    hold(&pool, MINE).await;
+    let [from, reset] = procedure("### After a restore")[..] else { panic!("two blocks of statements") };
+    let (name, from): (String, DateTime<Utc>) = sqlx::query_as(from).fetch_one(pool.connections()).await.expect("from");
+    assert!(name == "a" && from <= backlog, "{from} is behind {backlog}");
+    sqlx::raw_sql(reset).execute(pool.connections()).await.expect("as it is written");
+    hold(&pool, MINE).await;
+    assert!(!standing(&pool).await.is_ahead);
+    holdfast_store::commands::accept(&pool, &[&third], super::REQUEST).await.expect("accept");
+    let held = waiting(&pool, MINE).await;
+    let batch = outbox::batch(&pool, held.position, 10).await.expect("read");
+    assert_eq!(batch.rows.iter().map(|row| row.id).collect::<Vec<_>>(), [third.id], "the others are replayed");
 }
 
 #[tokio::test]
@@ -91,13 +173,16 @@ async fn what_waits_is_seen_without_reading_it() {
 async fn what_a_sink_refuses_is_left_out_only_when_somebody_says_so() {
     let pool = database().await;
     event_sinks::begin(&pool, "a", Start::Beginning).await.expect("begin");
-    assert_eq!(event_sinks::skip(&pool, "a", OPERATOR).await.expect("skip"), None, "it refuses nothing");
+    let skip = async |event| event_sinks::skip(&pool, "a", event, OPERATOR).await.expect("skip");
+    assert!(!skip("id/0").await, "it refuses nothing");
     hold(&pool, MINE).await;
     accept(&pool, 1).await;
     assert!(event_sinks::fail(&pool, "a", MINE, "HTTP 400", Some("id/0")).await.expect("fail"));
     let held = waiting(&pool, MINE).await;
     assert_eq!((held.refused.as_deref(), held.skip.as_deref()), (Some("id/0"), None));
-    assert_eq!(event_sinks::skip(&pool, "a", OPERATOR).await.expect("skip").as_deref(), Some("id/0"));
+    assert!(!skip("id/1").await, "that is another one than it refuses now");
+    assert_eq!(waiting(&pool, MINE).await.skip, None);
+    assert!(skip("id/0").await);
     assert_eq!(waiting(&pool, MINE).await.skip.as_deref(), Some("id/0"));
     let to = Position { xid: i64::MAX, no: 1, sequence: 0 };
     assert!(event_sinks::advance(&pool, "a", MINE, to, true).await.expect("advance"));

@@ -39,7 +39,7 @@ fn command(n: u128) -> Command {
         key: n.to_string(),
         header_key: None,
         fingerprint: [0; 32],
-        body: "{}".to_owned(),
+        body: r#"{"amount":"1.00","currency":"EUR"}"#.to_owned(),
         traceparent: None,
         accepted_at: None,
     }

@@ -53,13 +53,10 @@ async fn every_write_is_read_once_and_in_order_but_for_attempts_to_tell() {
     sqlx::query(told).bind(no.0).execute(pool.connections()).await.expect("an attempt");
     let whole = all(&pool, 3).await;
     assert_eq!(places(&whole), [(no.0, 0), (no.0, 1), (no.0, 2)]);
-    assert_eq!(
-        whole.rows[1].entries.last().expect("an entry").state,
-        Some(Status::Pending),
-        "it says what it was then"
-    );
-    assert_eq!(whole.rows[2].before.as_ref().expect("a row before"), &whole.rows[1].entries);
-    assert!(whole.rows[1].before.is_none(), "that was the acceptance");
+    let written: Vec<_> = whole.rows.iter().map(|row| row.written.as_ref().expect("it is readable")).collect();
+    assert_eq!(written[1].entries.last().expect("an entry").state, Some(Status::Pending), "it says what it was then");
+    assert_eq!(written[2].before.as_ref().expect("a row before"), &written[1].entries);
+    assert!(written[1].before.is_none(), "that was the acceptance");
     let (mut after, mut seen) = (START, Vec::new());
     while let Batch { end: Some(end), rows, .. } = read(&pool, after, 1).await {
         assert_eq!(rows.len(), 1);
@@ -157,6 +154,26 @@ async fn it_comes_along_even_from_above_what_is_read() {
         (!batch.rows.is_empty()).then_some(batch)
     });
     assert_eq!(places(&rest.await), [(second.0, 1)], "{first:?}");
+}
+
+#[tokio::test]
+async fn a_row_that_this_version_cannot_read_spares_its_neighbours() {
+    let pool = database().await;
+    let nos = [accept(&pool, 1).await, accept(&pool, 2).await, accept(&pool, 3).await, accept(&pool, 4).await];
+    let newer = "update commands set body = '{\"newer\": 1}' where no = 1";
+    let unknown =
+        "alter table commands drop constraint commands_kind_check; update commands set kind = 99 where no = 2";
+    let archived = "update commands set body = '' where no = 3";
+    for sql in [newer, unknown, archived] {
+        sqlx::raw_sql(sql).execute(pool.connections()).await.expect("sql");
+    }
+    let batch = all(&pool, 4).await;
+    assert_eq!(batch.rows.iter().map(|row| row.no).collect::<Vec<_>>(), nos);
+    assert_eq!(batch.rows.iter().map(|row| row.written.is_some()).collect::<Vec<_>>(), [false, false, true, true]);
+    assert_eq!(batch.rows.iter().map(|row| row.kind.is_some()).collect::<Vec<_>>(), [true, false, true, true]);
+    let kept = |row: &outbox::Found| row.written.as_ref().is_some_and(|written| written.content.is_some());
+    assert_eq!(batch.rows.iter().map(kept).collect::<Vec<_>>(), [false, false, false, true]);
+    assert!(batch.rows.iter().all(|row| row.position.is_some()));
 }
 
 #[tokio::test]

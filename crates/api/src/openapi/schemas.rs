@@ -293,7 +293,12 @@ fn happenings() -> Vec<Happening> {
         ("finished", "It ended", vec![status()], vec![field("reason", reference("Reason"))]),
         ("rejected", "Its key stood for other content", vec![field("conflictsWith", formatted("uuid"))], vec![]),
         ("cancelled", "By its client, before anything was sent", vec![], vec![]),
-        ("retried", "By an operator: what was parked is carried on", vec![by(), why()], vec![]),
+        (
+            "retried",
+            "By an operator, or a partner that has said how it ended: what was parked is carried on",
+            vec![by(), why()],
+            vec![],
+        ),
         ("resolved", "By an operator, who has found out how it ended", vec![status(), by(), why()], vec![]),
         (
             "callback_attempted",

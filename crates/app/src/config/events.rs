@@ -97,7 +97,8 @@ impl Events {
                 (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(is_name),
                 "events.sinks.{name}: a name has at most {LONGEST_NAME} letters, digits, '-', '_' and '.'"
             );
-            sink.settings().with_context(|| format!("events.sinks.{name}"))?;
+            let checked = sink.settings().and_then(|settings| Ok(settings.check()?));
+            checked.with_context(|| format!("events.sinks.{name}"))?;
         }
         Ok(())
     }
@@ -111,8 +112,9 @@ impl EventSink {
         }
     }
 
-    pub fn wants(&self, kind: Kind) -> bool {
-        self.kinds.0.is_empty() || self.kinds.0.contains(&kind)
+    /// `None`: a kind that this version does not know.
+    pub fn wants(&self, kind: Option<Kind>) -> bool {
+        self.kinds.0.is_empty() || kind.is_some_and(|kind| self.kinds.0.contains(&kind))
     }
 
     /// What its type needs, and nothing of another's.
@@ -131,7 +133,7 @@ impl EventSink {
             bail!("{name} is not a setting of this type");
         }
         Ok(match kind {
-            SinkKind::Sqs => Settings::Sqs(SqsSettings { queue: text(queue, "queue")? }),
+            SinkKind::Sqs => Settings::Sqs(SqsSettings { queue: text(queue, "queue")?, replay: None }),
             SinkKind::Redis => Settings::Redis(RedisSettings {
                 url: url.clone().context("url is missing: redis://host:6379/0")?,
                 stream: text(stream, "stream")?,
@@ -241,8 +243,9 @@ mod tests {
         let config = config.expect("valid");
         let sinks = &config.events.sinks;
         assert_eq!(sinks.keys().collect::<Vec<_>>(), ["bus", "hook", "stream"]);
-        assert!(sinks["bus"].wants(Kind::Order) && !sinks["bus"].wants(Kind::Transaction));
-        assert!(sinks["hook"].wants(Kind::Transaction));
+        assert!(sinks["bus"].wants(Some(Kind::Order)) && !sinks["bus"].wants(Some(Kind::Transaction)));
+        assert!(!sinks["bus"].wants(None), "what it does not name");
+        assert!(sinks["hook"].wants(Some(Kind::Transaction)) && sinks["hook"].wants(None));
         assert_eq!((sinks["bus"].start(), sinks["stream"].start()), (Start::Now, Start::Beginning));
         assert!(matches!(sinks["stream"].settings(), Ok(Settings::Redis(RedisSettings { max_len: 1000, .. }))));
         assert!(!format!("{config:?}").contains("hidden"));
@@ -260,6 +263,8 @@ mod tests {
             (&[("A__TYPE", "sqs"), ("A__QUEUE", "q"), ("A__KINDS", "order")], "order is none of"),
             (&[("A__TYPE", "sqs"), ("A__QUEUE", "q"), ("A__WORD", "x")], "word"),
             (&[("A__TYPE", "kafka")], "kafka"),
+            (&[("A__TYPE", "redis"), ("A__STREAM", "s"), ("A__URL", "http://h")], "not one of Redis"),
+            (&[("A__TYPE", "http"), ("A__URL", "https://h"), ("A__TOKEN", "a\nb")], "visible ASCII"),
         ] {
             let error = format!("{:#}", read(pairs).map(|_| ()).expect_err("it is wrong"));
             assert!(error.contains(expected), "{error}");

@@ -2,22 +2,16 @@
 //! when the sink has confirmed, so that a crash in between publishes once more. A sink that fails holds up itself alone.
 //! With connections of its own: commands never wait for it.
 
-use super::{connect, event};
+use super::connect;
+use super::outlet::{BATCH_TIMEOUT, Next, Outlet};
 use crate::App;
-use crate::config::EventSink;
-use crate::failpoint;
-use crate::run::random;
 use anyhow::Context as _;
 use holdfast_domain::Token;
-use holdfast_domain::event::Event;
-use holdfast_domain::schedule::jittered;
 use holdfast_queue::backoff;
-use holdfast_sinks::{Failure, Sink};
 use holdfast_store::Error;
 use holdfast_store::event_sinks::{self, Held};
-use holdfast_store::outbox;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio_util::sync::CancellationToken;
@@ -28,18 +22,6 @@ const LEASE: Duration = Duration::from_secs(20);
 
 /// How often it is kept, and asked for.
 const KEEP: Duration = Duration::from_secs(4);
-
-/// For a whole batch. Well below the lease: who has lost it must have stopped sending when another begins.
-const BATCH_TIMEOUT: Duration = Duration::from_secs(12);
-
-/// Events at once while a sink fails: all of them may come there again and again.
-const PROBE: i64 = 10;
-
-/// Between attempts at a sink that fails: doubling, from this …
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-
-/// … up to this.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Statements of a publisher at once, and how long each may take.
 const CONNECTIONS: u32 = 2;
@@ -68,16 +50,21 @@ struct Publisher {
 struct Shared {
     app: App,
     token: Token,
+    /// Sinks that are left to others, and until when.
+    left: std::sync::Mutex<BTreeMap<String, Instant>>,
 }
 
-/// A sink, and how it has been lately.
-struct Outlet {
-    name: String,
-    config: EventSink,
-    sink: Arc<dyn Sink>,
-    failures: u32,
-    not_before: Option<Instant>,
-    limit: i64,
+impl Shared {
+    fn leaves(&self, name: &str) -> bool {
+        let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        left.get(name).is_some_and(|until| Instant::now() < *until)
+    }
+
+    /// Noted first: the turn must not be asked for again in between.
+    async fn leave(&self, name: &str, until: Instant) -> Result<(), Error> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), until);
+        event_sinks::leave(&self.app.pool, name, self.token).await
+    }
 }
 
 impl Publisher {
@@ -87,13 +74,15 @@ impl Publisher {
             Token(i64::from(getrandom::u32().context("draw a token")? >> 1) << 32 | i64::from(std::process::id()));
         let mut outlets = BTreeMap::new();
         for (name, config) in &app.config.events.sinks {
-            let sink = connect(&app.config, name).await?;
-            let limit = app.config.events.batch.into();
-            let outlet =
-                Outlet { name: name.clone(), config: config.clone(), sink, failures: 0, not_before: None, limit };
-            outlets.insert(name.clone(), Arc::new(Mutex::new(outlet)));
+            match connect(&app.config, name, None).await {
+                Ok(sink) => {
+                    let outlet = Outlet::new(name, config, sink, app.config.events.batch);
+                    outlets.insert(name.clone(), Arc::new(Mutex::new(outlet)));
+                }
+                Err(error) => tracing::error!(sink = name, error = format!("{error:#}"), "cannot publish to a sink"),
+            }
         }
-        let shared = Arc::new(Shared { app, token });
+        let shared = Arc::new(Shared { app, token, left: std::sync::Mutex::default() });
         Ok(Self { shared, outlets, until: watch::Sender::new(Instant::now()), drains: TaskTracker::new() })
     }
 
@@ -125,16 +114,16 @@ impl Publisher {
         if *self.until.borrow() > Instant::now() { self.look(stop).await } else { Ok(()) }
     }
 
-    /// Takes and keeps the turn at all sinks that nobody else has.
+    /// Takes and keeps the turn at all sinks that nobody else has, and that are not left to others.
     async fn keep(&self, begun: &mut bool) -> Result<(), Error> {
-        let Shared { app, token } = &*self.shared;
+        let Shared { app, token, .. } = &*self.shared;
         if !*begun {
             for (name, sink) in &app.config.events.sinks {
                 event_sinks::begin(&app.pool, name, sink.start()).await?;
             }
             *begun = true;
         }
-        let names: Vec<String> = self.outlets.keys().cloned().collect();
+        let names: Vec<String> = self.outlets.keys().filter(|name| !self.shared.leaves(name)).cloned().collect();
         // Before it is asked for: ours never ends later than Postgres says.
         let asked = Instant::now();
         let held = event_sinks::hold(&app.pool, &names, *token, LEASE).await?;
@@ -145,7 +134,7 @@ impl Publisher {
 
     /// One statement for all sinks; those that something waits for are published to at once, each by itself.
     async fn look(&self, stop: &CancellationToken) -> Result<(), Error> {
-        let Shared { app, token } = &*self.shared;
+        let Shared { app, token, .. } = &*self.shared;
         // Before the places are read: whoever is in hand moves its own, and goes on by itself until nothing is left.
         let free = self.outlets.values().filter_map(|outlet| Arc::clone(outlet).try_lock_owned().ok());
         let mut free: BTreeMap<_, _> = free.map(|outlet| (outlet.name.clone(), outlet)).collect();
@@ -154,7 +143,7 @@ impl Publisher {
         }
         for held in event_sinks::waiting(&app.pool, *token).await? {
             let Some(outlet) = free.remove(&held.name) else { continue };
-            if outlet.not_before.is_some_and(|not_before| Instant::now() < not_before) {
+            if outlet.waits() {
                 continue;
             }
             let (shared, until, stop) = (Arc::clone(&self.shared), self.until.subscribe(), stop.clone());
@@ -174,120 +163,32 @@ async fn drain(
 ) {
     let covers = |until: Instant| Instant::now() + BATCH_TIMEOUT < until;
     while !stop.is_cancelled() && covers(*until.borrow()) {
-        match outlet.publish(shared, &held).await {
-            Ok(Some(next)) => held = next,
-            Ok(None) => return,
+        let noted = match outlet.publish(&shared.app, shared.token, &held).await {
+            Ok(Next::Batch(next)) => {
+                held = next;
+                continue;
+            }
+            Ok(Next::Pause) => return,
+            Ok(Next::Leave(until)) => shared.leave(&outlet.name, until).await,
             Err(error) => {
-                let name = &*outlet.name;
-                tracing::warn!(
-                    sink = name,
-                    error = &error as &dyn std::error::Error,
-                    "could not read or note what is published"
-                );
-                return;
+                outlet.hold_off();
+                Err(error)
             }
-        }
-    }
-}
-
-impl Outlet {
-    /// One batch. Returns how the sink stands then, if there is more to be published at once.
-    async fn publish(&mut self, shared: &Shared, held: &Held) -> Result<Option<Held>, Error> {
-        let Shared { app, token } = shared;
-        let batch = outbox::batch(&app.pool, held.position, self.limit).await?;
-        let Some(end) = batch.end else { return Ok(None) };
-        let wanted = batch.rows.into_iter().filter(|row| self.config.wants(row.kind));
-        let mut events: Vec<Event> = wanted.map(event).collect();
-        let all = events.len();
-        events.retain(|event| Some(&event.id) != held.skip.as_ref());
-        let skipped = events.len() < all;
-        if let Err(failure) = self.send(&events, held.refused.as_deref()).await {
-            self.failed(shared, &failure).await?;
-            return Ok(None);
-        }
-        failpoint::hit("event_published");
-        if !event_sinks::advance(&app.pool, &self.name, *token, end, skipped).await? {
+        };
+        if let Err(error) = noted {
             tracing::warn!(
-                sink = &*self.name,
-                "another process publishes to a sink: what was sent last goes out again"
+                sink = &*outlet.name,
+                error = &error as &dyn std::error::Error,
+                "could not note what is published"
             );
-            return Ok(None);
         }
-        self.went_well(app, events.len(), held.skip.as_deref().filter(|_| skipped));
-        let skip = held.skip.clone().filter(|_| !skipped);
-        let next = Held { name: held.name.clone(), position: end, skip, refused: None };
-        Ok(batch.is_full.then_some(next))
+        return;
     }
-
-    /// What was refused goes first, alone: nobody gets all the others again and again because of it.
-    async fn send(&self, events: &[Event], refused: Option<&str>) -> Result<(), Failure> {
-        let sending = async {
-            if let Some(first) = events.iter().find(|event| Some(&*event.id) == refused) {
-                self.sink.publish_and_await(std::slice::from_ref(first)).await?;
-            }
-            if events.is_empty() { Ok(()) } else { self.sink.publish_and_await(events).await }
-        };
-        let sent = tokio::time::timeout(BATCH_TIMEOUT, sending).await;
-        sent.unwrap_or_else(|_elapsed| {
-            Err(Failure::Unavailable(format!("not confirmed within {} s", BATCH_TIMEOUT.as_secs())))
-        })
-    }
-
-    fn went_well(&mut self, app: &App, count: usize, skipped: Option<&str>) {
-        if self.failures > 0 {
-            tracing::info!(sink = &*self.name, failures = self.failures, "a sink takes events again");
-        }
-        if let Some(id) = skipped {
-            tracing::warn!(sink = &*self.name, event.id = id, "an event was left out, as an operator has decided");
-        }
-        app.metrics.publishing.published(&self.name, count as u64);
-        self.failures = 0;
-        self.not_before = None;
-        // Not at once as many as before: it may be slow.
-        self.limit = (self.limit * 2).min(app.config.events.batch.into());
-    }
-
-    async fn failed(&mut self, shared: &Shared, failure: &Failure) -> Result<(), Error> {
-        let Shared { app, token } = shared;
-        let refused = match failure {
-            Failure::Refused { id, .. } => {
-                tracing::error!(
-                    sink = &*self.name, event.id = &**id, error = %failure,
-                    "a sink refuses an event, nothing goes there until it takes it or somebody skips it (holdfast events skip)"
-                );
-                Some(&**id)
-            }
-            Failure::Unavailable(_) => {
-                tracing::warn!(sink = &*self.name, failures = self.failures, error = %failure, "a sink takes no events");
-                None
-            }
-        };
-        app.metrics.publishing.failed(&self.name, refused.is_some());
-        self.failures = self.failures.saturating_add(1);
-        self.not_before = Some(Instant::now() + wait_after(self.failures));
-        self.limit = PROBE.min(app.config.events.batch.into());
-        event_sinks::fail(&app.pool, &self.name, *token, &failure.to_string(), refused).await?;
-        Ok(())
-    }
-}
-
-/// `failures` in a row, at least one.
-fn wait_after(failures: u32) -> Duration {
-    let doubled = FIRST_WAIT.saturating_mul(1 << (failures - 1).min(10));
-    jittered(doubled.min(LONGEST_WAIT), random())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_sink_that_fails_is_tried_less_and_less_often_up_to_a_cap() {
-        for (failures, base_ms) in [(1, 500), (2, 1_000), (5, 8_000), (7, 30_000), (u32::MAX, 30_000)] {
-            let (wait, base) = (wait_after(failures), Duration::from_millis(base_ms));
-            assert!(base * 4 / 5 <= wait && wait <= base * 6 / 5, "{wait:?} after {failures}");
-        }
-    }
 
     #[test]
     fn a_batch_is_over_before_the_turn_of_who_sends_it() {

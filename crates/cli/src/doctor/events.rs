@@ -32,9 +32,11 @@ fn judge(name: &str, standing: Option<&Standing>) -> Finding {
     let waits = format!("{lag} wait, the oldest for {age} s");
     match wrong(standing) {
         Some(why) if standing.is_ahead => Finding::fail(about, why).so("nothing will be published there by itself"),
-        Some(why) if standing.refused.is_some() => Finding::fail(about, format!("{why}; {waits}"))
-            .so(format!("mend the sink, or `holdfast events skip {name} --why …`")),
-        Some(why) => Finding::warn(about, format!("{why}; {waits}")).so("nothing is lost: it is tried again"),
+        Some(why) => match &standing.refused {
+            Some(id) => Finding::fail(about, format!("{why}; {waits}"))
+                .so(format!("mend the sink, or `holdfast events skip {name} {id} --why …`")),
+            None => Finding::warn(about, format!("{why}; {waits}")).so("nothing is lost: it is tried again"),
+        },
         None if !standing.is_held && lag > 0 => Finding::warn(about, format!("nobody publishes; {waits}"))
             .so("does a holdfast-worker live that has `events` among its queues?"),
         None if standing.oldest >= LATE => Finding::warn(about, waits)
@@ -55,6 +57,7 @@ mod tests {
             position: Position { xid: 1, no: 0, sequence: 0 },
             is_ahead: false,
             is_held: true,
+            is_in_use: true,
             lag: 0,
             oldest: Duration::ZERO,
             started_at: chrono::DateTime::UNIX_EPOCH,
