@@ -112,9 +112,10 @@ struct Row {
     currency: Option<String>,
 }
 
-/// The second half of every way to read rows. The first half is a CTE `r (xid, no, sequence, early)`; `early` are those that
-/// the cursor has yet to reach. Rows are looked up one by one (`limit 1`), whatever the planner thinks of the size of a table
-/// on the day on which it makes the plan.
+/// The second half of every way to read rows. The first half is a CTE `r (xid, no, sequence, early, at, data)`; `early` are
+/// those that the cursor has yet to reach, and of an acceptance there is neither time nor data. Rows are looked up one by one
+/// (`limit 1`), whatever the planner thinks of the size of a table on the day on which it makes the plan, and only where
+/// there can be one.
 macro_rules! read {
     ($first:literal, $($argument:expr),+) => {
         sqlx::query_as!(
@@ -124,16 +125,16 @@ macro_rules! read {
                select r.xid::text::bigint as xid, r.no as "no!", r.sequence as "sequence!", r.early as "early!", c.id as "id!",
                       coalesce(k.name, c.client::text) as "client!", c.kind as "kind!", c.key as "key!", c.body as "body!",
                       c.traceparent as "traceparent?", c.created_at as "accepted_at!",
-                      coalesce(e.at, c.created_at) as "at!", e.data as "entries?", p.data as "before?",
+                      coalesce(r.at, c.created_at) as "at!", r.data as "entries?", p.data as "before?",
                       f.amount as "amount?", f.currency as "currency?"
                  from r
                 cross join lateral (select * from commands c where c.no = r.no limit 1) c
                  left join clients k on k.no = c.client
                  left join lateral (
-                        select * from events e where e.no = r.no and e.sequence = r.sequence and e.attempt = 0 limit 1) e on true
-                 left join lateral (
-                        select * from events e where e.no = r.no and e.sequence = r.sequence - 1 and e.attempt = 0 limit 1) p on true
-                 left join lateral (select * from refunds f where f.no = r.no limit 1) f on true
+                        select * from events e
+                         where r.sequence > 1 and e.no = r.no and e.sequence = r.sequence - 1 and e.attempt = 0
+                         limit 1) p on true
+                 left join lateral (select * from refunds f where c.kind = 2 and f.no = r.no limit 1) f on true
                 order by r.no, r.sequence"#,
             $($argument),+
         )
@@ -144,15 +145,15 @@ macro_rules! read {
 pub async fn batch(pool: &Pool, after: Position, limit: i64) -> Result<Batch> {
     let query = read!(
         r#"with b as materialized (
-             select xid, no, sequence
-               from ((select c.xid, c.no, 0 as sequence
+             select xid, no, sequence, at, data
+               from ((select c.xid, c.no, 0 as sequence, null::timestamptz as at, null::jsonb as data
                         from commands c
                        where (c.xid, c.no) > ($1::text::xid8, $2::bigint)
                          and c.xid < (select pg_snapshot_xmin(pg_current_snapshot()))
                        order by c.xid, c.no
                        limit $4)
                      union all
-                     (select e.xid, e.no, e.sequence
+                     (select e.xid, e.no, e.sequence, e.at, e.data
                         from events e
                        where (e.xid, e.no, e.sequence) > ($1::text::xid8, $2::bigint, $3::int) and e.attempt = 0
                          and e.xid < (select pg_snapshot_xmin(pg_current_snapshot()))
@@ -168,17 +169,19 @@ pub async fn batch(pool: &Pool, after: Position, limit: i64) -> Result<Batch> {
              select no, max(sequence) as sequence from b group by no
            ),
            r as (
-             select xid, no, sequence, false as early from b
+             select xid, no, sequence, false as early, at, data from b
               union all
              -- Written before one of those, by a transaction with a higher number: it may even be above what is read.
-             select e.xid, e.no, e.sequence, true
+             select e.xid, e.no, e.sequence, true, e.at, e.data
                from l
               cross join m
               cross join lateral (
-                      select * from events e where e.no = m.no and e.sequence < m.sequence and e.attempt = 0 offset 0) e
+                      select * from events e
+                       where m.sequence > 1 and e.no = m.no and e.sequence < m.sequence and e.attempt = 0
+                      offset 0) e
               where (e.xid, e.no, e.sequence) > (l.xid, l.no, l.sequence)
               union all
-             select c.xid, c.no, 0, true
+             select c.xid, c.no, 0, true, null, null
                from l
               cross join m
               cross join lateral (select * from commands c where c.no = m.no limit 1) c
@@ -216,9 +219,11 @@ pub async fn written(pool: &Pool, nos: &[CommandNo], stretch: Stretch) -> Result
               where c.body <> '' and ($4::smallint is null or c.kind = $4) and c.created_at < $3::timestamptz
            ),
            r as (
-             select null::xid8 as xid, no, 0 as sequence, false as early from n where created_at >= $2::timestamptz
+             select null::xid8 as xid, no, 0 as sequence, false as early, null::timestamptz as at, null::jsonb as data
+               from n
+              where created_at >= $2::timestamptz
               union all
-             select null::xid8, e.no, e.sequence, false
+             select null::xid8, e.no, e.sequence, false, e.at, e.data
                from n
               cross join lateral (select * from events e where e.no = n.no and e.attempt = 0 offset 0) e
               where e.at >= $2::timestamptz and e.at < $3::timestamptz
