@@ -163,5 +163,5 @@ async fn trails(service: &Service) -> sqlx::Result<HashMap<String, Vec<i64>>> {
 async fn dead_letters(redis_url: &str) -> anyhow::Result<u64> {
     let client = redis::Client::open(redis_url)?;
     let mut connection = client.get_multiplexed_async_connection().await?;
-    Ok(redis::cmd("XLEN").arg(format!("{NAME}:dead")).query_async(&mut connection).await?)
+    Ok(redis::cmd("XLEN").arg(format!("{NAME}:dead:order-service")).query_async(&mut connection).await?)
 }
