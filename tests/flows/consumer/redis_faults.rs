@@ -224,7 +224,8 @@ async fn who_was_in_hand_when_others_took_their_consumer_down_is_no_dead_letter(
     let three = || RedisStream { most_deliveries: 3, ..stream(&channel) };
     // The last of them has one alone.
     for at_once in [4, 4, 1] {
-        let dying = Bench::new(channel.pool.clone(), hasty()).await;
+        // So many that whoever reads does not hold all of them.
+        let dying = Bench::new(channel.pool.clone(), Settings { concurrency: 200, ..hasty() }).await;
         dying.handler.is_deadly.store(true, Ordering::SeqCst);
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let (stream, consumer, stop) = (three(), dying.consumer.clone(), dying.stop.clone());
