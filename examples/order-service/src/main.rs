@@ -38,6 +38,9 @@ const SPARE_CONNECTIONS: u32 = 8;
 /// (`retention.archive_after_ms`, 400 days), and so longer than any queue keeps a message.
 const MEMORY: Duration = Duration::from_secs(500 * 86_400);
 
+/// Any number that others are unlikely to lock.
+const CREATING: i64 = 0x6f72_6465_7273;
+
 #[derive(Clone)]
 struct Service {
     pool: PgPool,
@@ -60,7 +63,7 @@ async fn main() -> anyhow::Result<()> {
         .context("connect to the database")?;
     let store = Store::new(pool.clone(), &arguments.consumer);
     store.install().await.context("create the consumer's tables")?;
-    sqlx::raw_sql(include_str!("schema.sql")).execute(&pool).await.context("create the tables")?;
+    create_tables(&pool).await.context("create the tables")?;
 
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
@@ -76,6 +79,14 @@ async fn main() -> anyhow::Result<()> {
     let ended = sources.join_all().await;
     pool.close().await;
     ended.into_iter().collect::<Result<(), Unfit>>().context("consume")
+}
+
+/// One process after the other: `if not exists` alone fails in whoever comes second while the first has not committed.
+async fn create_tables(pool: &PgPool) -> sqlx::Result<()> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query("select pg_advisory_xact_lock($1)").bind(CREATING).execute(&mut *transaction).await?;
+    sqlx::raw_sql(include_str!("schema.sql")).execute(&mut *transaction).await?;
+    transaction.commit().await
 }
 
 /// Each in a task of its own, until `stop`. Both fill the same tables, with one memory: what comes over both is kept once.
