@@ -1,13 +1,16 @@
 //! From a delivery to its end, whatever delivered it.
 
-use crate::delivery::{Act, Delivery, Grave, Outcome};
+use crate::attempt::Attempt;
+use crate::calm::Calm;
+use crate::delivery::{Act, Delivery, Grave, Hold, Outcome};
 use crate::metrics::{Metrics, SourceMetrics};
 use crate::store::{Moved, Store};
-use crate::turns::{Place, Turns};
+use crate::turns::Turns;
 use crate::waits::Waits;
-use crate::{Event, Failed, Handler, Settings, Unreadable};
+use crate::{Begin, Event, Failed, Handler, Settings, Unreadable};
 use holdfast_queue::{Slot, Slots};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +25,8 @@ pub struct Consumer<H> {
     pub(crate) turns: Turns,
     pub(crate) store: Store,
     pub(crate) handler: Arc<H>,
+    /// Of the source that it reads.
+    pub(crate) calm: Calm,
     held: Arc<Semaphore>,
 }
 
@@ -34,6 +39,7 @@ impl<H> Clone for Consumer<H> {
             turns: self.turns.clone(),
             store: self.store.clone(),
             handler: Arc::clone(&self.handler),
+            calm: self.calm.clone(),
             held: Arc::clone(&self.held),
         }
     }
@@ -49,45 +55,60 @@ impl<H: Handler> Consumer<H> {
             turns: Turns::default(),
             store,
             handler: Arc::new(handler),
+            calm: Calm::of_a_queue(Duration::ZERO),
         }
     }
 
     /// The same with slots of its own: a source that waits for events holds those that it asks for.
-    pub(crate) fn for_a_source(&self) -> Self {
-        Self { slots: Slots::new(self.settings.concurrency), ..self.clone() }
+    pub(crate) fn for_a_source(&self, calm: Calm) -> Self {
+        Self { slots: Slots::new(self.settings.concurrency), calm, ..self.clone() }
     }
 
     /// Handles an event, or buries it, or leaves it. Ends soon after `stop`: a try that is under way is not cut off, a wait is.
     pub(crate) async fn settle<G: Grave>(
         &self,
-        delivery: Delivery<'_, G>,
+        mut delivery: Delivery<'_, G>,
         slot: &mut Slot,
         stop: &CancellationToken,
     ) -> Outcome {
+        if delivery.deliveries > 1 {
+            tracing::debug!(delivery.event.id, delivery.deliveries, "delivered again");
+        }
         let mut act = delivery.first_act();
         let mut waits = Waits::new(&self.settings);
         loop {
-            if stop.run_until_cancelled(self.come(&delivery.place, slot)).await.is_none() || stop.is_cancelled() {
-                return self.left(&delivery, "stopped");
+            match stop.run_until_cancelled(self.come(&delivery, slot)).await {
+                Some(true) if !stop.is_cancelled() => {}
+                Some(false) => return self.left(&delivery, "given_back"),
+                _stopped => return self.left(&delivery, "stopped"),
             }
-            let failed = match self.attempt(&delivery, &act, &waits).await {
-                Ok(Moved::Yes(_)) => return self.done(&delivery, &act),
-                Ok(Moved::Duplicate) => {
+            let failed = match self.attempt(&delivery, &act, &waits, stop).await {
+                Ok(Attempt::Stopped) => return self.left(&delivery, "stopped"),
+                Ok(Attempt::Ended { moved: Moved::Yes(_), overtook }) => return self.done(&delivery, &act, overtook),
+                Ok(Attempt::Ended { moved: Moved::Duplicate, .. }) => {
                     delivery.metrics.ended("duplicate");
                     return Outcome::Done;
                 }
-                Ok(Moved::Late) => match delivery.grave.bury(LATE).await {
-                    Ok(()) => return self.done(&delivery, &Act::Bury { reason: LATE.to_owned(), why: "late" }),
-                    Err(failed) => failed,
-                },
-                Ok(Moved::Missing { .. }) => {
-                    self.hold_back(&delivery, &mut waits, slot, stop).await;
-                    continue;
+                Ok(Attempt::Ended { moved: Moved::Late, .. }) => {
+                    let late = Act::Bury { reason: LATE.to_owned(), why: "late" };
+                    match delivery.grave.bury(LATE).await {
+                        Ok(()) => return self.done(&delivery, &late, false),
+                        Err(failed) => failed,
+                    }
+                }
+                Ok(Attempt::Ended { moved: Moved::Missing { .. }, .. }) => {
+                    // Whatever it was delivered for so often, its turn has never come: nobody died over it.
+                    act = Act::Handle;
+                    delivery.alone = None;
+                    match self.hold_back(&delivery, &mut waits, slot, stop).await {
+                        None => continue,
+                        Some(outcome) => return outcome,
+                    }
                 }
                 Err(failed) => failed,
             };
-            match self.after(failed, &delivery, &mut waits) {
-                Next::Wait => drop(stop.run_until_cancelled(waits.again.wait()).await),
+            match self.after(failed, &delivery, &act, &mut waits) {
+                Next::Wait => drop(self.step_aside(slot, stop.run_until_cancelled(waits.again.wait())).await),
                 Next::Act(next) => act = next,
                 Next::Leave => return self.left(&delivery, "failed"),
             }
@@ -113,6 +134,7 @@ impl<H: Handler> Consumer<H> {
                 }
                 Err(failed) => {
                     tracing::warn!(error = %failed, "could not bury what can be read by nobody");
+                    metrics.failed();
                     let passes = matches!(failed, Failed::Away(_));
                     if !passes || stop.run_until_cancelled(waits.again.wait()).await.is_none() {
                         return Outcome::Left;
@@ -122,11 +144,16 @@ impl<H: Handler> Consumer<H> {
         }
     }
 
-    /// Waits for its turn among those in hand.
-    async fn come(&self, place: &Place, slot: &mut Slot) {
-        if !place.is_first() {
-            self.step_aside(slot, place.come()).await;
+    /// Waits for its turn among those in hand. `false`: there is no room for that.
+    async fn come<G>(&self, delivery: &Delivery<'_, G>, slot: &mut Slot) -> bool {
+        if delivery.place.is_first() {
+            return true;
         }
+        if delivery.hold != Hold::Here && self.held.available_permits() == 0 {
+            return false;
+        }
+        self.step_aside(slot, delivery.place.come()).await;
+        true
     }
 
     /// Waits without a slot, as long as not too many do. Nobody who waited so waits for a slot afterwards: those who have
@@ -139,40 +166,61 @@ impl<H: Handler> Consumer<H> {
         waited
     }
 
-    /// Until it may be its turn.
+    /// Until it may be its turn. Or answers that it waits elsewhere.
     async fn hold_back<G>(
         &self,
         delivery: &Delivery<'_, G>,
         waits: &mut Waits,
         slot: &mut Slot,
         stop: &CancellationToken,
-    ) {
+    ) -> Option<Outcome> {
         if waits.begin() {
             delivery.metrics.held_back();
         }
+        match delivery.hold {
+            Hold::InItsQueue { pause, .. } => {
+                delivery.metrics.ended("given_back");
+                return Some(Outcome::GivenBack(pause));
+            }
+            Hold::WhileThereIsRoom if self.held.available_permits() == 0 => {
+                return Some(self.left(delivery, "given_back"));
+            }
+            Hold::Here | Hold::WhileThereIsRoom => {}
+        }
+        let _waiting = delivery.metrics.wait();
         let looking = stop.run_until_cancelled(async {
             loop {
                 waits.look.wait().await;
                 // One that has come meanwhile goes first.
-                let may_go = waits.are_over(self.settings.patience) || !delivery.place.is_first();
-                if may_go || self.predecessor_is_handled(delivery.event).await {
+                if !delivery.place.is_first() || self.may_go(delivery.event, waits).await {
                     return;
                 }
             }
         });
         self.step_aside(slot, looking).await;
+        None
     }
 
     /// Without a lock. Where that cannot be said, the next attempt will say why.
-    async fn predecessor_is_handled(&self, event: &Event) -> bool {
-        self.store.last(&event.subject).await.map_or(true, |last| last >= Some(event.sequence - 1))
+    async fn may_go(&self, event: &Event, waits: &mut Waits) -> bool {
+        let Ok(last) = self.store.last(&event.subject).await else { return true };
+        waits.saw(last);
+        let joins = last.is_none() && self.settings.begin == Begin::Anywhere;
+        last >= Some(event.sequence - 1) || waits.are_over(self.patience(joins), &self.calm)
     }
 
-    fn after<G>(&self, failed: Failed, delivery: &Delivery<'_, G>, waits: &mut Waits) -> Next {
-        let Delivery { event, deliveries, most_deliveries, metrics, .. } = delivery;
+    /// `joins`: nothing was ever heard of the subject, which may begin anywhere.
+    pub(crate) fn patience(&self, joins: bool) -> Duration {
+        if joins { self.settings.patience.min(self.calm.redelivers_within) } else { self.settings.patience }
+    }
+
+    fn after<G>(&self, failed: Failed, delivery: &Delivery<'_, G>, act: &Act, waits: &mut Waits) -> Next {
+        let Delivery { event, deliveries, metrics, .. } = delivery;
         let reason = match failed {
             Failed::Away(reason) => {
                 tracing::warn!(event.id, reason, "waiting for what is away");
+                metrics.missed();
+                waits.begin_anew();
                 return Next::Wait;
             }
             Failed::Refuse(reason) => return Next::Act(Act::Bury { reason, why: "refused" }),
@@ -181,16 +229,20 @@ impl<H: Handler> Consumer<H> {
         metrics.failed();
         waits.tries += 1;
         tracing::warn!(event.id, reason, tries = waits.tries, deliveries, "could not handle an event");
-        if waits.tries < self.settings.tries {
+        if waits.tries < delivery.tries {
             Next::Wait
-        } else if most_deliveries.is_some_and(|most| *deliveries >= most) {
+        } else if delivery.is_given_up() && matches!(act, Act::Handle) {
             Next::Act(Act::Bury { reason, why: "exhausted" })
         } else {
             Next::Leave
         }
     }
 
-    fn done<G>(&self, delivery: &Delivery<'_, G>, act: &Act) -> Outcome {
+    fn done<G>(&self, delivery: &Delivery<'_, G>, act: &Act, overtook: bool) -> Outcome {
+        if overtook {
+            tracing::warn!(delivery.event.id, "its predecessors never came: it went on without them");
+            delivery.metrics.overtaken();
+        }
         match act {
             Act::Handle => delivery.metrics.ended("handled"),
             Act::Bury { reason, why } => {

@@ -78,7 +78,7 @@ impl From<sqlx::Error> for Failed {
                 let reason = format!("postgres refused it: {code} {}", said.constraint().unwrap_or_default());
                 if is_away(&code) { Self::Away(reason) } else { Self::Retry(reason) }
             }
-            E::Io(_) | E::Tls(_) | E::Protocol(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed => {
+            E::Io(_) | E::Tls(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed => {
                 Self::Away(format!("postgres: {error}"))
             }
             _ => Self::Retry(format!("postgres: {error}")),
@@ -100,6 +100,8 @@ mod tests {
     fn a_database_that_is_away_costs_no_try() {
         assert!(matches!(Failed::from(sqlx::Error::PoolTimedOut), Failed::Away(_)));
         assert!(matches!(Failed::from(sqlx::Error::RowNotFound), Failed::Retry(_)));
+        // It may be what is asked that cannot be said.
+        assert!(matches!(Failed::from(sqlx::Error::Protocol("too long".to_owned())), Failed::Retry(_)));
         assert!(is_away("08006") && is_away("57P03"));
         // A unique violation, a deadlock, a statement that took too long.
         assert!(["23505", "40P01", "57014"].iter().all(|code| !is_away(code)));

@@ -56,6 +56,7 @@
 //! `examples/order-service` is a whole service, `docs/consuming.md` tells how to run one.
 
 mod attempt;
+mod calm;
 mod consumer;
 mod delivery;
 mod event;
@@ -66,6 +67,7 @@ mod settings;
 mod sqs;
 mod store;
 mod turns;
+mod unfit;
 mod waits;
 
 pub use consumer::Consumer;
@@ -76,6 +78,7 @@ pub use redis_stream::RedisStream;
 pub use settings::{Begin, Settings};
 pub use sqs::Sqs;
 pub use store::{SCHEMA, Store};
+pub use unfit::Unfit;
 
 /// What stands in this crate's interface.
 pub use {holdfast_queue as queue, prometheus_client, sqlx, tokio_util};

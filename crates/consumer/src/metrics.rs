@@ -49,11 +49,14 @@ pub struct Metrics {
     events: Family<Ended, Counter>,
     dead: Family<Dead, Counter>,
     failures: Family<Of, Counter>,
+    away: Family<Of, Counter>,
     held_back: Family<Of, Counter>,
     overtaken: Family<Of, Counter>,
     trimmed: Family<Of, Counter>,
     duration: Timings,
     in_hand: Family<Of, Gauge>,
+    waiting: Family<Of, Gauge>,
+    looked_at: Family<Of, Gauge>,
     lag: Family<Of, Gauge>,
     pending: Family<Of, Gauge>,
     dead_letters: Family<Of, Gauge>,
@@ -66,6 +69,7 @@ impl Metrics {
             events: add(registry, "events", "Deliveries by what became of them", Family::default()),
             dead: add(registry, "dead", "Events that became dead letters, by the reason", Family::default()),
             failures: add(registry, "failures", "Tries that failed", Family::default()),
+            away: add(registry, "away", "Tries that needed something that was away", Family::default()),
             held_back: add(registry, "held_back", "Events that came before their predecessor", Family::default()),
             overtaken: add(registry, "overtaken", "Events handled without their predecessors", Family::default()),
             trimmed: add(registry, "trimmed", "Events deleted from the stream while pending", Family::default()),
@@ -76,6 +80,13 @@ impl Metrics {
                 Timings::new_with_constructor(|| Histogram::new(SECONDS)),
             ),
             in_hand: add(registry, "in_hand", "Events that this process holds", Family::default()),
+            waiting: add(registry, "waiting", "Of these, events that wait for their predecessors", Family::default()),
+            looked_at: add(
+                registry,
+                "looked_at_seconds",
+                "When the source last said what lies there, in seconds since 1970",
+                Family::default(),
+            ),
             lag: add(registry, "lag", "Events that no consumer has received yet", Family::default()),
             pending: add(registry, "pending", "Events received and not yet acknowledged", Family::default()),
             dead_letters: add(registry, "dead_letters", "Dead letters that lie there", Family::default()),
@@ -116,6 +127,10 @@ impl SourceMetrics {
         self.all.failures.get_or_create(&self.label()).inc();
     }
 
+    pub(crate) fn missed(&self) {
+        self.all.away.get_or_create(&self.label()).inc();
+    }
+
     pub(crate) fn held_back(&self) {
         self.all.held_back.get_or_create(&self.label()).inc();
     }
@@ -133,10 +148,19 @@ impl SourceMetrics {
     }
 
     /// Until the guard is dropped.
-    pub(crate) fn hold(&self) -> InHand {
-        let gauge = self.all.in_hand.get_or_create(&self.label()).clone();
-        gauge.inc();
-        InHand(gauge)
+    pub(crate) fn hold(&self) -> Counted {
+        Counted::one_more(self.all.in_hand.get_or_create(&self.label()).clone())
+    }
+
+    /// Until the guard is dropped.
+    pub(crate) fn wait(&self) -> Counted {
+        Counted::one_more(self.all.waiting.get_or_create(&self.label()).clone())
+    }
+
+    /// The gauges of what lies there are as of now.
+    #[expect(clippy::disallowed_methods, reason = "whoever scrapes it compares it with a clock of his own")]
+    pub(crate) fn looked(&self) {
+        self.all.looked_at.get_or_create(&self.label()).set(chrono::Utc::now().timestamp());
     }
 
     pub(crate) fn set_lag(&self, events: u64) {
@@ -152,9 +176,16 @@ impl SourceMetrics {
     }
 }
 
-pub(crate) struct InHand(Gauge);
+pub(crate) struct Counted(Gauge);
 
-impl Drop for InHand {
+impl Counted {
+    fn one_more(gauge: Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.dec();
     }

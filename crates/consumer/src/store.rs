@@ -16,7 +16,8 @@
 //! second one fails instead of testing again, and is tried again: right too, and slower.
 
 use crate::{Event, Failed};
-use sqlx::{PgConnection, PgPool, Postgres, Row as _, Transaction};
+use sqlx::pool::PoolConnection;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres, Row as _, Transaction};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,8 +85,28 @@ impl Store {
         Ok(done.rows_affected())
     }
 
-    pub(crate) async fn begin(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
-        self.pool.begin().await
+    pub(crate) async fn connect(&self) -> sqlx::Result<PoolConnection<Postgres>> {
+        self.pool.acquire().await
+    }
+
+    /// Begins a transaction that ends by itself, whatever becomes of whoever began it: one that is frozen, or cut off, holds
+    /// the lock of its subject no longer than that. What it commits survives a crash, whatever the database is set to.
+    pub(crate) async fn begin<'c>(
+        &self,
+        conn: &'c mut PgConnection,
+        limit: Duration,
+    ) -> sqlx::Result<Transaction<'c, Postgres>> {
+        let limit_ms = limit.as_millis();
+        // In one message, which costs no more than a plain `begin`.
+        let statement = format!(
+            "begin;
+             set local lock_timeout = {limit_ms};
+             set local statement_timeout = {limit_ms};
+             set local idle_in_transaction_session_timeout = {limit_ms};
+             select set_config('synchronous_commit', 'on', true)
+              where current_setting('synchronous_commit') not in ('on', 'remote_apply')"
+        );
+        conn.begin_with(AssertSqlSafe(statement)).await
     }
 
     /// Takes the turn of an event, if it is its turn. The row is locked from then on.
@@ -107,8 +128,8 @@ impl Store {
         }
     }
 
-    /// Takes the turn of an event whose predecessors are waited for no longer. `note`: should one of them come, it is late.
-    pub(crate) async fn overtake(&self, conn: &mut PgConnection, event: &Event, note: bool) -> sqlx::Result<Moved> {
+    /// Takes the turn of an event whose predecessors are waited for no longer. Should one of them come, it is late.
+    pub(crate) async fn overtake(&self, conn: &mut PgConnection, event: &Event) -> sqlx::Result<Moved> {
         let sql = "select last from holdfast_seen where consumer = $1 and subject = $2 for update";
         let query = sqlx::query_scalar(sql).bind(&*self.consumer).bind(&event.subject);
         let last: Option<i64> = query.fetch_optional(&mut *conn).await?;
@@ -129,7 +150,7 @@ impl Store {
         };
         let Some(turn) = self.turn(conn, sql, event).await? else { return self.standing(conn, event).await };
         let first = last.map_or(0, |last| last + 1);
-        if note && first < event.sequence {
+        if first < event.sequence {
             self.note_skipped(conn, event, first).await?;
         }
         Ok(Moved::Yes(turn))

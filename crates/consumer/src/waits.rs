@@ -1,6 +1,7 @@
 //! What one delivery waits for, and has waited.
 
 use crate::Settings;
+use crate::calm::Calm;
 use holdfast_queue::Backoff;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -17,6 +18,8 @@ pub(crate) struct Waits {
     /// Between two looks for the predecessor.
     pub(crate) look: Backoff,
     missing_since: Option<Instant>,
+    /// Of its subject.
+    last: Option<i64>,
 }
 
 impl Waits {
@@ -26,6 +29,7 @@ impl Waits {
             again: Backoff::new(settings.first_pause, settings.longest_pause),
             look: Backoff::new(LOOK_AGAIN, LOOK_AGAIN_CAP),
             missing_since: None,
+            last: None,
         }
     }
 
@@ -34,7 +38,61 @@ impl Waits {
         self.missing_since.replace(self.missing_since.unwrap_or_else(Instant::now)).is_none()
     }
 
-    pub(crate) fn are_over(&self, patience: Duration) -> bool {
-        self.missing_since.is_some_and(|since| since.elapsed() >= patience)
+    /// Something was away that its predecessors need too: nothing was waited for in vain so far.
+    pub(crate) fn begin_anew(&mut self) {
+        if self.missing_since.is_some() {
+            self.missing_since = Some(Instant::now());
+        }
+    }
+
+    /// How far its subject is. While that goes on, its predecessors are coming.
+    pub(crate) fn saw(&mut self, last: Option<i64>) {
+        if last > self.last {
+            self.last = last;
+            self.begin_anew();
+        }
+    }
+
+    pub(crate) fn are_over(&self, patience: Duration, calm: &Calm) -> bool {
+        self.missing_since.is_some_and(|since| calm.lasts(since, patience))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// Since twice as long as patience lasts.
+    fn missing() -> (Waits, Calm) {
+        let calm = Calm::of_a_queue(Duration::ZERO);
+        let mut waits = Waits::new(&Settings::default());
+        assert!(waits.begin());
+        (waits, calm)
+    }
+
+    fn long_ago(waits: &mut Waits) {
+        waits.missing_since = waits.missing_since.map(|since| since - 2 * PATIENCE);
+    }
+
+    #[test]
+    fn an_outage_makes_patience_begin_anew() {
+        let (mut waits, calm) = missing();
+        long_ago(&mut waits);
+        waits.begin_anew();
+        assert!(!waits.are_over(PATIENCE, &calm));
+    }
+
+    #[test]
+    fn patience_begins_anew_while_its_subject_goes_on() {
+        let (mut waits, calm) = missing();
+        waits.saw(Some(3));
+        long_ago(&mut waits);
+        waits.saw(Some(4));
+        let first = waits.missing_since;
+        waits.saw(Some(4));
+        assert_eq!(waits.missing_since, first, "it stands still");
+        assert!(!waits.are_over(PATIENCE, &calm));
     }
 }

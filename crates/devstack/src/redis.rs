@@ -90,7 +90,7 @@ fn spawn(data: &Path, port: u16) -> anyhow::Result<Child> {
     let mut command = Command::new(program()?);
     command.arg0("redis-server").args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
     command.arg("--dir").arg(data).arg("--pidfile").arg(data.join("redis.pid"));
-    command.args(["--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--daemonize", "no"]);
+    command.args(["--appendonly", "yes", "--appendfsync", "always", "--save", "", "--daemonize", "no"]);
     command.stdin(Stdio::null()).stdout(log.try_clone().context("share the log")?).stderr(log);
     // A Ctrl-C in the terminal is for us alone.
     command.process_group(0).kill_on_drop(true).spawn().context("start redis")

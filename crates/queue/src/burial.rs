@@ -35,7 +35,7 @@ impl Queue {
         if self.is_fifo() {
             request = request.message_group_id(letter.group).message_deduplication_id(letter.id);
         }
-        Box::pin(request.send()).await.map(drop).map_err(|error| Error::new("SendMessage", error))
+        Box::pin(request.send()).await.map(drop).map_err(|error| Error::of_call("SendMessage", error))
     }
 
     /// Whether it keeps the order within a group.

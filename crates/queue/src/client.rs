@@ -5,7 +5,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::config::{Builder, StalledStreamProtectionConfig};
-use aws_sdk_sqs::error::DisplayErrorContext;
+use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OnceCell;
@@ -32,11 +32,37 @@ pub struct Endpoint {
 pub struct Error {
     operation: &'static str,
     cause: String,
+    is_away: bool,
 }
 
 impl Error {
     pub(crate) fn new(operation: &'static str, cause: impl std::error::Error) -> Self {
-        Self { operation, cause: DisplayErrorContext(cause).to_string() }
+        Self { operation, cause: DisplayErrorContext(cause).to_string(), is_away: false }
+    }
+
+    /// Of a request.
+    pub(crate) fn of_call<E>(operation: &'static str, cause: SdkError<E>) -> Self
+    where
+        E: std::error::Error + ProvideErrorMetadata + 'static,
+    {
+        let is_away = is_away(&cause);
+        Self { is_away, ..Self::new(operation, cause) }
+    }
+
+    /// Whether SQS could not be reached, or could not do it now. Otherwise somebody has to set something right.
+    pub const fn is_away(&self) -> bool {
+        self.is_away
+    }
+}
+
+fn is_away<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    match error {
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
+        SdkError::ServiceError(said) => {
+            let (status, code) = (said.raw().status().as_u16(), said.err().code().unwrap_or_default());
+            status >= 500 || status == 429 || code.contains("Throttl")
+        }
+        _ => false,
     }
 }
 
@@ -109,9 +135,36 @@ impl Queue {
         let ask = || async {
             // Boxed: asked once, and whoever may have to ask would carry the room for it.
             let answer = Box::pin(self.clients.send.get_queue_url().queue_name(&*self.name).send()).await;
-            let answer = answer.map_err(|error| Error::new("GetQueueUrl", error))?;
+            let answer = answer.map_err(|error| Error::of_call("GetQueueUrl", error))?;
             Ok(answer.queue_url.unwrap_or_default())
         };
         self.url.get_or_try_init(ask).await.map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_sqs::config::http::HttpResponse;
+    use aws_sdk_sqs::error::ErrorMetadata;
+    use aws_sdk_sqs::operation::send_message::SendMessageError;
+
+    fn said(status: u16, code: &str) -> Error {
+        let error = SendMessageError::generic(ErrorMetadata::builder().code(code).build());
+        let answer = HttpResponse::new(status.try_into().expect("a status"), "".into());
+        Error::of_call("SendMessage", SdkError::service_error(error, answer))
+    }
+
+    fn said_nothing() -> Error {
+        Error::of_call::<SendMessageError>("SendMessage", SdkError::timeout_error("slow"))
+    }
+
+    #[test]
+    fn what_somebody_has_to_set_right_is_not_away() {
+        assert!(said(503, "ServiceUnavailable").is_away());
+        assert!(said(400, "RequestThrottled").is_away());
+        assert!(!said(403, "AccessDenied").is_away());
+        assert!(!said(400, "AWS.SimpleQueueService.NonExistentQueue").is_away());
+        assert!(said_nothing().is_away());
     }
 }

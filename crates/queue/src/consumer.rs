@@ -27,7 +27,7 @@ pub struct Message {
     pub id: String,
     pub body: String,
     pub traceparent: Option<String>,
-    /// How often SQS has handed it out. Approximate: nothing may be decided by it.
+    /// How often SQS has handed it out. Approximate: it may say when to stop waiting or trying, and nothing else.
     pub receive_count: u32,
 }
 
@@ -44,11 +44,16 @@ pub enum Verdict {
     Delete,
     /// SQS returns it after the visibility timeout, and moves it to the dead-letter queue after three receives.
     Leave,
+    /// SQS returns it after so long, whole seconds.
+    LeaveFor(Duration),
 }
 
 /// Works on messages. A panic is one failed message: it is logged, the message left to SQS.
 pub trait Handler: Send + Sync + 'static {
     fn handle(&self, message: Message, slot: Slot) -> impl Future<Output = Verdict> + Send;
+
+    /// SQS has not answered: for some time, what is there does not come.
+    fn miss(&self) {}
 }
 
 #[derive(Clone, Debug)]
@@ -135,6 +140,7 @@ impl<H: Handler> Consumer<H> {
                 }
                 Some(Err(error)) => {
                     tracing::warn!(queue.name = self.queue.name(), %error, "could not receive");
+                    self.handler.miss();
                     drop(slots);
                     stop.run_until_cancelled(backoff.wait()).await;
                 }
@@ -238,6 +244,7 @@ impl<H: Handler> Desk<H> {
         match verdict {
             Ok(Verdict::Delete) => self.deleter.delete(receipt).await,
             Ok(Verdict::Leave) => {}
+            Ok(Verdict::LeaveFor(time)) => Box::pin(self.hide(&receipt, time)).await,
             Err(_panic) => {
                 tracing::error!(queue.name = self.queue.name(), message.id = id, "handler panicked, message left");
             }
@@ -252,19 +259,21 @@ impl<H: Handler> Desk<H> {
             match tokio::time::timeout(visibility / 2, handling.as_mut()).await {
                 Ok(done) => return done,
                 // Boxed: few messages take so long, and each would carry the room for it.
-                Err(_elapsed) => Box::pin(self.renew(receipt, visibility)).await,
+                Err(_elapsed) => Box::pin(self.hide(receipt, visibility)).await,
             }
         }
     }
 
-    async fn renew(&self, receipt: &str, visibility: Duration) {
-        let renewed = async {
+    /// From now on so long.
+    async fn hide(&self, receipt: &str, visibility: Duration) {
+        let hidden = async {
             let request = self.queue.sender().change_message_visibility().queue_url(self.queue.url().await?);
             let request = request.receipt_handle(receipt).visibility_timeout(visibility.as_secs() as i32);
             Box::pin(request.send()).await.map_err(|error| Error::new("ChangeMessageVisibility", error))
         };
-        if let Err(error) = renewed.await {
-            tracing::warn!(queue.name = self.queue.name(), %error, "could not renew the visibility of a message");
+        if let Err(error) = hidden.await {
+            self.handler.miss();
+            tracing::warn!(queue.name = self.queue.name(), %error, "could not set the visibility of a message");
         }
     }
 }

@@ -75,9 +75,10 @@ impl Channel {
         pipeline.query_async::<()>(&mut self.connection().await).await.expect("add to the stream");
     }
 
-    /// What lies in the stream of dead letters: the fields of each.
+    /// What lies in the stream of dead letters of the group `group`: the fields of each.
     pub async fn dead_letters(&self) -> Vec<HashMap<String, String>> {
-        let entries: Vec<(String, HashMap<String, String>)> = self.ask(&["XRANGE", "events:dead", "-", "+"]).await;
+        let entries: Vec<(String, HashMap<String, String>)> =
+            self.ask(&["XRANGE", "events:dead:group", "-", "+"]).await;
         entries.into_iter().map(|(_, fields)| fields).collect()
     }
 

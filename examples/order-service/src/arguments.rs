@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     #[arg(long, env, default_value_t = 16)]
     concurrency: usize,
     /// How long an event waits for its predecessor.
-    #[arg(long, env, default_value_t = 300_000)]
+    #[arg(long, env, default_value_t = 1_800_000)]
     patience_ms: u64,
     /// After how long an entry of a Redis stream is taken over from a consumer that is gone.
     #[arg(long, env, default_value_t = 30_000)]

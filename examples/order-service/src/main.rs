@@ -16,7 +16,7 @@ use clap::Parser as _;
 use holdfast_consumer::metrics::{self, Metrics};
 use holdfast_consumer::prometheus_client::registry::Registry;
 use holdfast_consumer::queue::backoff;
-use holdfast_consumer::{Consumer, Store};
+use holdfast_consumer::{Consumer, Store, Unfit};
 use keep::Keep;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -24,8 +24,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing_subscriber::EnvFilter;
 
 /// Each handles `concurrency` events at once.
@@ -34,8 +34,12 @@ const SOURCES: u32 = 2;
 /// What is answered without a consumer at work.
 const SPARE_CONNECTIONS: u32 = 8;
 
-/// What was heard of a subject is remembered for so long after its last event: longer than any queue keeps a message.
-const MEMORY: Duration = Duration::from_secs(90 * 86_400);
+/// What was heard of a subject is remembered for so long after its last event: longer than Holdfast keeps what it can replay
+/// (`retention.archive_after_ms`, 400 days), and so longer than any queue keeps a message.
+const MEMORY: Duration = Duration::from_secs(500 * 86_400);
+
+/// Any number that others are unlikely to lock.
+const CREATING: i64 = 0x6f72_6465_7273;
 
 #[derive(Clone)]
 struct Service {
@@ -59,7 +63,7 @@ async fn main() -> anyhow::Result<()> {
         .context("connect to the database")?;
     let store = Store::new(pool.clone(), &arguments.consumer);
     store.install().await.context("create the consumer's tables")?;
-    sqlx::raw_sql(include_str!("schema.sql")).execute(&pool).await.context("create the tables")?;
+    create_tables(&pool).await.context("create the tables")?;
 
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
@@ -72,9 +76,17 @@ async fn main() -> anyhow::Result<()> {
     let service = Service { pool: pool.clone(), registry: Arc::new(registry) };
     let served = axum::serve(listener, router(service)).with_graceful_shutdown(stop.clone().cancelled_owned());
     served.await.context("serve")?;
-    sources.wait().await;
+    let ended = sources.join_all().await;
     pool.close().await;
-    Ok(())
+    ended.into_iter().collect::<Result<(), Unfit>>().context("consume")
+}
+
+/// One process after the other: `if not exists` alone fails in whoever comes second while the first has not committed.
+async fn create_tables(pool: &PgPool) -> sqlx::Result<()> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query("select pg_advisory_xact_lock($1)").bind(CREATING).execute(&mut *transaction).await?;
+    sqlx::raw_sql(include_str!("schema.sql")).execute(&mut *transaction).await?;
+    transaction.commit().await
 }
 
 /// Each in a task of its own, until `stop`. Both fill the same tables, with one memory: what comes over both is kept once.
@@ -82,25 +94,26 @@ async fn start_sources(
     arguments: &Arguments,
     consumer: &Consumer<Keep>,
     stop: &CancellationToken,
-) -> anyhow::Result<TaskTracker> {
+) -> anyhow::Result<JoinSet<Result<(), Unfit>>> {
     let (redis, sqs) = (arguments.redis(), arguments.sqs().await);
     ensure!(redis.is_some() || sqs.is_some(), "there is nothing to consume: set REDIS_URL, or SQS_QUEUE, or both");
-    let sources = TaskTracker::new();
+    let mut sources = JoinSet::new();
     if let Some(redis) = redis {
-        let running = redis.run(consumer.clone(), stop.clone());
-        let stop = stop.clone();
-        sources.spawn(async move {
-            if let Err(error) = running.await {
-                tracing::error!(%error, "REDIS_URL is no URL");
-                stop.cancel();
-            }
-        });
+        sources.spawn(or_stop(redis.run(consumer.clone(), stop.clone()), stop.clone()));
     }
     if let Some(sqs) = sqs {
-        sources.spawn(sqs.run(consumer.clone(), stop.clone()));
+        sources.spawn(or_stop(sqs.run(consumer.clone(), stop.clone()), stop.clone()));
     }
-    sources.close();
     Ok(sources)
+}
+
+/// A source that does not suit ends the whole service.
+async fn or_stop(source: impl Future<Output = Result<(), Unfit>>, stop: CancellationToken) -> Result<(), Unfit> {
+    let ended = source.await;
+    if ended.is_err() {
+        stop.cancel();
+    }
+    ended
 }
 
 fn router(service: Service) -> Router {

@@ -13,7 +13,7 @@ use holdfast_testkit::{Channel, eventually};
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +38,8 @@ fn plain(subject: &str, sequence: i64) -> String {
 #[derive(Clone, Default)]
 struct Obedient {
     tries: Arc<AtomicU32>,
+    /// Whoever tries waits until he is killed.
+    is_deadly: Arc<AtomicBool>,
 }
 
 impl Handler for Obedient {
@@ -48,7 +50,15 @@ impl Handler for Obedient {
             .bind(event.sequence)
             .execute(&mut *conn)
             .await?;
+        if self.is_deadly.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         match event.data["then"].as_str() {
+            Some("insist on durability") => {
+                let kept = sqlx::query_scalar("select current_setting('synchronous_commit')").fetch_one(conn);
+                let kept: String = kept.await?;
+                if kept == "on" { Ok(()) } else { Err(Failed::refuse(format!("it is {kept}"))) }
+            }
             Some("refuse") => Err(Failed::refuse("it was told to")),
             Some("fail") => Err(Failed::retry("it was told to fail")),
             Some("fail once") if try_no == 1 => Err(Failed::retry("it was told to fail once")),
@@ -79,7 +89,12 @@ struct Bench {
 /// That waits for nothing and nobody.
 fn hasty() -> Settings {
     let pause = Duration::from_millis(5);
-    Settings { first_pause: pause, longest_pause: pause, patience: NEVER, ..Settings::default() }
+    Settings { first_pause: pause, longest_pause: pause, patience: 20 * NEVER, ..Settings::default() }
+}
+
+/// As hasty as it may be on a stream that delivers once.
+fn impatient() -> Settings {
+    Settings { patience: Duration::from_secs(2), timeout: Duration::from_secs(1), tries: 1, ..hasty() }
 }
 
 impl Bench {
@@ -102,7 +117,7 @@ impl Bench {
 
     fn read_as(&self, stream: RedisStream) -> JoinHandle<()> {
         let running = stream.run(self.consumer.clone(), self.stop.clone());
-        tokio::spawn(async move { running.await.expect("a URL") })
+        tokio::spawn(async move { running.await.expect("it suits") })
     }
 
     /// Sequences in the order of their effects.

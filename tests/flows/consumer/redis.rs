@@ -1,10 +1,12 @@
 //! Redis Streams: order, gaps, and what cannot be handled.
 
-use super::{Bench, NEVER, a_moment, event, hasty, nothing_is_pending, plain, stream};
+use super::{Bench, NEVER, a_moment, event, hasty, impatient, nothing_is_pending, plain, stream};
 use holdfast_consumer::{Begin, RedisStream, Settings};
 use holdfast_testkit::channel::Any;
 use holdfast_testkit::{Channel, eventually};
 use serde_json::json;
+use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -44,10 +46,9 @@ async fn an_event_waits_for_its_predecessor_and_others_do_not_wait_for_it() {
 #[tokio::test]
 async fn patience_ends_and_who_comes_too_late_is_a_dead_letter() {
     let channel = Channel::open().await;
-    let patience = Duration::from_millis(300);
-    let bench = Bench::new(channel.pool.clone(), Settings { patience, ..hasty() }).await;
+    let bench = Bench::new(channel.pool.clone(), impatient()).await;
     channel.add(&[plain("a", 0), plain("a", 3), plain("a", 2), plain("b", 7)]).await;
-    bench.read(&channel);
+    bench.read_as(RedisStream { most_deliveries: 1, ..stream(&channel) });
     bench.becomes("a", &[0, 2, 3]).await;
     bench.becomes("b", &[7]).await;
     bench.counts(r#"overtaken_total{source="events"}"#, 2).await;
@@ -75,6 +76,48 @@ async fn who_joins_in_the_middle_may_begin_anywhere() {
     // Only the beginning is free.
     bench.becomes("a", &[5, 6, 7, 8]).await;
     assert_eq!(bench.counted(r#"overtaken_total{source="events"}"#), 0);
+    // What comes from before it was never handled: it is no duplicate.
+    channel.add(&[plain("a", 3)]).await;
+    bench.counts(r#"dead_total{source="events",why="late"}"#, 1).await;
+    nothing_is_pending(&channel).await;
+}
+
+#[tokio::test]
+async fn a_source_that_needs_more_patience_is_refused() {
+    let channel = Channel::open().await;
+    let bench = Bench::new(channel.pool.clone(), impatient()).await;
+    let stream = RedisStream { idle: Duration::from_secs(30), ..stream(&channel) };
+    let refused = stream.run(bench.consumer.clone(), bench.stop.clone()).await.expect_err("too short");
+    assert!(refused.to_string().contains("a patience of 2s is too short"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_is_not_taken_is_no_outage() {
+    let channel = Channel::open().await;
+    let bench = Bench::new(channel.pool.clone(), Settings { concurrency: 1, ..hasty() }).await;
+    let _set: String = channel.ask(&["SET", "events:dead:group", "no stream"]).await;
+    channel.add(&[event("a", 0, json!({ "then": "refuse" })), plain("a", 1), plain("b", 0)]).await;
+    bench.read(&channel);
+    bench.becomes("b", &[0]).await;
+    eventually("it is given back", async || {
+        (bench.counted(r#"events_total{source="events",outcome="failed"}"#) > 0).then_some(())
+    })
+    .await;
+    let _deleted: u64 = channel.ask(&["DEL", "events:dead:group"]).await;
+    bench.becomes("a", &[1]).await;
+    assert_eq!(channel.dead_letters().await.len(), 1);
+    assert_eq!(bench.counted(r#"away_total{source="events"}"#), 0);
+}
+
+#[tokio::test]
+async fn what_is_committed_is_kept_whatever_the_database_is_set_to() {
+    let channel = Channel::open().await;
+    let options: PgConnectOptions = channel.database_url.parse().expect("a URL");
+    let pool = PgPool::connect_with(options.options([("synchronous_commit", "off")])).await.expect("connect");
+    let bench = Bench::new(pool, hasty()).await;
+    channel.add(&[event("a", 0, json!({ "then": "insist on durability" }))]).await;
+    bench.read(&channel);
+    bench.becomes("a", &[0]).await;
 }
 
 #[tokio::test]

@@ -12,7 +12,8 @@ use tokio::task::JoinHandle;
 async fn consume(bench: &Bench, queue: &TestQueue) -> JoinHandle<()> {
     let mut source = Sqs::new(Clients::connect(Endpoint::default()).await, &queue.name);
     source.wait = Duration::from_secs(1);
-    tokio::spawn(source.run(bench.consumer.clone(), bench.stop.clone()))
+    let running = source.run(bench.consumer.clone(), bench.stop.clone());
+    tokio::spawn(async move { running.await.expect("it suits") })
 }
 
 async fn is_empty(queue: &TestQueue) {
@@ -98,6 +99,59 @@ async fn a_fifo_queue_keeps_the_order_itself() {
         bench.becomes(subject, &[0, 1, 2, 3, 4, 5]).await;
     }
     is_empty(&queue).await;
+}
+
+#[tokio::test]
+async fn what_fails_in_a_fifo_queue_is_buried_before_its_successors() {
+    let channel = Channel::open().await;
+    let queue = channel.queue(".fifo").await;
+    for sequence in 0..4 {
+        let then = if sequence == 1 { json!({ "then": "fail" }) } else { json!({}) };
+        queue.send("a", &sequence.to_string(), &event("a", sequence, then)).await;
+    }
+    let bench = Bench::new(channel.pool.clone(), hasty()).await;
+    consume(&bench, &queue).await;
+    bench.becomes("a", &[0, 2, 3]).await;
+    let letter = eventually("a dead letter", async || queue.dead_letter().await).await;
+    assert!(letter.body.expect("a body").contains("a/1"));
+    is_empty(&queue).await;
+    assert!(queue.dead_letter().await.is_none(), "no successor died with it");
+}
+
+#[tokio::test]
+async fn a_fifo_queue_keeps_what_has_no_predecessor_for_as_many_receives_as_it_may() {
+    let channel = Channel::open().await;
+    let queue = channel.queue(".fifo").await;
+    let bench = Bench::new(channel.pool.clone(), hasty()).await;
+    queue.send("a", "1", &plain("a", 1)).await;
+    consume(&bench, &queue).await;
+    bench.becomes("a", &[1]).await;
+    is_empty(&queue).await;
+    let of = |series: &str| bench.counted(&series.replace("SOURCE", &format!(r#"source="{}""#, queue.name)));
+    assert_eq!(of(r#"events_total{SOURCE,outcome="given_back"}"#), 1);
+    assert_eq!(of("overtaken_total{SOURCE}"), 1);
+    queue.send("a", "0", &plain("a", 0)).await;
+    let letter = eventually("it is late", async || queue.dead_letter().await).await;
+    assert!(letter.body.expect("a body").contains("a/0"));
+}
+
+#[tokio::test]
+async fn events_that_wait_do_not_keep_all_others_out() {
+    let channel = Channel::open().await;
+    let queue = channel.queue("").await;
+    let bench = Bench::new(channel.pool.clone(), Settings { concurrency: 2, most_held: 1, ..hasty() }).await;
+    consume(&bench, &queue).await;
+    for subject in ["a", "b", "c", "d"] {
+        queue.send(subject, "", &plain(subject, 1)).await;
+    }
+    eventually("those that find no room are given back", async || {
+        let series = format!(r#"events_total{{source="{}",outcome="given_back"}}"#, queue.name);
+        (bench.counted(&series) > 0).then_some(())
+    })
+    .await;
+    queue.send("e", "", &plain("e", 0)).await;
+    bench.becomes("e", &[0]).await;
+    assert_eq!(bench.counted(&format!(r#"waiting{{source="{}"}}"#, queue.name)), 1);
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! Has everybody every event, once, and in order? Holdfast's trail says what there was; the services' tables, what they made
 //! of it.
 
-use super::Services;
 use super::services::Service;
+use super::{Services, left};
+use crate::Arguments;
 use crate::clients::Submitted;
 use crate::world::World;
 use anyhow::Context as _;
@@ -13,6 +14,9 @@ use serde::Serialize;
 use sqlx::FromRow;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
+
+/// With fewer seconds of faults it may be that none hits anybody who has something in hand.
+const LONG_ENOUGH_SECONDS: u64 = 60;
 
 /// How many examples are kept of each breach.
 const EXAMPLES: usize = 5;
@@ -26,6 +30,10 @@ pub(crate) struct Report {
     events: i64,
     /// After the healing, until everybody had everything.
     caught_up_after_ms: u128,
+    /// What each service was given that had been delivered before …
+    redelivered: BTreeMap<&'static str, usize>,
+    /// … and whether the run was long enough to require some.
+    redeliveries_required: bool,
     /// Each must be zero.
     broken: BTreeMap<String, u64>,
     examples: BTreeMap<String, Vec<String>>,
@@ -63,10 +71,14 @@ pub(crate) async fn check(
     world: &World,
     services: &Services,
     submitted: &Submitted,
-    patience: Duration,
+    arguments: &Arguments,
 ) -> anyhow::Result<Report> {
-    let (told, caught_up_after) = await_all(world, services, patience).await?;
+    let patience = Duration::from_secs(arguments.heal_seconds);
+    let (told, caught_up_after, left) = await_all(world, services, patience).await?;
+    let redelivered = services.redeliveries().context("count what came again")?;
     let mut report = Report {
+        redelivered: redelivered.clone(),
+        redeliveries_required: arguments.seconds >= LONG_ENOUGH_SECONDS,
         accepted: submitted.accepted.len(),
         orders: told.iter().filter(|told| told.kind == Kind::Order.code()).count(),
         events: told.iter().map(|told| told.last + 1).sum(),
@@ -79,21 +91,39 @@ pub(crate) async fn check(
     for service in &services.all {
         check_service(&mut report, service, &told).await.with_context(|| format!("check {}", service.name))?;
     }
-    let over_redis = dead_letters(&services.redis_url).await.context("count the dead letters")?;
+    report.expect(left.is_none(), "left_over".to_owned(), || left.unwrap_or_default());
+    for (name, count) in redelivered {
+        let holds = count > 0 || !report.redeliveries_required;
+        report.expect(holds, format!("{name}: nothing_came_again"), || "the faults have hit nobody".to_owned());
+    }
+    for service in &services.all {
+        let ends = service.unasked_ends().await;
+        report.expect(ends == 0, format!("{}: unasked_ends", service.name), || ends.to_string());
+    }
+    let over_redis = left::dead_letters(&services.redis_url).await.context("count the dead letters")?;
     let over_sqs = world.local()?.sqs.queue(&format!("{NAME}-dlq")).counts().await.context("count the dead letters")?;
     let dead = (over_redis, over_sqs.waiting + over_sqs.in_flight);
     report.expect(dead == (0, 0), "dead_letters".to_owned(), || format!("(redis, sqs): {dead:?}"));
     Ok(report)
 }
 
-/// Until every service has everything that there is, as long as that may take. Answers what there is, and how long it took.
-async fn await_all(world: &World, services: &Services, patience: Duration) -> anyhow::Result<(Vec<Told>, Duration)> {
+/// Until every service has everything that there is, and nothing is on its way any more, which could be handled once more.
+/// Answers what there is, how long it took, and what was on its way after `patience`.
+async fn await_all(
+    world: &World,
+    services: &Services,
+    patience: Duration,
+) -> anyhow::Result<(Vec<Told>, Duration, Option<String>)> {
     let started = Instant::now();
     loop {
         let told = told(world).await.context("read what there was")?;
         let is_over = started.elapsed() >= patience || world.is_stopping();
-        if is_over || all_caught_up(services, &told).await {
-            return Ok((told, started.elapsed()));
+        let caught_up = all_caught_up(services, &told).await;
+        if is_over || caught_up {
+            let left = left::left_over(world, services).await.unwrap_or_else(|error| Some(format!("{error:#}")));
+            if is_over || left.is_none() {
+                return Ok((told, started.elapsed(), left));
+            }
         }
         services.keep_running().await?;
         pause(Duration::from_millis(200)).await;
@@ -158,10 +188,4 @@ async fn trails(service: &Service) -> sqlx::Result<HashMap<String, Vec<i64>>> {
     let sql = "select order_id, array_agg(sequence order by position) from order_events group by order_id";
     let rows: Vec<(String, Vec<i64>)> = sqlx::query_as(sql).fetch_all(&service.pool).await?;
     Ok(rows.into_iter().collect())
-}
-
-async fn dead_letters(redis_url: &str) -> anyhow::Result<u64> {
-    let client = redis::Client::open(redis_url)?;
-    let mut connection = client.get_multiplexed_async_connection().await?;
-    Ok(redis::cmd("XLEN").arg(format!("{NAME}:dead")).query_async(&mut connection).await?)
 }

@@ -6,6 +6,7 @@ use crate::local::{Binary, INSTANCES};
 use crate::world::World;
 use fastrand::Rng;
 use holdfast_app::pause;
+use holdfast_devstack::gate::Gate;
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -18,21 +19,29 @@ enum Fault {
     KillWorker(usize),
     KillService(usize, usize),
     StopService(usize, usize),
+    FreezeService(usize, usize, Duration),
     CrashRedis(Duration),
+    SilenceRedis(Duration),
     CutSqs(Duration),
+    CutPostgres(Duration),
+    SilencePostgres(Duration),
 }
 
 impl Fault {
     fn draw(random: &mut Rng) -> Self {
         let instance = random.usize(0..INSTANCES);
         let service = random.usize(0..2);
-        let outage = Duration::from_millis(random.u64(100..3_000));
+        let outage = Duration::from_millis(random.u64(100..6_000));
         match random.u32(0..100) {
-            0..25 => Self::KillWorker(instance),
-            25..55 => Self::KillService(service, instance),
-            55..65 => Self::StopService(service, instance),
-            65..90 => Self::CrashRedis(outage),
-            _ => Self::CutSqs(outage),
+            0..20 => Self::KillWorker(instance),
+            20..45 => Self::KillService(service, instance),
+            45..53 => Self::StopService(service, instance),
+            53..61 => Self::FreezeService(service, instance, outage),
+            61..75 => Self::CrashRedis(outage / 2),
+            75..81 => Self::SilenceRedis(outage),
+            81..88 => Self::CutSqs(outage),
+            88..94 => Self::CutPostgres(outage),
+            _ => Self::SilencePostgres(outage),
         }
     }
 
@@ -41,8 +50,12 @@ impl Fault {
             Self::KillWorker(_) => "kill_worker",
             Self::KillService(..) => "kill_order_service",
             Self::StopService(..) => "terminate_order_service",
+            Self::FreezeService(..) => "freeze_order_service",
             Self::CrashRedis(_) => "crash_redis",
+            Self::SilenceRedis(_) => "silence_redis",
             Self::CutSqs(_) => "cut_sqs",
+            Self::CutPostgres(_) => "cut_postgres_of_the_order_services",
+            Self::SilencePostgres(_) => "silence_postgres_of_the_order_services",
         }
     }
 
@@ -51,7 +64,15 @@ impl Fault {
             Self::KillWorker(instance) => world.local()?.signal(Binary::Worker, instance, Signal::SIGKILL).await,
             Self::KillService(which, instance) => services.all[which].signal(instance, Signal::SIGKILL).await,
             Self::StopService(which, instance) => services.all[which].signal(instance, Signal::SIGTERM).await,
+            Self::FreezeService(which, instance, time) => {
+                services.all[which].signal(instance, Signal::SIGSTOP).await;
+                pause(time).await;
+                services.all[which].signal(instance, Signal::SIGCONT).await;
+            }
             Self::CrashRedis(outage) => services.crash_redis(outage).await?,
+            Self::SilenceRedis(outage) => services.shut_redis(Gate::freeze, outage).await,
+            Self::CutPostgres(outage) => services.shut_postgres(Gate::close, outage).await,
+            Self::SilencePostgres(outage) => services.shut_postgres(Gate::freeze, outage).await,
             Self::CutSqs(outage) => {
                 world.local()?.sqs_gate.close();
                 pause(outage).await;

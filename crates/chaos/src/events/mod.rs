@@ -3,6 +3,7 @@
 
 mod check;
 mod faults;
+mod left;
 mod services;
 
 pub(crate) use services::Services;
@@ -28,7 +29,7 @@ pub(crate) async fn run(world: &World, arguments: &Arguments, home: &Path) -> an
     services.heal().await.context("heal what consumes")?;
     let patience = Duration::from_secs(arguments.heal_seconds);
     let settled = world.settle(patience).await;
-    let report = check::check(world, services, &submitted, patience).await?;
+    let report = check::check(world, services, &submitted, arguments).await?;
     let is_clean = settled && report.is_clean();
     let mut report = serde_json::to_value(report).context("write the report")?;
     report["seed"] = arguments.seed.into();

@@ -3,16 +3,25 @@
 use super::RedisStream;
 use super::entry::Entry;
 use super::link::Link;
-use redis::streams::{StreamInfoGroupsReply, StreamPendingCountReply};
-use redis::{Client, RedisResult, Value, cmd};
-use std::collections::HashMap;
+use redis::streams::{
+    StreamInfoConsumer, StreamInfoConsumersReply, StreamInfoGroupsReply, StreamPendingCountReply, StreamPendingId,
+};
+use redis::{Client, Cmd, RedisResult, Value, cmd};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// Of every command but the one that waits.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where every scan begins, and ends.
-pub(super) const START: &str = "0-0";
+/// Idle times after which a consumer that has nothing pending is forgotten. One that lives reads all the time.
+const FORGOTTEN: u32 = 10;
+
+/// In one go: of what is taken over and is not there, nobody else could say whether it was taken by another or deleted.
+/// Before Redis 7, what was deleted stays pending.
+const CLAIM: &str = include_str!("claim.lua");
+
+/// In one go: what the consumer receives in between would be lost with its name.
+const LEAVE: &str = include_str!("leave.lua");
 
 /// A stream through the eyes of one consumer of a group.
 pub(super) struct Stream {
@@ -30,10 +39,14 @@ pub(super) struct Standing {
     pub(super) dead_letters: u64,
 }
 
-/// A part of what nobody has touched for long.
+/// What nobody has touched for long.
+pub(super) struct Abandoned {
+    pub(super) id: String,
+    pub(super) deliveries: u64,
+}
+
+/// What became of the attempt to take some over.
 pub(super) struct Claimed {
-    /// From where to go on.
-    pub(super) next: String,
     pub(super) entries: Vec<Entry>,
     /// Of entries that are no more.
     pub(super) deleted: Vec<String>,
@@ -69,33 +82,30 @@ impl Stream {
         self.link.query::<Value>(&command).await.map(drop)
     }
 
-    /// Takes over what nobody has touched for long, from `cursor` on.
-    pub(super) async fn claim(&self, cursor: &str, count: usize) -> RedisResult<Claimed> {
-        let mut command = cmd("XAUTOCLAIM");
-        command.arg(&self.names.stream).arg(&self.names.group).arg(&self.names.name);
-        command.arg(self.names.idle.as_millis() as u64).arg(cursor).arg("COUNT").arg(count);
-        // Before Redis 7 there is no third part.
-        let mut parts: Vec<Value> = self.link.query(&command).await?;
-        let deleted = if parts.len() > 2 { redis::from_redis_value(parts.remove(2))? } else { Vec::new() };
-        let entries: Vec<Option<Entry>> = redis::from_redis_value(parts.remove(1))?;
-        let next = redis::from_redis_value(parts.remove(0))?;
-        Ok(Claimed { next, entries: entries.into_iter().flatten().collect(), deleted })
-    }
-
-    /// How often each of ours was delivered, between two ids.
-    pub(super) async fn deliveries(&self, first: &str, last: &str) -> RedisResult<HashMap<String, u64>> {
-        const MANY: usize = 10_000;
+    /// Of what nobody has touched for long, what comes first after this id. `None`: from the beginning.
+    pub(super) async fn abandoned(&self, after: Option<&str>, count: usize) -> RedisResult<Vec<Abandoned>> {
+        let from = after.map_or_else(|| "-".to_owned(), |after| format!("({after}"));
         let mut command = cmd("XPENDING");
-        command.arg(&self.names.stream).arg(&self.names.group).arg(first).arg(last).arg(MANY).arg(&self.names.name);
+        command.arg(&self.names.stream).arg(&self.names.group).arg("IDLE").arg(self.names.idle.as_millis() as u64);
+        command.arg(from).arg("+").arg(count);
         let pending: StreamPendingCountReply = self.link.query(&command).await?;
-        Ok(pending.ids.into_iter().map(|pending| (pending.id, pending.times_delivered as u64)).collect())
+        let read = |one: StreamPendingId| Abandoned { id: one.id, deliveries: one.times_delivered as u64 };
+        Ok(pending.ids.into_iter().map(read).collect())
     }
 
-    /// Says that these are still worked on. Counts as no delivery.
-    pub(super) async fn renew(&self, ids: &[String]) -> RedisResult<()> {
+    /// Takes these over, unless somebody else has.
+    pub(super) async fn claim(&self, ids: &[&str]) -> RedisResult<Claimed> {
+        let mut command = self.script(CLAIM);
+        command.arg(&self.names.name).arg(self.names.idle.as_millis() as u64).arg(ids);
+        let (entries, deleted) = self.link.query(&command).await?;
+        Ok(Claimed { entries, deleted })
+    }
+
+    /// Says that these are still worked on, which counts as no delivery. Answers those of them that are there.
+    pub(super) async fn renew(&self, ids: &[String]) -> RedisResult<HashSet<String>> {
         let mut command = cmd("XCLAIM");
         command.arg(&self.names.stream).arg(&self.names.group).arg(&self.names.name).arg(0).arg(ids).arg("JUSTID");
-        self.link.query::<Value>(&command).await.map(drop)
+        self.link.query(&command).await
     }
 
     /// The entry as it is, and beside it what is known of it.
@@ -123,12 +133,30 @@ impl Stream {
 
     /// Takes this consumer's name out of the group. With something pending it stays: that would be lost with it.
     pub(super) async fn leave(&self) -> RedisResult<()> {
-        let pending = self.deliveries("-", "+").await?;
-        if pending.is_empty() {
-            let mut command = cmd("XGROUP");
-            command.arg("DELCONSUMER").arg(&self.names.stream).arg(&self.names.group).arg(&self.names.name);
-            self.link.query::<Value>(&command).await?;
+        self.take_out(&self.names.name).await
+    }
+
+    /// Takes the names of those out of the group that were not heard of for much longer than it takes to take over from them.
+    pub(super) async fn bury_the_dead(&self) -> RedisResult<()> {
+        let mut command = cmd("XINFO");
+        command.arg("CONSUMERS").arg(&self.names.stream).arg(&self.names.group);
+        let there: StreamInfoConsumersReply = self.link.query(&command).await?;
+        let long = (self.names.idle * FORGOTTEN).as_millis();
+        let is_dead = |one: &StreamInfoConsumer| one.pending == 0 && one.idle as u128 > long;
+        for dead in there.consumers.into_iter().filter(is_dead) {
+            self.take_out(&dead.name).await?;
         }
         Ok(())
+    }
+
+    async fn take_out(&self, name: &str) -> RedisResult<()> {
+        self.link.query::<Value>(self.script(LEAVE).arg(name)).await.map(drop)
+    }
+
+    /// With the stream and the group.
+    fn script(&self, text: &str) -> Cmd {
+        let mut command = cmd("EVAL");
+        command.arg(text).arg(1).arg(&self.names.stream).arg(&self.names.group);
+        command
     }
 }

@@ -4,9 +4,11 @@ mod commands;
 mod desk;
 mod entry;
 mod link;
+mod sweep;
 
-use crate::{Consumer, Handler};
-use commands::{START, Stream};
+use crate::calm::Calm;
+use crate::{Consumer, Handler, Unfit};
+use commands::Stream;
 use desk::Desk;
 use holdfast_queue::{Backoff, Slot, backoff};
 use redis::RedisResult;
@@ -21,9 +23,6 @@ const BATCH: usize = 64;
 /// How often it is asked how much lies there.
 const WATCH: Duration = Duration::from_secs(5);
 
-/// Between two looks for abandoned entries while there is no free slot.
-const PACE: Duration = Duration::from_millis(100);
-
 /// Entries are received once by a group, stay pending until they are acknowledged, and are taken over from consumers that
 /// are gone. Needs Redis 6.2 or newer; from 7.0 on it tells lag, and what was deleted while it was pending.
 #[derive(Clone)]
@@ -35,12 +34,13 @@ pub struct RedisStream {
     pub group: String,
     /// This process. No other one may have that name at the same time.
     pub name: String,
-    /// The stream of dead letters: the entries as they were, with `reason`, `original-id`, `deliveries` and `group`.
+    /// The stream of dead letters, of this group alone: the entries as they were, with `reason`, `original-id`, `deliveries` and `group`.
     pub dead_letters: String,
     /// What was not touched for so long is taken over: its consumer is gone, or has given it back after a failure.
     pub idle: Duration,
     /// What was delivered so often becomes a dead letter. A consumer that dies over an event, or is killed in the middle of
-    /// it, costs one delivery.
+    /// it, costs one delivery. From its third delivery on (of two, from its second) an event is handled alone among those
+    /// that were taken over: none dies with another.
     pub most_deliveries: u64,
     /// How long one read waits for entries. A stop takes as long.
     pub wait: Duration,
@@ -62,7 +62,7 @@ impl RedisStream {
             stream: stream.to_owned(),
             group: group.to_owned(),
             name: format!("{group}-{:016x}", fastrand::u64(..)),
-            dead_letters: format!("{stream}:dead"),
+            dead_letters: format!("{stream}:dead:{group}"),
             idle: Duration::from_secs(30),
             most_deliveries: 5,
             wait: Duration::from_secs(1),
@@ -73,16 +73,18 @@ impl RedisStream {
     ///
     /// # Errors
     ///
-    /// Where the URL is none.
-    pub async fn run<H: Handler>(self, consumer: Consumer<H>, stop: CancellationToken) -> RedisResult<()> {
-        let desk = Arc::new(Desk::new(Stream::open(self)?, consumer.for_a_source(), stop.clone()));
+    /// Where the URL is none, or the consumer's patience is shorter than `most_deliveries` and `idle` need.
+    pub async fn run<H: Handler>(self, consumer: Consumer<H>, stop: CancellationToken) -> Result<(), Unfit> {
+        consumer.settings.suit(self.most_deliveries, self.idle)?;
+        let consumer = consumer.for_a_source(Calm::of_a_stream(self.idle * 2));
+        let desk = Arc::new(Desk::new(Stream::open(self)?, consumer, stop.clone()));
         let reading = async {
             read(&desk).await;
             desk.tasks.close();
         };
         tokio::join!(
             reading,
-            stop.run_until_cancelled(reclaim(&desk)),
+            stop.run_until_cancelled(sweep::again_and_again(&desk)),
             stop.run_until_cancelled(watch(&desk)),
             renew_until_done(&desk),
         );
@@ -110,6 +112,7 @@ async fn read<H: Handler>(desk: &Arc<Desk<H>>) {
             Err(error) => {
                 // Redis is away, or was flushed and has no group any more.
                 is_lost = true;
+                desk.consumer.calm.disturb();
                 tracing::warn!(stream = desk.stream.names.stream, %error, "could not read");
                 stop.run_until_cancelled(backoff.wait()).await;
             }
@@ -122,48 +125,8 @@ async fn read_once<H: Handler>(desk: &Arc<Desk<H>>, slots: Vec<Slot>, is_lost: b
         desk.stream.create_group().await?;
     }
     let entries = desk.stream.read(slots.len()).await?;
-    entries.into_iter().zip(slots).for_each(|(entry, slot)| desk.take(entry, 1, slot));
+    entries.into_iter().zip(slots).for_each(|(entry, slot)| desk.take(entry, 1, slot, None));
     Ok(())
-}
-
-/// Takes over what was abandoned, again and again.
-async fn reclaim<H: Handler>(desk: &Arc<Desk<H>>) {
-    loop {
-        if let Err(error) = reclaim_all(desk).await {
-            // Reading says it aloud.
-            tracing::debug!(stream = desk.stream.names.stream, %error, "could not take over");
-        }
-        backoff::sleep(desk.stream.names.idle / 2).await;
-    }
-}
-
-async fn reclaim_all<H: Handler>(desk: &Arc<Desk<H>>) -> RedisResult<()> {
-    let mut cursor = START.to_owned();
-    loop {
-        let mut slots = desk.consumer.slots.take_up_to(BATCH);
-        if slots.is_empty() {
-            // Every slot may be held by somebody who waits for just what was abandoned.
-            backoff::sleep(PACE).await;
-            slots.push(Slot::uncounted());
-        }
-        let claimed = desk.stream.claim(&cursor, slots.len()).await?;
-        if !claimed.deleted.is_empty() {
-            let count = claimed.deleted.len();
-            tracing::error!(count, "events were deleted from the stream before they were handled");
-            desk.metrics.trimmed(count);
-        }
-        if let (Some(first), Some(last)) = (claimed.entries.first(), claimed.entries.last()) {
-            let deliveries = desk.stream.deliveries(&first.id, &last.id).await?;
-            for (entry, slot) in claimed.entries.into_iter().zip(slots) {
-                let times = deliveries.get(&entry.id).copied().unwrap_or(1);
-                desk.take(entry, times, slot);
-            }
-        }
-        if claimed.next == START {
-            return Ok(());
-        }
-        cursor = claimed.next;
-    }
 }
 
 /// Keeps others from taking over what is in hand, until there is nothing in hand any more.
@@ -172,8 +135,12 @@ async fn renew_until_done<H: Handler>(desk: &Arc<Desk<H>>) {
         loop {
             backoff::sleep(desk.stream.names.idle / 3).await;
             for ids in desk.ids_in_hand().chunks(100) {
-                if let Err(error) = desk.stream.renew(ids).await {
-                    tracing::debug!(%error, "could not renew what is in hand");
+                match desk.stream.renew(ids).await {
+                    Ok(there) => desk.mark_deleted(ids.iter().filter(|id| !there.contains(*id))),
+                    Err(error) => {
+                        desk.consumer.calm.disturb();
+                        tracing::debug!(%error, "could not renew what is in hand");
+                    }
                 }
             }
         }
@@ -192,6 +159,7 @@ async fn watch<H: Handler>(desk: &Arc<Desk<H>>) {
             }
             desk.metrics.set_pending(standing.pending);
             desk.metrics.set_dead_letters(standing.dead_letters);
+            desk.metrics.looked();
         }
         backoff::sleep(WATCH).await;
     }
