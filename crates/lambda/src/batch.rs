@@ -69,7 +69,7 @@ async fn work_on(
         while let Some(handled) = handlers.join_next().await {
             match handled {
                 Ok((id, Verdict::Delete)) => drop(left.remove(&id)),
-                Ok((_, Verdict::Leave)) => {}
+                Ok((_, Verdict::Leave | Verdict::LeaveFor(_))) => {}
                 Err(error) => tracing::error!(%error, "handler panicked, message left"),
             }
         }

@@ -4,6 +4,7 @@ mod outlet;
 mod pace;
 mod portion;
 pub mod publisher;
+mod reader;
 pub mod replay;
 
 use crate::App;

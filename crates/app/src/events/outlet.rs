@@ -2,6 +2,7 @@
 
 use super::pace::Pace;
 use super::portion::portion;
+use super::reader::Reader;
 use crate::App;
 use crate::config::EventSink;
 use crate::failpoint;
@@ -12,7 +13,6 @@ use holdfast_domain::schedule::jittered;
 use holdfast_sinks::{Failure, Sink};
 use holdfast_store::Error;
 use holdfast_store::event_sinks::{self, Held};
-use holdfast_store::outbox;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -60,17 +60,23 @@ impl Outlet {
     }
 
     /// One batch.
-    pub(super) async fn publish(&mut self, app: &App, token: Token, held: &Held) -> Result<Next, Error> {
+    pub(super) async fn publish(
+        &mut self,
+        app: &App,
+        reader: &Reader,
+        token: Token,
+        held: &Held,
+    ) -> Result<Next, Error> {
         let limit = self.pace.limit();
-        let batch = match outbox::batch(&app.pool, held.position, limit as i64).await {
-            Ok(batch) => batch,
+        let (batch, is_full) = match reader.batch(&app.pool, held.position, limit).await {
+            Ok(read) => read,
             Err(error) => {
                 let why = format!("its events cannot be read: {:#}", anyhow::Error::from(error));
                 return self.failed(app, token, &Failure::Unavailable(why), limit).await;
             }
         };
-        let (size, is_full) = (batch.rows.len(), batch.is_full);
-        let portion = portion(batch, |kind| self.config.wants(kind), held.skip.as_deref());
+        let size = batch.rows.len();
+        let portion = portion(&batch, |kind| self.config.wants(kind), held.skip.as_deref());
         let Some(end) = portion.end else {
             return match portion.unreadable {
                 Some(id) => self.cannot_read(app, token, &id).await,

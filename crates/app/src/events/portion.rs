@@ -17,12 +17,11 @@ pub(super) struct Portion {
 }
 
 /// `wants` is asked for a kind, or for one that is not known.
-pub(super) fn portion(batch: Batch, wants: impl Fn(Option<Kind>) -> bool, skip: Option<&str>) -> Portion {
+pub(super) fn portion(batch: &Batch, wants: impl Fn(Option<Kind>) -> bool, skip: Option<&str>) -> Portion {
     let is_left_out = |row: &Found| skip.is_some_and(|skip| skip == id(row));
     let left_out = batch.rows.iter().find(|row| is_left_out(row)).and_then(|row| row.position);
     let reached = batch.rows.iter().filter_map(|row| row.position).collect::<Vec<_>>();
-    let mut rows = batch.rows;
-    rows.retain(|row| wants(row.kind) && !is_left_out(row));
+    let rows: Vec<&Found> = batch.rows.iter().filter(|row| wants(row.kind) && !is_left_out(row)).collect();
     let obstacle = obstacle(&rows);
     let end = match &obstacle {
         Some((at, _)) => reached.into_iter().filter(|position| position < at).max(),
@@ -30,7 +29,7 @@ pub(super) fn portion(batch: Batch, wants: impl Fn(Option<Kind>) -> bool, skip: 
     };
     let upto = last_of_each(&rows, end);
     let goes = |row: &Found| upto.get(&row.no).is_some_and(|last| row.sequence <= *last);
-    let written = rows.into_iter().filter(goes).filter_map(|row| row.written);
+    let written = rows.into_iter().filter(|row| goes(row)).filter_map(|row| row.written.clone());
     Portion {
         events: written.filter_map(told).collect(),
         end,
@@ -49,7 +48,7 @@ pub(super) fn id(row: &Found) -> String {
 }
 
 /// The first place on the way of the cursor whose row cannot go: nothing of a command goes behind what cannot be read.
-fn obstacle(rows: &[Found]) -> Option<(Position, String)> {
+fn obstacle(rows: &[&Found]) -> Option<(Position, String)> {
     let mut first: HashMap<CommandNo, &Found> = HashMap::new();
     for row in rows.iter().filter(|row| row.written.is_none()) {
         first.entry(row.no).or_insert(row);
@@ -62,7 +61,7 @@ fn obstacle(rows: &[Found]) -> Option<(Position, String)> {
 }
 
 /// Of each command the last sequence up to this place: what is before it in its trail comes along, wherever it is.
-fn last_of_each(rows: &[Found], end: Option<Position>) -> HashMap<CommandNo, i32> {
+fn last_of_each(rows: &[&Found], end: Option<Position>) -> HashMap<CommandNo, i32> {
     let mut last = HashMap::new();
     for row in rows.iter().filter(|row| row.position.is_some_and(|at| end.is_some_and(|end| at <= end))) {
         last.insert(row.no, row.sequence);
@@ -117,7 +116,7 @@ mod tests {
 
     fn of(rows: Vec<Found>, skip: Option<&str>) -> Portion {
         let end = rows.iter().filter_map(|row| row.position).max();
-        portion(Batch { rows, end, is_full: false }, |_| true, skip)
+        portion(&Batch { rows, end, is_full: false }, |_| true, skip)
     }
 
     fn told(portion: &Portion) -> Vec<String> {
@@ -184,7 +183,7 @@ mod tests {
     fn what_a_sink_does_not_want_holds_it_up_neither() {
         let unknown = Found { kind: None, ..unreadable(row(1, 0, 10)) };
         let batch = Batch { rows: vec![unknown, row(2, 0, 20)], end: row(2, 0, 20).position, is_full: false };
-        let portion = portion(batch, |kind| kind == Some(Kind::Transaction), None);
+        let portion = portion(&batch, |kind| kind == Some(Kind::Transaction), None);
         assert_eq!(told(&portion), ["2/0"]);
         assert_eq!((portion.end.map(|end| end.xid), portion.unreadable), (Some(20), None));
     }

@@ -4,6 +4,7 @@
 
 use super::connect;
 use super::outlet::{BATCH_TIMEOUT, Next, Outlet};
+use super::reader::Reader;
 use crate::App;
 use anyhow::Context as _;
 use holdfast_domain::Token;
@@ -49,6 +50,7 @@ struct Publisher {
 /// What every outlet needs.
 struct Shared {
     app: App,
+    reader: Reader,
     token: Token,
     /// Sinks that are left to others, and until when.
     left: std::sync::Mutex<BTreeMap<String, Instant>>,
@@ -82,7 +84,7 @@ impl Publisher {
                 Err(error) => tracing::error!(sink = name, error = format!("{error:#}"), "cannot publish to a sink"),
             }
         }
-        let shared = Arc::new(Shared { app, token, left: std::sync::Mutex::default() });
+        let shared = Arc::new(Shared { app, reader: Reader::default(), token, left: std::sync::Mutex::default() });
         Ok(Self { shared, outlets, until: watch::Sender::new(Instant::now()), drains: TaskTracker::new() })
     }
 
@@ -163,7 +165,7 @@ async fn drain(
 ) {
     let covers = |until: Instant| Instant::now() + BATCH_TIMEOUT < until;
     while !stop.is_cancelled() && covers(*until.borrow()) {
-        let noted = match outlet.publish(&shared.app, shared.token, &held).await {
+        let noted = match outlet.publish(&shared.app, &shared.reader, shared.token, &held).await {
             Ok(Next::Batch(next)) => {
                 held = next;
                 continue;
