@@ -31,11 +31,15 @@ pub(crate) async fn measure(postgres: &Postgres, home: &Path, no: usize) -> anyh
 
 async fn pairs(postgres: &Postgres, home: &Path, no: usize, redis_url: &str) -> anyhow::Result<Measured> {
     let (mut added, mut publisher, mut last) = (Vec::new(), Vec::new(), None);
+    let mut by_process = COMMAND_PATH.map(|_| Vec::new());
     for pair in 0..PAIRS {
         let without = run(postgres, home, &format!("bench_untold_{no}_{pair}"), None).await?;
         let with = run(postgres, home, &format!("bench_published_{no}_{pair}"), Some(redis_url)).await?;
         added.push(on_the_path(&with) - on_the_path(&without));
-        publisher.push(with.cpu_ms.get("publisher").copied().unwrap_or_default());
+        for (added, name) in by_process.iter_mut().zip(COMMAND_PATH) {
+            added.push(of(&with, name) - of(&without, name));
+        }
+        publisher.push(of(&with, "publisher"));
         last = Some(with);
     }
     let middle = |mut values: Vec<f64>| {
@@ -44,8 +48,16 @@ async fn pairs(postgres: &Postgres, home: &Path, no: usize, redis_url: &str) -> 
     };
     let spread =
         added.iter().copied().fold(f64::NEG_INFINITY, f64::max) - added.iter().copied().fold(f64::INFINITY, f64::min);
-    let figures = [("added cpu ms", middle(added)), ("spread cpu ms", spread), ("publisher cpu ms", middle(publisher))];
-    Ok(Measured { figures: BTreeMap::from(figures), cost: last.context("there was a pair")? })
+    let [api, worker, postgres] = by_process.map(middle);
+    let figures = BTreeMap::from([
+        ("added cpu ms", middle(added)),
+        ("spread cpu ms", spread),
+        ("added api ms", api),
+        ("added worker ms", worker),
+        ("added postgres ms", postgres),
+        ("publisher cpu ms", middle(publisher)),
+    ]);
+    Ok(Measured { figures, cost: last.context("there was a pair")? })
 }
 
 /// Until the last callback, and the last event.
@@ -68,5 +80,9 @@ async fn run(postgres: &Postgres, home: &Path, name: &str, redis_url: Option<&st
 }
 
 fn on_the_path(cost: &Cost) -> f64 {
-    COMMAND_PATH.iter().filter_map(|name| cost.cpu_ms.get(name)).sum()
+    COMMAND_PATH.iter().map(|name| of(cost, name)).sum()
+}
+
+fn of(cost: &Cost, name: &str) -> f64 {
+    cost.cpu_ms.get(name).copied().unwrap_or_default()
 }

@@ -7,6 +7,7 @@ use holdfast_testkit::channel::Any;
 use holdfast_testkit::{Channel, Gate, Stack, eventually};
 use serde_json::json;
 use sqlx::PgPool;
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -131,8 +132,9 @@ async fn consumers_that_never_came_back_are_forgotten() {
     bench.read(&channel);
     bench.becomes("a", &[0]).await;
     eventually("only the one that lives is there", async || {
-        let there: Vec<Any> = channel.ask(&["XINFO", "CONSUMERS", "events", "group"]).await;
-        (there.len() == 1).then_some(())
+        let there: Vec<BTreeMap<String, Any>> = channel.ask(&["XINFO", "CONSUMERS", "events", "group"]).await;
+        let names: Vec<_> = there.iter().map(|one| format!("{:?}", one["name"])).collect();
+        (names.len() == 1 && !names[0].contains("gone")).then_some(())
     })
     .await;
     assert!(bench.counted(r#"looked_at_seconds{source="events"}"#) > 1_700_000_000);

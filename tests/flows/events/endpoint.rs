@@ -125,7 +125,7 @@ async fn keep(State(kept): State<Arc<Mutex<Kept>>>, headers: HeaderMap, body: By
             return StatusCode::SERVICE_UNAVAILABLE;
         }
         lock(&kept).busy += 1;
-        tokio::time::sleep(LONG).await;
+        holdfast_queue::backoff::sleep(LONG).await;
         lock(&kept).busy -= 1;
     }
     let mut kept = lock(&kept);

@@ -62,7 +62,7 @@ pub struct LeftOut {
 
 impl Replay {
     pub async fn begin(app: App, wanted: Wanted) -> anyhow::Result<Self> {
-        let id = format!("{:08x}{:08x}", Utc::now().timestamp(), getrandom::u32().context("draw an id")?);
+        let id = format!("{:016x}", getrandom::u64().context("draw an id")?);
         let sink = connect(&app.config, &wanted.sink, Some(id)).await?;
         let around = TimeDelta::from_std(wanted.around).context("read how long around")?;
         let find = async |time| outbox::before(&app.pool, time).await.context("find the commands of that time");
