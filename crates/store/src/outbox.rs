@@ -9,7 +9,8 @@
 //! its number, waits for the lock of one row, and appends there to what a later transaction has committed meanwhile. So each
 //! batch brings along what comes before any of its rows in the trail of that command and behind it on the cursor's way. It is
 //! visible to the same snapshot: whoever appends holds the lock under which the row before was committed. The cursor reaches
-//! it later all the same, and it is published once more.
+//! it later all the same, and it is published once more. That is rare, and to look for it costs as much as all the rest: it
+//! is done where some row of a batch comes before the one that precedes it.
 
 use crate::commands::{content, kind};
 use crate::{Error, Pool, Result};
@@ -110,6 +111,8 @@ struct Row {
     before: Option<Value>,
     amount: Option<i64>,
     currency: Option<String>,
+    /// The transaction of the row before.
+    before_xid: Option<i64>,
 }
 
 /// The second half of every way to read rows. The first half is a CTE `r (xid, no, sequence, early, at, data)`; `early` are
@@ -126,7 +129,7 @@ macro_rules! read {
                       coalesce(k.name, c.client::text) as "client!", c.kind as "kind!", c.key as "key!", c.body as "body!",
                       c.traceparent as "traceparent?", c.created_at as "accepted_at!",
                       coalesce(r.at, c.created_at) as "at!", r.data as "entries?", p.data as "before?",
-                      f.amount as "amount?", f.currency as "currency?"
+                      f.amount as "amount?", f.currency as "currency?", null::bigint as before_xid
                  from r
                 cross join lateral (select * from commands c where c.no = r.no limit 1) c
                  left join clients k on k.no = c.client
@@ -143,6 +146,72 @@ macro_rules! read {
 
 /// What is behind this place, at most `limit` rows and what must come before them.
 pub async fn batch(pool: &Pool, after: Position, limit: i64) -> Result<Batch> {
+    let mut rows = straight_on(pool, after, limit).await?;
+    if overtakes(&rows) {
+        rows = with_what_precedes(pool, after, limit).await?;
+    }
+    let rows: Vec<_> = rows.into_iter().map(Row::found).collect();
+    let reached = rows.iter().filter_map(|row| row.position);
+    Ok(Batch { end: reached.clone().max(), is_full: reached.count() as i64 >= limit, rows })
+}
+
+/// Whether the cursor comes to one of these before it has come to the row that precedes it.
+fn overtakes(rows: &[Row]) -> bool {
+    let last = rows.iter().filter_map(|row| Some((row.xid?, row.no, row.sequence))).max();
+    let before = |row: &Row| Some((row.before_xid?, row.no, row.sequence - 1));
+    rows.iter().any(|row| before(row).is_some_and(|before| Some(before) > last))
+}
+
+/// At most `limit` rows, as the cursor comes to them. With the transaction of the row that precedes each.
+async fn straight_on(pool: &Pool, after: Position, limit: i64) -> Result<Vec<Row>> {
+    let query = sqlx::query_as!(
+        Row,
+        r#"with b as materialized (
+             select *
+               from ((select c.xid, c.no, 0 as sequence, c.created_at as at, null::jsonb as data,
+                             c.id, c.client, c.kind, c.key, c.body, c.traceparent
+                        from commands c
+                       where (c.xid, c.no) > ($1::text::xid8, $2::bigint)
+                         and c.xid < (select pg_snapshot_xmin(pg_current_snapshot()))
+                       order by c.xid, c.no
+                       limit $4)
+                     union all
+                     (select e.xid, e.no, e.sequence, e.at, e.data, null, null, null, null, null, null
+                        from events e
+                       where (e.xid, e.no, e.sequence) > ($1::text::xid8, $2::bigint, $3::int) and e.attempt = 0
+                         and e.xid < (select pg_snapshot_xmin(pg_current_snapshot()))
+                       order by e.xid, e.no, e.sequence
+                       limit $4)) u
+              order by xid, no, sequence
+              limit $4
+           )
+           select b.xid::text::bigint as xid, b.no as "no!", b.sequence as "sequence!", false as "early!",
+                  coalesce(b.id, c.id) as "id!", coalesce(k.name, coalesce(b.client, c.client)::text) as "client!",
+                  coalesce(b.kind, c.kind) as "kind!", coalesce(b.key, c.key) as "key!",
+                  coalesce(b.body, c.body) as "body!", coalesce(b.traceparent, c.traceparent) as traceparent,
+                  coalesce(c.created_at, b.at) as "accepted_at!", b.at as "at!", b.data as entries, p.data as "before?",
+                  f.amount as "amount?", f.currency as "currency?",
+                  coalesce(p.xid, case when b.sequence = 1 then c.xid end)::text::bigint as before_xid
+             from b
+             left join lateral (select * from commands c where b.sequence > 0 and c.no = b.no limit 1) c on true
+             left join clients k on k.no = coalesce(b.client, c.client)
+             left join lateral (
+                    select * from events e
+                     where b.sequence > 1 and e.no = b.no and e.sequence = b.sequence - 1 and e.attempt = 0
+                     limit 1) p on true
+             left join lateral (
+                    select * from refunds f where coalesce(b.kind, c.kind) = 2 and f.no = b.no limit 1) f on true
+            order by b.no, b.sequence"#,
+        after.xid.to_string(),
+        after.no,
+        after.sequence,
+        limit
+    );
+    pool.fetch_all(query).await
+}
+
+/// The same with what must come before them.
+async fn with_what_precedes(pool: &Pool, after: Position, limit: i64) -> Result<Vec<Row>> {
     let query = read!(
         r#"with b as materialized (
              select xid, no, sequence, at, data
@@ -192,10 +261,7 @@ pub async fn batch(pool: &Pool, after: Position, limit: i64) -> Result<Batch> {
         after.sequence,
         limit
     );
-    let rows = pool.fetch_all(query).await?;
-    let rows: Vec<_> = rows.into_iter().map(Row::found).collect();
-    let reached = rows.iter().filter_map(|row| row.position);
-    Ok(Batch { end: reached.clone().max(), is_full: reached.count() as i64 >= limit, rows })
+    pool.fetch_all(query).await
 }
 
 /// A stretch of time, for a replay.
