@@ -101,7 +101,8 @@ pub async fn waiting(pool: &Pool, token: Token) -> Result<Vec<Held>> {
 }
 
 /// The sink has confirmed everything up to this place. `skipped`: one of it was left out, as somebody had decided. `false`:
-/// it is somebody else's turn, or was: somebody has been there, or further.
+/// it is somebody else's turn, or was: somebody has been there, or further. Or it was read of a server that another one has
+/// replaced since, without the last commits: what will be written there under these numbers is yet to be published.
 pub async fn advance(pool: &Pool, name: &str, token: Token, to: Position, skipped: bool) -> Result<bool> {
     let query = sqlx::query!(
         "update event_sinks
@@ -109,7 +110,8 @@ pub async fn advance(pool: &Pool, name: &str, token: Token, to: Position, skippe
                 published_at = holdfast_now(), failures = 0, error = null, refused = null,
                 skip = case when $6 then null else skip end,
                 skipped = skipped + case when $6 then 1 else 0 end
-          where name = $1 and token = $2 and (xid, no, sequence) < ($3::text::xid8, $4, $5)",
+          where name = $1 and token = $2 and (xid, no, sequence) < ($3::text::xid8, $4, $5)
+            and $3::text::xid8 < pg_snapshot_xmin(pg_current_snapshot())",
         name,
         token.0,
         to.xid.to_string(),

@@ -72,6 +72,19 @@ async fn who_was_held_up_and_gets_the_turn_again_sets_nothing_back() {
     assert_eq!(standing(&pool).await.position, late);
 }
 
+/// A standby has taken over between reading and noting, and the last commits had not come to it.
+#[tokio::test]
+async fn a_place_that_this_server_has_not_come_to_is_not_noted() {
+    let pool = database().await;
+    event_sinks::begin(&pool, "a", Start::Beginning).await.expect("begin");
+    hold(&pool, MINE).await;
+    let next = "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint";
+    let next: i64 = sqlx::query_scalar(next).fetch_one(pool.connections()).await.expect("the next number");
+    let lost = Position { xid: next + 1_000, no: 1, sequence: 0 };
+    assert!(!event_sinks::advance(&pool, "a", MINE, lost, false).await.expect("advance"));
+    assert_eq!(standing(&pool).await.position.xid, 0);
+}
+
 /// As it is restored, with the place of the server that it was in.
 async fn restored(pool: &Pool, token: Token) {
     event_sinks::begin(pool, "a", Start::Now).await.expect("begin");
@@ -164,8 +177,7 @@ async fn what_waits_is_seen_without_reading_it() {
     assert!(event_sinks::waiting(&pool, MINE).await.expect("ask").is_empty());
     let there = standing(&pool).await;
     assert_eq!((there.lag, there.oldest.as_secs(), there.is_ahead), (0, 0, false));
-    let ahead = Position { xid: i64::MAX, ..end };
-    event_sinks::advance(&pool, "a", MINE, ahead, false).await.expect("advance");
+    restored(&pool, MINE).await;
     assert!(standing(&pool).await.is_ahead, "of another server's transactions");
 }
 
@@ -184,7 +196,8 @@ async fn what_a_sink_refuses_is_left_out_only_when_somebody_says_so() {
     assert_eq!(waiting(&pool, MINE).await.skip, None);
     assert!(skip("id/0").await);
     assert_eq!(waiting(&pool, MINE).await.skip.as_deref(), Some("id/0"));
-    let to = Position { xid: i64::MAX, no: 1, sequence: 0 };
+    let batch = outbox::batch(&pool, held.position, 10).await.expect("read");
+    let to = batch.end.expect("it has moved");
     assert!(event_sinks::advance(&pool, "a", MINE, to, true).await.expect("advance"));
     let after = standing(&pool).await;
     assert_eq!((after.skipped, after.failures, after.refused, after.error), (1, 0, None, None));

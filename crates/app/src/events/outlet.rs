@@ -90,7 +90,7 @@ impl Outlet {
         if !event_sinks::advance(&app.pool, &self.name, token, end, portion.skipped).await? {
             tracing::warn!(
                 sink = &*self.name,
-                "another process publishes to a sink, or did: what was sent last may go out again"
+                "another process publishes to a sink, or did, or Postgres has lost what was sent last: it may go out again"
             );
             return Ok(Next::Pause);
         }
