@@ -18,7 +18,8 @@ use chrono::{DateTime, Utc};
 use holdfast_domain::content::Content;
 use holdfast_domain::trail::Entry;
 use holdfast_domain::{CommandId, CommandNo, Kind};
-use serde_json::Value;
+use serde_json::value::RawValue;
+use sqlx::types::Json;
 use std::fmt;
 use uuid::Uuid;
 
@@ -92,6 +93,8 @@ pub struct Batch {
     pub end: Option<Position>,
     /// There was more than the limit.
     pub is_full: bool,
+    /// Of what was read, in bytes, about.
+    pub size: usize,
 }
 
 struct Row {
@@ -107,8 +110,8 @@ struct Row {
     traceparent: Option<String>,
     accepted_at: DateTime<Utc>,
     at: DateTime<Utc>,
-    entries: Option<Value>,
-    before: Option<Value>,
+    entries: Option<Json<Box<RawValue>>>,
+    before: Option<Json<Box<RawValue>>>,
     amount: Option<i64>,
     currency: Option<String>,
     /// The transaction of the row before.
@@ -128,7 +131,8 @@ macro_rules! read {
                select r.xid::text::bigint as xid, r.no as "no!", r.sequence as "sequence!", r.early as "early!", c.id as "id!",
                       coalesce(k.name, c.client::text) as "client!", c.kind as "kind!", c.key as "key!", c.body as "body!",
                       c.traceparent as "traceparent?", c.created_at as "accepted_at!",
-                      coalesce(r.at, c.created_at) as "at!", r.data as "entries?", p.data as "before?",
+                      coalesce(r.at, c.created_at) as "at!", r.data as "entries?: Json<Box<RawValue>>",
+                      p.data as "before?: Json<Box<RawValue>>",
                       f.amount as "amount?", f.currency as "currency?", null::bigint as before_xid
                  from r
                 cross join lateral (select * from commands c where c.no = r.no limit 1) c
@@ -150,9 +154,10 @@ pub async fn batch(pool: &Pool, after: Position, limit: i64) -> Result<Batch> {
     if overtakes(&rows) {
         rows = with_what_precedes(pool, after, limit).await?;
     }
+    let size = rows.iter().map(Row::size).sum();
     let rows: Vec<_> = rows.into_iter().map(Row::found).collect();
     let reached = rows.iter().filter_map(|row| row.position);
-    Ok(Batch { end: reached.clone().max(), is_full: reached.count() as i64 >= limit, rows })
+    Ok(Batch { end: reached.clone().max(), is_full: reached.count() as i64 >= limit, rows, size })
 }
 
 /// Whether the cursor comes to one of these before it has come to the row that precedes it.
@@ -189,8 +194,8 @@ async fn straight_on(pool: &Pool, after: Position, limit: i64) -> Result<Vec<Row
                   coalesce(b.id, c.id) as "id!", coalesce(k.name, coalesce(b.client, c.client)::text) as "client!",
                   coalesce(b.kind, c.kind) as "kind!", coalesce(b.key, c.key) as "key!",
                   coalesce(b.body, c.body) as "body!", coalesce(b.traceparent, c.traceparent) as traceparent,
-                  coalesce(c.created_at, b.at) as "accepted_at!", b.at as "at!", b.data as entries, p.data as "before?",
-                  f.amount as "amount?", f.currency as "currency?",
+                  coalesce(c.created_at, b.at) as "accepted_at!", b.at as "at!", b.data as "entries?: Json<Box<RawValue>>",
+                  p.data as "before?: Json<Box<RawValue>>", f.amount as "amount?", f.currency as "currency?",
                   coalesce(p.xid, case when b.sequence = 1 then c.xid end)::text::bigint as before_xid
              from b
              left join lateral (select * from commands c where b.sequence > 0 and c.no = b.no limit 1) c on true
@@ -332,6 +337,11 @@ pub async fn before(pool: &Pool, time: DateTime<Utc>) -> Result<CommandNo> {
 }
 
 impl Row {
+    fn size(&self) -> usize {
+        let texts = [&self.entries, &self.before].map(|json| json.as_ref().map_or(0, |json| json.get().len()));
+        size_of::<Self>() + self.client.len() + self.key.len() + self.body.len() + texts.into_iter().sum::<usize>()
+    }
+
     fn found(self) -> Found {
         let Self { no, sequence, .. } = self;
         Found {
@@ -364,6 +374,6 @@ impl Row {
     }
 }
 
-fn entries(data: Value) -> Result<Vec<Entry>> {
-    serde_json::from_value(data).map_err(|_| Error::Unreadable { what: "event" })
+fn entries(data: Json<Box<RawValue>>) -> Result<Vec<Entry>> {
+    serde_json::from_str(data.get()).map_err(|_| Error::Unreadable { what: "event" })
 }

@@ -30,7 +30,7 @@ pub struct Events {
 
 impl Default for Events {
     fn default() -> Self {
-        Self { sinks: BTreeMap::new(), interval_ms: Millis(250), batch: 200 }
+        Self { sinks: BTreeMap::new(), interval_ms: Millis(250), batch: 500 }
     }
 }
 

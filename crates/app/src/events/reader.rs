@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
-/// How many rows are kept for those who come later …
-const MOST_ROWS: usize = 2_000;
+/// How much is kept for those who come later, in bytes …
+const MOST_KEPT: usize = 8 << 20;
 
 /// … and for how long.
 const KEPT: Duration = Duration::from_secs(5);
@@ -38,7 +38,7 @@ impl Reader {
         if !batch.rows.is_empty() {
             recent.push_back(Reading { after, at: Instant::now(), batch: Arc::clone(&batch) });
         }
-        while recent.iter().map(|reading| reading.batch.rows.len()).sum::<usize>() > MOST_ROWS {
+        while recent.iter().map(|reading| reading.batch.size).sum::<usize>() > MOST_KEPT {
             recent.pop_front();
         }
         let is_full = batch.is_full;
