@@ -69,6 +69,16 @@ impl Bucket {
         }
     }
 
+    /// Counts half of one that was refused, as a debt that is paid before anything is there again; never more of it than a
+    /// full bucket. Who keeps asking for twice the rate gets nothing any more.
+    pub fn owe_half(&self, rate: Rate, now: Duration) {
+        let now = now.as_nanos() as u64;
+        let deepest = now + 2 * rate.whole();
+        let owing = |full_at: u64| Some((full_at.max(now) + rate.step() / 2).min(deepest).max(full_at));
+        // It cannot fail: there is always another value.
+        self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, owing).ok();
+    }
+
     /// Gives back one that was taken.
     pub fn give_back(&self, rate: Rate) {
         let earlier = |full_at: u64| Some(full_at.saturating_sub(rate.step()));
@@ -116,6 +126,40 @@ mod tests {
         bucket.give_back(RATE);
         assert!(!bucket.take(RATE, ms(0)).refused);
         assert!(bucket.take(RATE, ms(0)).refused);
+    }
+
+    /// How many of 1000 requests get through, of those that come so many times as fast as the rate.
+    fn pass_of_a_thousand(times: u32) -> usize {
+        let bucket = Bucket::default();
+        let pass = |n: u32| {
+            let now = ms(100) * n / times;
+            let refused = bucket.take(RATE, now).refused;
+            if refused {
+                bucket.owe_half(RATE, now);
+            }
+            !refused
+        };
+        (0..1_000).filter(|n| pass(*n)).count()
+    }
+
+    #[test]
+    fn who_owes_for_what_was_refused_gets_little_and_who_asks_for_twice_the_rate_nothing() {
+        assert_eq!(pass_of_a_thousand(1), 1_000);
+        let burst = RATE.burst() as usize;
+        for times in [2, 3, 50] {
+            assert!(pass_of_a_thousand(times) <= 2 * burst, "{times}: {}", pass_of_a_thousand(times));
+        }
+    }
+
+    #[test]
+    fn a_debt_has_a_bottom() {
+        let bucket = Bucket::default();
+        while !bucket.take(RATE, ms(0)).refused {}
+        for _ in 0..1_000 {
+            bucket.owe_half(RATE, ms(0));
+        }
+        assert!(bucket.take(RATE, ms(2_000)).refused);
+        assert!(!bucket.take(RATE, ms(2_100)).refused, "what a full bucket holds has come in");
     }
 
     proptest! {

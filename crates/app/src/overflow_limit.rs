@@ -1,12 +1,16 @@
 //! How many commands that clients sent beyond their shares are in hand at once: as many as the worker can carry, unless
-//! others notice. Where a command within a client's share waits longer for its claim than it does in calmer times, fewer of
+//! others notice. Where a command within a client's share waits longer for its claim than it does in calm times, fewer of
 //! the overflow are begun; where none does, more are, step by step (additive increase, multiplicative decrease, as TCP does).
+//!
+//! What calm times are like is known of such times, if there were any lately. Else the overflow holds back for a moment to
+//! find out (as BBR does for the round trip of an empty path): a worker that starts into a flood knows nothing else.
 
 use crate::engine::Held;
 use crate::track::Track;
-use holdfast_domain::ClientNo;
+use holdfast_domain::{ClientNo, Kind};
 use holdfast_queue::{Slots, backoff};
 use moka::sync::Cache;
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -18,48 +22,97 @@ const INTERVAL: Duration = Duration::from_millis(100);
 const FLOODING: Duration = Duration::from_secs(10);
 
 /// Nobody notices less than this.
-const UNNOTICED: Duration = Duration::from_millis(2);
-
-/// How many times as long as in calm times others may wait.
-const TOLERATED: u32 = 2;
+const UNNOTICED: Duration = Duration::from_millis(1);
 
 /// Never fewer: what overflows must go on.
-const LEAST: usize = 16;
+const LEAST: usize = 2;
+
+/// Where a flood begins while others are there.
+const FIRST: usize = 8;
 
 /// How many more slots there are after each interval in which nobody has noticed anything.
-const STEP: usize = 4;
+const STEP: usize = 2;
+
+/// For how many intervals nobody else must have been there before all slots are the overflow's.
+const ABSENT: u32 = 10;
+
+/// After so many intervals without any overflow the next is another one.
+const UNUSED: u32 = 100;
+
+/// For how many intervals it is believed what calm times are like …
+const BELIEVED: u32 = 100;
+
+/// … and how many it takes to find out. What was in hand at the first is still being carried.
+const PROBE: u32 = 4;
 
 pub struct OverflowLimit {
-    slots: Slots,
+    all: Slots,
+    /// Of all of them: whoever waits for a message of one kind holds none of another.
+    slots: HashMap<Kind, Slots>,
     state: Mutex<Limit>,
     flooding: Cache<ClientNo, ()>,
-    witnessed: Mutex<Witnessed>,
+    claims: Mutex<Claims>,
 }
 
-/// What commands within the shares of calm clients have waited for their claims, since the last interval.
+/// Since the last interval.
+#[derive(Debug, Default)]
+struct Claims {
+    /// What the commands within each client's share have waited for theirs, and how many they were.
+    shares: HashMap<ClientNo, (Duration, u32)>,
+    overflow: u32,
+}
+
+/// What there was in an interval.
 #[derive(Clone, Copy, Debug, Default)]
 struct Witnessed {
+    /// What commands within the shares of calm clients have waited for their claims.
     waited: Duration,
     count: u32,
+    /// Commands of the overflow.
+    overflow: u32,
 }
 
 #[derive(Debug)]
 struct Limit {
     most: usize,
     now: usize,
-    /// What a claim takes when it is calm: the least of late.
+    /// What a claim takes when it is calm.
     calm: Duration,
+    /// Since that was found out.
+    age: u32,
+    /// For how many intervals no witness has been there.
+    absent: u32,
+    /// For how many intervals nothing of the overflow has been claimed.
+    unused: u32,
+    probe: Option<Probe>,
+}
+
+/// The overflow holds back for a moment.
+#[derive(Debug)]
+struct Probe {
+    left: u32,
+    least: Duration,
+    /// The limit after it.
+    then: usize,
+    /// The limit, if whoever it is for turns out to be a part of the flood.
+    instead: Option<usize>,
 }
 
 impl OverflowLimit {
-    pub fn new(slots: Slots, most: usize) -> Self {
-        let limit = Limit { most, now: most, calm: Duration::MAX };
+    pub fn new(all: Slots, most: usize) -> Self {
+        let slots = Kind::ALL.into_iter().map(|kind| (kind, all.at_most(most))).collect();
+        let limit =
+            Limit { most, now: most, calm: Duration::MAX, age: BELIEVED, absent: ABSENT, unused: UNUSED, probe: None };
         let flooding = Cache::builder().max_capacity(100_000).time_to_live(FLOODING).build();
-        Self { slots, state: Mutex::new(limit), flooding, witnessed: Mutex::default() }
+        Self { all, slots, state: Mutex::new(limit), flooding, claims: Mutex::default() }
     }
 
-    pub const fn slots(&self) -> &Slots {
-        &self.slots
+    pub const fn all(&self) -> &Slots {
+        &self.all
+    }
+
+    pub fn slots(&self, kind: Kind) -> &Slots {
+        &self.slots[&kind]
     }
 
     pub fn now(&self) -> usize {
@@ -69,51 +122,138 @@ impl OverflowLimit {
     /// A command that was claimed just now.
     pub(crate) fn saw(&self, held: &Held) {
         let client = held.claimed.client;
-        let floods = self.flooding.contains_key(&client);
+        let is_known = self.flooding.contains_key(&client);
         match held.track {
-            Track::Overflow if !floods => self.flooding.insert(client, ()),
-            Track::Share if !floods => lock(&self.witnessed).add(held.started.elapsed()),
-            Track::Overflow | Track::Share => {}
+            Track::Overflow => {
+                lock(&self.claims).overflow += 1;
+                if !is_known {
+                    self.flooding.insert(client, ());
+                }
+            }
+            Track::Share => {
+                lock(&self.claims).add(client, held.started.elapsed());
+                if !is_known {
+                    let mut limit = lock(&self.state);
+                    let wanted = limit.at_arrival();
+                    self.set(&mut limit, wanted);
+                }
+            }
         }
+    }
+
+    /// Now that it is known who floods.
+    fn witnessed(&self) -> Witnessed {
+        let Claims { shares, overflow } = std::mem::take(&mut *lock(&self.claims));
+        let calm = shares.into_iter().filter(|(client, _)| !self.flooding.contains_key(client));
+        calm.fold(Witnessed { overflow, ..Witnessed::default() }, |sum, (_, (waited, count))| Witnessed {
+            waited: sum.waited + waited,
+            count: sum.count + count,
+            ..sum
+        })
     }
 
     /// Until the stop.
     pub async fn adapt(&self, stop: CancellationToken) {
         while stop.run_until_cancelled(backoff::sleep(INTERVAL)).await.is_some() {
-            let witnessed = std::mem::take(&mut *lock(&self.witnessed));
+            let witnessed = self.witnessed();
             let mut limit = lock(&self.state);
             let wanted = limit.after(witnessed);
-            if wanted > limit.now {
-                self.slots.add(wanted - limit.now);
-                limit.now = wanted;
-            } else {
-                // Those in hand are taken away when they come back.
-                limit.now -= self.slots.remove(limit.now - wanted);
-            }
+            self.set(&mut limit, wanted);
         }
+    }
+
+    fn set(&self, limit: &mut Limit, wanted: usize) {
+        for slots in self.slots.values() {
+            slots.add(wanted.saturating_sub(limit.now));
+            slots.remove(limit.now.saturating_sub(wanted));
+        }
+        limit.now = wanted;
     }
 }
 
-impl Witnessed {
-    fn add(&mut self, waited: Duration) {
-        self.waited += waited;
-        self.count += 1;
+impl Claims {
+    fn add(&mut self, client: ClientNo, waited: Duration) {
+        let (sum, count) = self.shares.entry(client).or_default();
+        *sum += waited;
+        *count += 1;
     }
 }
 
 impl Limit {
-    fn after(&mut self, witnessed: Witnessed) -> usize {
-        let Some(waited) = witnessed.waited.checked_div(witnessed.count) else {
-            return (self.now + STEP).min(self.most);
-        };
-        // Twice as much after a minute or so: what was calm once does not count for ever.
-        self.calm = self.calm.saturating_mul(1_001) / 1_000;
-        self.calm = self.calm.min(waited);
-        if waited > (self.calm * TOLERATED).max(UNNOTICED) {
-            (self.now * 3 / 4).max(LEAST.min(self.most))
-        } else {
-            (self.now + STEP).min(self.most)
+    /// Somebody is there who may notice something. Nobody has been for a while: the overflow makes room at once.
+    fn at_arrival(&mut self) -> usize {
+        if self.absent < ABSENT || self.probe.is_some() {
+            return self.now;
         }
+        let instead = Some(self.now);
+        self.hold_back(self.least(), instead)
+    }
+
+    fn after(&mut self, witnessed: Witnessed) -> usize {
+        self.age = self.age.saturating_add(1);
+        let waited = witnessed.waited.checked_div(witnessed.count);
+        self.unused = if witnessed.overflow == 0 { self.unused.saturating_add(1) } else { 0 };
+        let probe = self.probe.take();
+        if let Some(Probe { instead: Some(before), .. }) = probe
+            && waited.is_none()
+        {
+            // It was the first of a flood itself.
+            return before;
+        }
+        self.absent = if waited.is_some() { 0 } else { self.absent.saturating_add(1) };
+        if let Some(probe) = probe {
+            return self.go_on(probe, waited);
+        }
+        match waited {
+            None if self.absent >= ABSENT => (self.now * 2).min(self.most),
+            None => self.now,
+            Some(waited) if witnessed.overflow == 0 => {
+                // One that happened to wait long says little.
+                self.learn(waited.min(self.calm.saturating_add(waited / 8)));
+                // Before that, some may be in hand that wait for a partner.
+                if self.unused >= UNUSED { FIRST.min(self.most) } else { self.more() }
+            }
+            Some(_) if self.age >= BELIEVED => self.hold_back(self.now, None),
+            Some(waited) if self.is_noticed(waited) => (self.now / 2).max(self.least()),
+            Some(_) => self.more(),
+        }
+    }
+
+    /// More than half as long again as in calm times.
+    fn is_noticed(&self, waited: Duration) -> bool {
+        waited > self.calm.saturating_add(self.calm / 2).max(UNNOTICED)
+    }
+
+    fn hold_back(&mut self, then: usize, instead: Option<usize>) -> usize {
+        self.probe = Some(Probe { left: PROBE, least: Duration::MAX, then, instead });
+        self.least()
+    }
+
+    fn go_on(&mut self, probe: Probe, waited: Option<Duration>) -> usize {
+        let (left, is_first) = (probe.left - 1, probe.left == PROBE);
+        let least = waited.filter(|_| !is_first).map_or(probe.least, |waited| waited.min(probe.least));
+        if left > 0 {
+            self.probe = Some(Probe { left, least, instead: None, ..probe });
+            return self.least();
+        }
+        match least {
+            // Nobody was there to tell.
+            Duration::MAX => self.age = BELIEVED - BELIEVED / 10,
+            least => self.learn(least),
+        }
+        probe.then
+    }
+
+    fn learn(&mut self, calm: Duration) {
+        (self.calm, self.age) = (calm, 0);
+    }
+
+    fn more(&self) -> usize {
+        (self.now + STEP).min(self.most)
+    }
+
+    fn least(&self) -> usize {
+        LEAST.min(self.most)
     }
 }
 
@@ -125,35 +265,97 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    fn witnessed(ms: u64) -> Witnessed {
-        let mut witnessed = Witnessed::default();
-        witnessed.add(Duration::from_millis(ms));
-        witnessed
+    fn beside_overflow(ms: u64) -> Witnessed {
+        Witnessed { waited: Duration::from_millis(ms), count: 1, overflow: 1 }
+    }
+
+    fn alone(ms: u64) -> Witnessed {
+        Witnessed { overflow: 0, ..beside_overflow(ms) }
+    }
+
+    const NOBODY: Witnessed = Witnessed { waited: Duration::ZERO, count: 0, overflow: 1 };
+
+    fn limit() -> Limit {
+        Limit { most: 200, now: 200, calm: Duration::MAX, age: BELIEVED, absent: ABSENT, unused: UNUSED, probe: None }
+    }
+
+    fn arrive(limit: &mut Limit) -> usize {
+        limit.now = limit.at_arrival();
+        limit.now
+    }
+
+    fn pass(limit: &mut Limit, witnessed: Witnessed, times: u32) -> usize {
+        (0..times).for_each(|_| limit.now = limit.after(witnessed));
+        limit.now
     }
 
     #[test]
     fn fewer_are_in_hand_while_others_notice_and_more_again_when_they_do_not() {
-        let mut limit = Limit { most: 200, now: 200, calm: Duration::MAX };
-        assert_eq!(limit.after(witnessed(3)), 200, "that is what a claim takes");
-        limit.now = limit.after(witnessed(7));
-        assert_eq!(limit.now, 150);
-        for _ in 0..20 {
-            limit.now = limit.after(witnessed(7));
+        let mut limit = limit();
+        assert_eq!(pass(&mut limit, alone(4), 1), FIRST, "that is what a claim takes, and where a flood begins");
+        assert_eq!(pass(&mut limit, beside_overflow(7), 1), FIRST / 2);
+        assert_eq!(pass(&mut limit, beside_overflow(7), 5), LEAST, "it goes on");
+        assert_eq!(pass(&mut limit, beside_overflow(6), 1), LEAST + STEP, "half as long again is tolerated");
+        assert_eq!(pass(&mut limit, NOBODY, ABSENT - 1), LEAST + STEP, "somebody may come back");
+        assert_eq!(pass(&mut limit, NOBODY, 10), 200, "nobody is there");
+    }
+
+    #[test]
+    fn who_starts_into_a_flood_finds_out_what_is_calm() {
+        let mut limit = limit();
+        assert_eq!(arrive(&mut limit), LEAST, "it holds back");
+        assert_eq!(pass(&mut limit, beside_overflow(9), 1), LEAST, "which takes a moment to be felt");
+        assert_eq!(pass(&mut limit, beside_overflow(4), PROBE - 1), LEAST);
+        assert_eq!(arrive(&mut limit), LEAST, "somebody has been there already");
+        assert_eq!(pass(&mut limit, beside_overflow(6), 10), LEAST + 10 * STEP, "4 ms, then");
+        assert_eq!(
+            pass(&mut limit, beside_overflow(7), 1),
+            LEAST / 2 + 5 * STEP,
+            "and this is more than half as long again"
+        );
+    }
+
+    #[test]
+    fn who_floods_alone_does_not_wait_for_itself() {
+        let mut limit = limit();
+        arrive(&mut limit);
+        // By then it is known whose they were.
+        assert_eq!(pass(&mut limit, NOBODY, 1), 200);
+    }
+
+    #[test]
+    fn where_nobody_is_there_to_tell_it_is_asked_again_later() {
+        let mut limit = limit();
+        arrive(&mut limit);
+        pass(&mut limit, beside_overflow(9), 1);
+        assert_eq!(pass(&mut limit, NOBODY, PROBE - 1), LEAST);
+        assert_eq!(pass(&mut limit, beside_overflow(9), 5), LEAST + 5 * STEP);
+        assert_eq!(pass(&mut limit, beside_overflow(9), 5), LEAST);
+    }
+
+    #[test]
+    fn what_waits_for_a_slow_partner_is_not_kept_few() {
+        let mut limit = limit();
+        pass(&mut limit, alone(4), 1);
+        for _ in 0..10 {
+            pass(&mut limit, beside_overflow(4), 1);
+            pass(&mut limit, alone(4), 9);
         }
-        assert_eq!(limit.now, LEAST, "it goes on");
-        assert_eq!(limit.after(witnessed(5)), LEAST + STEP, "twice as long is tolerated");
-        for _ in 0..100 {
-            limit.now = limit.after(Witnessed::default());
-        }
-        assert_eq!(limit.now, 200, "nobody is there");
+        assert_eq!(limit.now, 200);
+        assert_eq!(pass(&mut limit, alone(4), UNUSED), FIRST, "it has ended");
     }
 
     #[test]
     fn what_was_calm_once_is_forgotten() {
-        let mut limit = Limit { most: 200, now: 200, calm: Duration::from_millis(2) };
-        for _ in 0..3_000 {
-            limit.now = limit.after(witnessed(20));
-        }
-        assert_eq!(limit.now, 200, "this machine is slower now");
+        let mut limit = limit();
+        pass(&mut limit, alone(2), 1);
+        assert_eq!(pass(&mut limit, beside_overflow(20), BELIEVED - 1), LEAST);
+        // This machine is slower now.
+        pass(&mut limit, beside_overflow(20), PROBE + 1);
+        assert_eq!(pass(&mut limit, beside_overflow(20), 5), LEAST + 5 * STEP);
+        pass(&mut limit, alone(30), 100);
+        assert_eq!(limit.calm, Duration::from_millis(30));
+        pass(&mut limit, alone(300), 1);
+        assert!(limit.calm < Duration::from_millis(100), "one alone may have had other reasons");
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! Up to a client's share its messages go by the queue of their kind; what it sends beyond that goes by the overflow queue
 //! of the kind, which workers read with slots of its own. SQS hands messages out roughly in the order in which they came:
-//! without this, whoever comes after 50,000 messages waits for all of them.
+//! without this, whoever comes after 50,000 messages waits for all of them. What overflows counts half, so that who keeps
+//! sending twice the share goes by the overflow queue alone: a part of a flood, however small, would keep others waiting
+//! for company in batches.
 
 use crate::bucket::{Bucket, Rate};
 use holdfast_domain::ClientNo;
@@ -14,8 +16,8 @@ use std::time::{Duration, Instant};
 /// Clients whose buckets are kept. Where there are more, some begin with full ones again.
 const CAPACITY: u64 = 100_000;
 
-/// A bucket that is full again is as good as none.
-const IDLE: Duration = Duration::from_secs(2);
+/// A bucket that is full again is as good as none. That of a flood is after two seconds.
+const IDLE: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Track {
@@ -69,8 +71,12 @@ impl Shares {
 
     /// Where the next message of this client goes.
     pub fn track(&self, client: ClientNo) -> Track {
-        let bucket = self.buckets.get_with(client, Arc::default);
-        if bucket.take(self.rate, self.since.elapsed()).refused { Track::Overflow } else { Track::Share }
+        let (bucket, now) = (self.buckets.get_with(client, Arc::default), self.since.elapsed());
+        if !bucket.take(self.rate, now).refused {
+            return Track::Share;
+        }
+        bucket.owe_half(self.rate, now);
+        Track::Overflow
     }
 }
 

@@ -121,7 +121,7 @@ impl<H: Handler> Consumer<H> {
 
     async fn poll(mut self, turn: Turn, stop: CancellationToken, handlers: TaskTracker, desk: Arc<Desk<H>>) {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
-        let mut quiet = false;
+        let mut quiet = true;
         // Whoever waits for the first message for long holds no more slots than that one needs.
         while let Some(slots) = stop.run_until_cancelled(self.ready(&turn, if quiet { 1 } else { MAX_ENTRIES })).await {
             let asked = slots.len();

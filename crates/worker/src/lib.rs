@@ -81,7 +81,7 @@ fn commands(engine: &Arc<Engine>, kind: Kind, track: Track) -> Consumer<Dispatch
     let worker = &engine.app.config.worker;
     let slots = match track {
         Track::Share => &engine.run_slots,
-        Track::Overflow => engine.overflow.slots(),
+        Track::Overflow => engine.overflow.slots(kind),
     };
     Consumer {
         queue: engine.app.queues.on(kind, track).clone(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 pub fn watch(engine: &Engine) {
     let lanes = [
         ("run", &engine.run_slots),
-        ("overflow", engine.overflow.slots()),
+        ("overflow", engine.overflow.all()),
         ("tell", &engine.tell_slots),
         ("tell_again", &engine.tell_again_slots),
     ];
@@ -23,7 +23,11 @@ pub fn watch(engine: &Engine) {
         let breakers = circuits.iter().map(|(name, circuit)| value("partner", name, one_if(circuit.is_open())));
         vec![
             gauge("holdfast_slots_free", "Slots for commands and callbacks that nobody has taken", free),
-            one("holdfast_overflow_limit", "Commands beyond shares that may be in hand at once", overflow.now() as f64),
+            one(
+                "holdfast_overflow_limit",
+                "Commands of a kind beyond shares that may be in hand at once",
+                overflow.now() as f64,
+            ),
             gauge("holdfast_partner_breaker_open", "1: the partner is down, and only probes ask it", breakers),
             one("holdfast_intake_open", "1: this worker takes commands on", one_if(*open.borrow())),
         ]
