@@ -24,13 +24,13 @@ pub struct Events {
     pub sinks: BTreeMap<String, EventSink>,
     /// How often it is looked whether there is something to publish.
     pub interval_ms: Millis,
-    /// Events that are read and published at once.
+    /// Events that are read and published at once, at most.
     pub batch: u32,
 }
 
 impl Default for Events {
     fn default() -> Self {
-        Self { sinks: BTreeMap::new(), interval_ms: Millis(250), batch: 500 }
+        Self { sinks: BTreeMap::new(), interval_ms: Millis(250), batch: 1_000 }
     }
 }
 

@@ -5,8 +5,12 @@ use holdfast_store::outbox::{self, Batch, Position};
 use holdfast_store::{Error, Pool};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
+
+/// How much is read at once, about, in bytes: rows are as large as what clients send.
+const MOST_READ: usize = 8 << 20;
 
 /// How much is kept for those who come later, in bytes …
 const MOST_KEPT: usize = 8 << 20;
@@ -18,6 +22,8 @@ const KEPT: Duration = Duration::from_secs(5);
 pub(super) struct Reader {
     /// While one reads, the others wait: what they want is mostly the same.
     recent: Mutex<VecDeque<Reading>>,
+    /// Of those that were read last, on average.
+    row_size: AtomicUsize,
 }
 
 struct Reading {
@@ -34,8 +40,10 @@ impl Reader {
         if let Some(known) = recent.iter().find(|reading| reading.is(after, limit)) {
             return Ok((Arc::clone(&known.batch), true));
         }
+        let limit = most_of(self.row_size.load(Ordering::Relaxed)).min(limit);
         let batch = Arc::new(outbox::batch(pool, after, limit as i64).await?);
         if !batch.rows.is_empty() {
+            self.row_size.store(batch.size / batch.rows.len(), Ordering::Relaxed);
             recent.push_back(Reading { after, at: Instant::now(), batch: Arc::clone(&batch) });
         }
         while recent.iter().map(|reading| reading.batch.size).sum::<usize>() > MOST_KEPT {
@@ -46,9 +54,26 @@ impl Reader {
     }
 }
 
+/// So many rows of this size at once.
+fn most_of(row_size: usize) -> usize {
+    (MOST_READ / row_size.max(1)).max(1)
+}
+
 impl Reading {
     fn is(&self, after: Position, limit: usize) -> bool {
         let reached = self.batch.rows.iter().filter(|row| row.position.is_some());
         self.after == after && reached.count() <= limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_rows_are_read_in_small_batches() {
+        assert!(most_of(0) > 1_000 && most_of(1_000) > 1_000, "usual ones are not");
+        assert_eq!(most_of(64 << 10), 128);
+        assert_eq!(most_of(64 << 20), 1, "it goes on");
     }
 }
