@@ -36,6 +36,9 @@ const STEP: usize = 2;
 /// For how many intervals nobody else must have been there before all slots are the overflow's.
 const ABSENT: u32 = 10;
 
+/// How many witnesses are heard before it is judged: each has reasons of its own to wait.
+const ENOUGH: u32 = 8;
+
 /// After so many intervals without any overflow the next is another one.
 const UNUSED: u32 = 100;
 
@@ -84,6 +87,8 @@ struct Limit {
     absent: u32,
     /// For how many intervals nothing of the overflow has been claimed.
     unused: u32,
+    /// Beside the overflow, not judged yet.
+    gathered: Witnessed,
     probe: Option<Probe>,
 }
 
@@ -91,18 +96,26 @@ struct Limit {
 #[derive(Debug)]
 struct Probe {
     left: u32,
-    least: Duration,
+    witnessed: Witnessed,
     /// The limit after it.
     then: usize,
-    /// The limit, if whoever it is for turns out to be a part of the flood.
-    instead: Option<usize>,
+    /// The limit, if nobody has suffered from the overflow: whoever it was for may be a part of the flood.
+    before: usize,
 }
 
 impl OverflowLimit {
     pub fn new(all: Slots, most: usize) -> Self {
         let slots = Kind::ALL.into_iter().map(|kind| (kind, all.at_most(most))).collect();
-        let limit =
-            Limit { most, now: most, calm: Duration::MAX, age: BELIEVED, absent: ABSENT, unused: UNUSED, probe: None };
+        let limit = Limit {
+            most,
+            now: most,
+            calm: Duration::MAX,
+            age: BELIEVED,
+            absent: ABSENT,
+            unused: UNUSED,
+            gathered: Witnessed::default(),
+            probe: None,
+        };
         let flooding = Cache::builder().max_capacity(100_000).time_to_live(FLOODING).build();
         Self { all, slots, state: Mutex::new(limit), flooding, claims: Mutex::default() }
     }
@@ -144,22 +157,27 @@ impl OverflowLimit {
     /// Now that it is known who floods.
     fn witnessed(&self) -> Witnessed {
         let Claims { shares, overflow } = std::mem::take(&mut *lock(&self.claims));
-        let calm = shares.into_iter().filter(|(client, _)| !self.flooding.contains_key(client));
-        calm.fold(Witnessed { overflow, ..Witnessed::default() }, |sum, (_, (waited, count))| Witnessed {
-            waited: sum.waited + waited,
-            count: sum.count + count,
-            ..sum
-        })
+        let mut witnessed = Witnessed { overflow, ..Witnessed::default() };
+        for (client, (waited, count)) in shares {
+            if !self.flooding.contains_key(&client) {
+                witnessed.add(Witnessed { waited, count, overflow: 0 });
+            }
+        }
+        witnessed
     }
 
     /// Until the stop.
     pub async fn adapt(&self, stop: CancellationToken) {
         while stop.run_until_cancelled(backoff::sleep(INTERVAL)).await.is_some() {
-            let witnessed = self.witnessed();
             let mut limit = lock(&self.state);
-            let wanted = limit.after(witnessed);
+            let wanted = limit.after(self.witnessed());
             self.set(&mut limit, wanted);
         }
+        // What is in hand ends as soon as it can.
+        let mut limit = lock(&self.state);
+        (limit.absent, limit.probe) = (0, None);
+        let most = limit.most;
+        self.set(&mut limit, most);
     }
 
     fn set(&self, limit: &mut Limit, wanted: usize) {
@@ -168,6 +186,14 @@ impl OverflowLimit {
             slots.remove(limit.now.saturating_sub(wanted));
         }
         limit.now = wanted;
+    }
+}
+
+impl Witnessed {
+    fn add(&mut self, more: Self) {
+        self.waited += more.waited;
+        self.count += more.count;
+        self.overflow += more.overflow;
     }
 }
 
@@ -185,37 +211,46 @@ impl Limit {
         if self.absent < ABSENT || self.probe.is_some() {
             return self.now;
         }
-        let instead = Some(self.now);
-        self.hold_back(self.least(), instead)
+        self.absent = 0;
+        match self.age < BELIEVED {
+            true => self.less(),
+            false => self.hold_back(self.least()),
+        }
     }
 
     fn after(&mut self, witnessed: Witnessed) -> usize {
         self.age = self.age.saturating_add(1);
-        let waited = witnessed.waited.checked_div(witnessed.count);
+        self.absent = if witnessed.count > 0 { 0 } else { self.absent.saturating_add(1) };
         self.unused = if witnessed.overflow == 0 { self.unused.saturating_add(1) } else { 0 };
-        let probe = self.probe.take();
-        if let Some(Probe { instead: Some(before), .. }) = probe
-            && waited.is_none()
-        {
-            // It was the first of a flood itself.
-            return before;
+        if let Some(probe) = self.probe.take() {
+            return self.go_on(probe, witnessed);
         }
-        self.absent = if waited.is_some() { 0 } else { self.absent.saturating_add(1) };
-        if let Some(probe) = probe {
-            return self.go_on(probe, waited);
+        if witnessed.count == 0 {
+            return if self.absent >= ABSENT { (self.now * 2).min(self.most) } else { self.more() };
         }
-        match waited {
-            None if self.absent >= ABSENT => (self.now * 2).min(self.most),
-            None => self.now,
-            Some(waited) if witnessed.overflow == 0 => {
-                // One that happened to wait long says little.
-                self.learn(waited.min(self.calm.saturating_add(waited / 8)));
-                // Before that, some may be in hand that wait for a partner.
-                if self.unused >= UNUSED { FIRST.min(self.most) } else { self.more() }
-            }
-            Some(_) if self.age >= BELIEVED => self.hold_back(self.now, None),
-            Some(waited) if self.is_noticed(waited) => (self.now / 2).max(self.least()),
-            Some(_) => self.more(),
+        if self.unused > 0 {
+            self.learn_alone(witnessed.waited / witnessed.count);
+            // Before that, some may be in hand that wait for a partner.
+            return if self.unused >= UNUSED { FIRST.min(self.most) } else { self.more() };
+        }
+        if self.age >= BELIEVED {
+            return self.hold_back(self.now);
+        }
+        self.gathered.add(witnessed);
+        if self.gathered.count < ENOUGH {
+            return self.now;
+        }
+        let Witnessed { waited, count, .. } = std::mem::take(&mut self.gathered);
+        if self.is_noticed(waited / count) { self.less() } else { self.more() }
+    }
+
+    /// Of an interval in which nothing of the overflow was claimed. That some is in hand all the same says little about what
+    /// is calm, unless it is calmer than that; and so does one that happened to wait long.
+    fn learn_alone(&mut self, waited: Duration) {
+        if self.unused >= ABSENT {
+            self.learn(waited.min(self.calm.saturating_add(waited / 8)));
+        } else {
+            self.calm = self.calm.min(waited);
         }
     }
 
@@ -224,28 +259,44 @@ impl Limit {
         waited > self.calm.saturating_add(self.calm / 2).max(UNNOTICED)
     }
 
-    fn hold_back(&mut self, then: usize, instead: Option<usize>) -> usize {
-        self.probe = Some(Probe { left: PROBE, least: Duration::MAX, then, instead });
+    fn hold_back(&mut self, then: usize) -> usize {
+        self.probe = Some(Probe { left: PROBE, witnessed: Witnessed::default(), then, before: self.now });
         self.least()
     }
 
-    fn go_on(&mut self, probe: Probe, waited: Option<Duration>) -> usize {
-        let (left, is_first) = (probe.left - 1, probe.left == PROBE);
-        let least = waited.filter(|_| !is_first).map_or(probe.least, |waited| waited.min(probe.least));
-        if left > 0 {
-            self.probe = Some(Probe { left, least, instead: None, ..probe });
+    fn go_on(&mut self, mut probe: Probe, witnessed: Witnessed) -> usize {
+        let is_first = probe.left == PROBE;
+        if is_first && witnessed.count == 0 {
+            // It was the first of a flood itself.
+            return probe.before;
+        }
+        if !is_first {
+            probe.witnessed.add(witnessed);
+        }
+        probe.left -= 1;
+        if probe.left > 0 {
+            self.probe = Some(probe);
             return self.least();
         }
-        match least {
+        match probe.witnessed.waited.checked_div(probe.witnessed.count) {
+            Some(waited) => {
+                self.learn(waited);
+                probe.then
+            }
             // Nobody was there to tell.
-            Duration::MAX => self.age = BELIEVED - BELIEVED / 10,
-            least => self.learn(least),
+            None => {
+                self.age = BELIEVED - BELIEVED / 10;
+                probe.before
+            }
         }
-        probe.then
     }
 
     fn learn(&mut self, calm: Duration) {
         (self.calm, self.age) = (calm, 0);
+    }
+
+    fn less(&self) -> usize {
+        (self.now / 2).max(self.least())
     }
 
     fn more(&self) -> usize {
@@ -266,7 +317,7 @@ mod tests {
     use super::*;
 
     fn beside_overflow(ms: u64) -> Witnessed {
-        Witnessed { waited: Duration::from_millis(ms), count: 1, overflow: 1 }
+        Witnessed { waited: Duration::from_millis(ms) * ENOUGH, count: ENOUGH, overflow: 1 }
     }
 
     fn alone(ms: u64) -> Witnessed {
@@ -276,7 +327,7 @@ mod tests {
     const NOBODY: Witnessed = Witnessed { waited: Duration::ZERO, count: 0, overflow: 1 };
 
     fn limit() -> Limit {
-        Limit { most: 200, now: 200, calm: Duration::MAX, age: BELIEVED, absent: ABSENT, unused: UNUSED, probe: None }
+        OverflowLimit::new(Slots::new(300), 200).state.into_inner().expect("nobody has it")
     }
 
     fn arrive(limit: &mut Limit) -> usize {
@@ -289,15 +340,29 @@ mod tests {
         limit.now
     }
 
+    /// The limit, where a claim takes so long when it is calm.
+    fn used_to(ms: u64) -> Limit {
+        let mut limit = limit();
+        pass(&mut limit, alone(ms), 1);
+        limit
+    }
+
     #[test]
     fn fewer_are_in_hand_while_others_notice_and_more_again_when_they_do_not() {
-        let mut limit = limit();
-        assert_eq!(pass(&mut limit, alone(4), 1), FIRST, "that is what a claim takes, and where a flood begins");
+        let mut limit = used_to(4);
+        assert_eq!(limit.now, FIRST, "where a flood begins");
         assert_eq!(pass(&mut limit, beside_overflow(7), 1), FIRST / 2);
         assert_eq!(pass(&mut limit, beside_overflow(7), 5), LEAST, "it goes on");
         assert_eq!(pass(&mut limit, beside_overflow(6), 1), LEAST + STEP, "half as long again is tolerated");
-        assert_eq!(pass(&mut limit, NOBODY, ABSENT - 1), LEAST + STEP, "somebody may come back");
-        assert_eq!(pass(&mut limit, NOBODY, 10), 200, "nobody is there");
+        assert_eq!(pass(&mut limit, NOBODY, 20), 200, "nobody is there");
+    }
+
+    #[test]
+    fn one_witness_alone_is_not_believed() {
+        let mut limit = used_to(4);
+        let one = Witnessed { waited: Duration::from_millis(30), count: 1, overflow: 1 };
+        assert_eq!(pass(&mut limit, one, ENOUGH - 1), FIRST);
+        assert_eq!(pass(&mut limit, one, 1), FIRST / 2);
     }
 
     #[test]
@@ -305,14 +370,10 @@ mod tests {
         let mut limit = limit();
         assert_eq!(arrive(&mut limit), LEAST, "it holds back");
         assert_eq!(pass(&mut limit, beside_overflow(9), 1), LEAST, "which takes a moment to be felt");
-        assert_eq!(pass(&mut limit, beside_overflow(4), PROBE - 1), LEAST);
         assert_eq!(arrive(&mut limit), LEAST, "somebody has been there already");
+        assert_eq!(pass(&mut limit, beside_overflow(4), PROBE - 1), LEAST);
         assert_eq!(pass(&mut limit, beside_overflow(6), 10), LEAST + 10 * STEP, "4 ms, then");
-        assert_eq!(
-            pass(&mut limit, beside_overflow(7), 1),
-            LEAST / 2 + 5 * STEP,
-            "and this is more than half as long again"
-        );
+        assert_eq!(pass(&mut limit, beside_overflow(7), 1), LEAST / 2 + 5 * STEP, "and this is noticed");
     }
 
     #[test]
@@ -321,22 +382,27 @@ mod tests {
         arrive(&mut limit);
         // By then it is known whose they were.
         assert_eq!(pass(&mut limit, NOBODY, 1), 200);
+        arrive(&mut limit);
+        pass(&mut limit, beside_overflow(4), 1);
+        assert_eq!(pass(&mut limit, NOBODY, PROBE - 1), 200, "or a little later");
     }
 
     #[test]
-    fn where_nobody_is_there_to_tell_it_is_asked_again_later() {
-        let mut limit = limit();
-        arrive(&mut limit);
-        pass(&mut limit, beside_overflow(9), 1);
-        assert_eq!(pass(&mut limit, NOBODY, PROBE - 1), LEAST);
-        assert_eq!(pass(&mut limit, beside_overflow(9), 5), LEAST + 5 * STEP);
-        assert_eq!(pass(&mut limit, beside_overflow(9), 5), LEAST);
+    fn who_comes_now_and_then_does_not_keep_the_overflow_few() {
+        for pause in [1, 5, 9, 11, 20] {
+            let mut limit = used_to(4);
+            for _ in 0..50 {
+                arrive(&mut limit);
+                pass(&mut limit, Witnessed { count: 1, waited: Duration::from_millis(4), overflow: 1 }, 1);
+                pass(&mut limit, NOBODY, pause);
+            }
+            assert!(limit.now >= 50, "every {pause}: {}", limit.now);
+        }
     }
 
     #[test]
     fn what_waits_for_a_slow_partner_is_not_kept_few() {
-        let mut limit = limit();
-        pass(&mut limit, alone(4), 1);
+        let mut limit = used_to(4);
         for _ in 0..10 {
             pass(&mut limit, beside_overflow(4), 1);
             pass(&mut limit, alone(4), 9);
@@ -346,9 +412,18 @@ mod tests {
     }
 
     #[test]
+    fn what_others_wait_while_some_is_in_hand_is_not_what_is_calm() {
+        let mut limit = used_to(4);
+        for _ in 0..20 {
+            pass(&mut limit, beside_overflow(12), 1);
+            pass(&mut limit, alone(12), 1);
+        }
+        assert_eq!(limit.calm, Duration::from_millis(4));
+    }
+
+    #[test]
     fn what_was_calm_once_is_forgotten() {
-        let mut limit = limit();
-        pass(&mut limit, alone(2), 1);
+        let mut limit = used_to(2);
         assert_eq!(pass(&mut limit, beside_overflow(20), BELIEVED - 1), LEAST);
         // This machine is slower now.
         pass(&mut limit, beside_overflow(20), PROBE + 1);

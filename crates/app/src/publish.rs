@@ -68,7 +68,7 @@ impl Publisher {
     /// Never waits: a full queue means that the relay will find the wakeup.
     pub fn publish(&self, first: First) {
         let Command { client, kind, .. } = first.command;
-        drop(self.lines[&(kind, self.shares.track(client))].try_send(first));
+        drop(self.lines[&(kind, self.shares.first(client))].try_send(first));
     }
 }
 

@@ -51,7 +51,7 @@ pub async fn run_due(engine: Arc<Engine>, kinds: Vec<Kind>, stop: CancellationTo
 /// Returns whether there may be more.
 async fn claim_batch(engine: &Arc<Engine>, due: Due, kinds: &[Kind]) -> Result<bool, Error> {
     let slots = match due {
-        Due::Run => &engine.run_slots,
+        Due::Run => &engine.due_slots,
         Due::Tell => &engine.tell_slots,
         Due::TellAgain => &engine.tell_again_slots,
     };
@@ -130,7 +130,7 @@ async fn publish_batch(app: &App, by: Duration, limit: i64) -> Result<Published,
         more |= overdue.len() as i64 == limit;
         let mut by_track: HashMap<(Kind, Track), (Vec<CommandNo>, Vec<Outgoing>)> = HashMap::new();
         for row in overdue {
-            let (nos, messages) = by_track.entry((row.kind, app.shares.track(row.client))).or_default();
+            let (nos, messages) = by_track.entry((row.kind, app.shares.again(row.client))).or_default();
             nos.push(row.no);
             messages.push(nudge(app, row));
         }

@@ -69,14 +69,32 @@ impl Shares {
         self.fair.then(|| client.0.to_string())
     }
 
-    /// Where the next message of this client goes.
-    pub fn track(&self, client: ClientNo) -> Track {
-        let (bucket, now) = (self.buckets.get_with(client, Arc::default), self.since.elapsed());
+    /// Where the first message of the next command of this client goes.
+    pub fn first(&self, client: ClientNo) -> Track {
+        let (bucket, now) = (self.bucket(client), self.since.elapsed());
         if !bucket.take(self.rate, now).refused {
             return Track::Share;
         }
         bucket.owe_half(self.rate, now);
         Track::Overflow
+    }
+
+    /// Where one more message about a command goes that was sent long ago: many may come at once.
+    pub fn again(&self, client: ClientNo) -> Track {
+        if self.bucket(client).take(self.rate, self.since.elapsed()).refused { Track::Overflow } else { Track::Share }
+    }
+
+    /// Where what is told about a command of this client goes. That is not what the client sends.
+    pub fn nudge(&self, client: ClientNo) -> Track {
+        let track = self.again(client);
+        if track == Track::Share {
+            self.bucket(client).give_back(self.rate);
+        }
+        track
+    }
+
+    fn bucket(&self, client: ClientNo) -> Arc<Bucket> {
+        self.buckets.get_with(client, Arc::default)
     }
 }
 
@@ -87,9 +105,13 @@ mod tests {
     #[test]
     fn what_a_client_sends_beyond_its_share_goes_by_the_overflow_queue() {
         let shares = Shares::new(NonZeroU32::new(3).expect("not zero"), false);
-        let tracks = |client| [(); 4].map(|()| shares.track(ClientNo(client)));
+        let tracks = |client| [(); 4].map(|()| shares.first(ClientNo(client)));
         let expected = [Track::Share, Track::Share, Track::Share, Track::Overflow];
         assert_eq!(tracks(1), expected);
+        for _ in 0..4 {
+            assert_eq!(shares.nudge(ClientNo(2)), Track::Share, "nobody sends that");
+        }
         assert_eq!(tracks(2), expected, "another's share is its own");
+        assert_eq!(shares.nudge(ClientNo(2)), Track::Overflow);
     }
 }

@@ -141,7 +141,7 @@ impl Webhooks {
         let message = message::nudge(no, id, kind, Lane::Run);
         let body = serde_json::to_string(&message).expect("a message always serialises");
         let group = self.app.shares.group(client);
-        let track = self.app.shares.track(client);
+        let track = self.app.shares.nudge(client);
         let outgoing = Outgoing { body, group, ..Outgoing::default() };
         let sent = self.app.send((kind, track), "webhook", &[outgoing]).await;
         if sent.contains(&Sent::Failed) {

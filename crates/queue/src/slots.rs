@@ -61,18 +61,27 @@ impl Slots {
     }
 
     async fn acquire(&self) -> Vec<Permit> {
-        let mut permits = Vec::with_capacity(self.pools.len());
-        for pool in &self.pools {
-            let permit = Arc::clone(&pool.free).acquire_owned().await.expect("the semaphore is never closed");
-            permits.push(Permit::new(pool, permit));
-        }
-        permits
+        acquire(&self.pools).await
+    }
+
+    /// For who had one already: a limit of a part is on what is begun.
+    async fn acquire_again(&self) -> Vec<Permit> {
+        acquire(if self.pools.len() > 1 { &self.pools[1..] } else { &self.pools }).await
     }
 
     fn try_acquire(&self) -> Option<Vec<Permit>> {
         let take = |pool| Some(Permit::new(pool, Arc::clone(&pool.free).try_acquire_owned().ok()?));
         self.pools.iter().map(take).collect()
     }
+}
+
+async fn acquire(pools: &[Arc<Pool>]) -> Vec<Permit> {
+    let mut permits = Vec::with_capacity(pools.len());
+    for pool in pools {
+        let permit = Arc::clone(&pool.free).acquire_owned().await.expect("the semaphore is never closed");
+        permits.push(Permit::new(pool, permit));
+    }
+    permits
 }
 
 impl Pool {
@@ -125,12 +134,13 @@ impl Slot {
         Self { slots: None, permits: Vec::new() }
     }
 
-    /// Waits for something without holding the slot.
+    /// Waits for something without holding the slot. One of a part of the slots comes back as one of all of them: whoever
+    /// waits for messages may hold all of the part, and nobody who has begun must wait for that.
     pub async fn away<T>(&mut self, future: impl Future<Output = T>) -> T {
         self.permits.clear();
         let result = future.await;
         if let Some(slots) = &self.slots {
-            self.permits = slots.acquire().await;
+            self.permits = slots.acquire_again().await;
         }
         result
     }
@@ -183,6 +193,21 @@ mod tests {
         assert_eq!(part.free(), 1, "one of them is in hand");
         drop(taken);
         assert_eq!((part.free(), slots.free()), (2, 4));
+    }
+
+    #[tokio::test]
+    async fn who_comes_back_needs_no_slot_of_the_part() {
+        let slots = Slots::new(3);
+        let part = slots.at_most(1);
+        let mut slot = part.take_up_to(1).pop().expect("one is free");
+        let mut poller = None;
+        slot.away(async { poller = part.take_up_to(1).pop() }).await;
+        assert!(poller.is_some() && part.free() == 0);
+        assert_eq!(slots.free(), 1);
+        drop(slot);
+        assert_eq!((part.free(), slots.free()), (0, 2));
+        drop(poller);
+        assert_eq!((part.free(), slots.free()), (1, 3));
     }
 
     #[tokio::test]

@@ -51,6 +51,8 @@ pub struct Engine {
     pub materialiser: Materialiser,
     pub deliverer: Deliverer,
     pub run_slots: Slots,
+    /// Of these, for rows that are due. There are many where messages are held back for long.
+    pub due_slots: Slots,
     pub overflow: Arc<OverflowLimit>,
     pub tell_slots: Slots,
     pub tell_again_slots: Slots,
@@ -122,6 +124,7 @@ impl Engine {
                 run_slots.at_most(config.worker.overflow_slots),
                 config.worker.overflow_slots,
             )),
+            due_slots: run_slots.at_most((config.worker.run_slots / 4).max(1)),
             run_slots,
             tell_slots: Slots::new(config.worker.tell_slots),
             tell_again_slots: Slots::new(config.worker.tell_again_slots),

@@ -88,6 +88,7 @@ impl Outlet {
         }
         failpoint::hit("event_published");
         if !event_sinks::advance(&app.pool, &self.name, token, end, portion.skipped).await? {
+            reader.forget().await;
             tracing::warn!(
                 sink = &*self.name,
                 "another process publishes to a sink, or did, or Postgres has lost what was sent last: it may go out again"

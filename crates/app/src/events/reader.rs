@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 const MOST_READ: usize = 8 << 20;
 
 /// How much is kept for those who come later, in bytes …
-const MOST_KEPT: usize = 8 << 20;
+const MOST_KEPT: usize = 3 * MOST_READ;
 
 /// … and for how long.
 const KEPT: Duration = Duration::from_secs(5);
@@ -51,6 +51,13 @@ impl Reader {
         }
         let is_full = batch.is_full;
         Ok((batch, is_full))
+    }
+}
+
+impl Reader {
+    /// What was read may not be there any more.
+    pub(super) async fn forget(&self) {
+        self.recent.lock().await.clear();
     }
 }
 
