@@ -59,13 +59,14 @@ impl Outlet {
         self.not_before.is_some_and(|not_before| Instant::now() < not_before)
     }
 
-    /// One batch.
+    /// One batch, if the turn still lasts when it has been read: Postgres may have been away for as long.
     pub(super) async fn publish(
         &mut self,
         app: &App,
         reader: &Reader,
         token: Token,
         held: &Held,
+        may_send: impl Fn() -> bool + Send,
     ) -> Result<Next, Error> {
         let limit = self.pace.limit();
         let (batch, is_full) = match reader.batch(&app.pool, held.position, limit).await {
@@ -83,6 +84,9 @@ impl Outlet {
                 None => Ok(Next::Pause),
             };
         };
+        if !may_send() {
+            return Ok(Next::Pause);
+        }
         if let Err(failure) = send(&*self.sink, &portion.events, held.refused.as_deref()).await {
             return self.failed(app, token, &failure, size).await;
         }

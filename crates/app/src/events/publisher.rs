@@ -163,9 +163,9 @@ async fn drain(
     until: watch::Receiver<Instant>,
     stop: CancellationToken,
 ) {
-    let covers = |until: Instant| Instant::now() + BATCH_TIMEOUT < until;
-    while !stop.is_cancelled() && covers(*until.borrow()) {
-        let noted = match outlet.publish(&shared.app, &shared.reader, shared.token, &held).await {
+    let covers = || Instant::now() + BATCH_TIMEOUT < *until.borrow();
+    while !stop.is_cancelled() && covers() {
+        let noted = match outlet.publish(&shared.app, &shared.reader, shared.token, &held, covers).await {
             Ok(Next::Batch(next)) => {
                 held = next;
                 continue;
