@@ -1,25 +1,9 @@
-//! How many commands that clients sent beyond their shares are in hand at once: as many as the worker can carry, unless
-//! others notice. Where a command within a client's share waits longer for its claim than it does in calm times, fewer of
-//! the overflow are begun; where none does, more are, step by step (additive increase, multiplicative decrease, as TCP does).
+//! How many there may be, interval by interval, by what others have waited.
 //!
 //! What calm times are like is known of such times, if there were any lately. Else the overflow holds back for a moment to
 //! find out (as BBR does for the round trip of an empty path): a worker that starts into a flood knows nothing else.
 
-use crate::engine::Held;
-use crate::track::Track;
-use holdfast_domain::{ClientNo, Kind};
-use holdfast_queue::{Slots, backoff};
-use moka::sync::Cache;
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
-
-/// How often the limit is thought over.
-const INTERVAL: Duration = Duration::from_millis(100);
-
-/// Whoever has overflowed within this is a part of the flood, and no witness of what it does to others.
-const FLOODING: Duration = Duration::from_secs(10);
 
 /// Nobody notices less than this.
 const UNNOTICED: Duration = Duration::from_millis(1);
@@ -48,35 +32,18 @@ const BELIEVED: u32 = 100;
 /// … and how many it takes to find out. What was in hand at the first is still being carried.
 const PROBE: u32 = 4;
 
-pub struct OverflowLimit {
-    all: Slots,
-    /// Of all of them: whoever waits for a message of one kind holds none of another.
-    slots: HashMap<Kind, Slots>,
-    state: Mutex<Limit>,
-    flooding: Cache<ClientNo, ()>,
-    claims: Mutex<Claims>,
-}
-
-/// Since the last interval.
-#[derive(Debug, Default)]
-struct Claims {
-    /// What the commands within each client's share have waited for theirs, and how many they were.
-    shares: HashMap<ClientNo, (Duration, u32)>,
-    overflow: u32,
-}
-
 /// What there was in an interval.
 #[derive(Clone, Copy, Debug, Default)]
-struct Witnessed {
+pub(super) struct Witnessed {
     /// What commands within the shares of calm clients have waited for their claims.
-    waited: Duration,
-    count: u32,
+    pub(super) waited: Duration,
+    pub(super) count: u32,
     /// Commands of the overflow.
-    overflow: u32,
+    pub(super) overflow: u32,
 }
 
 #[derive(Debug)]
-struct Limit {
+pub(super) struct Limit {
     most: usize,
     now: usize,
     /// What a claim takes when it is calm.
@@ -103,10 +70,17 @@ struct Probe {
     before: usize,
 }
 
-impl OverflowLimit {
-    pub fn new(all: Slots, most: usize) -> Self {
-        let slots = Kind::ALL.into_iter().map(|kind| (kind, all.at_most(most))).collect();
-        let limit = Limit {
+impl Witnessed {
+    pub(super) fn add(&mut self, more: Self) {
+        self.waited += more.waited;
+        self.count += more.count;
+        self.overflow += more.overflow;
+    }
+}
+
+impl Limit {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
             most,
             now: most,
             calm: Duration::MAX,
@@ -115,110 +89,36 @@ impl OverflowLimit {
             unused: UNUSED,
             gathered: Witnessed::default(),
             probe: None,
-        };
-        let flooding = Cache::builder().max_capacity(100_000).time_to_live(FLOODING).build();
-        Self { all, slots, state: Mutex::new(limit), flooding, claims: Mutex::default() }
-    }
-
-    pub const fn all(&self) -> &Slots {
-        &self.all
-    }
-
-    pub fn slots(&self, kind: Kind) -> &Slots {
-        &self.slots[&kind]
-    }
-
-    pub fn now(&self) -> usize {
-        lock(&self.state).now
-    }
-
-    /// A command that was claimed just now.
-    pub(crate) fn saw(&self, held: &Held) {
-        let client = held.claimed.client;
-        let is_known = self.flooding.contains_key(&client);
-        match held.track {
-            Track::Overflow => {
-                lock(&self.claims).overflow += 1;
-                if !is_known {
-                    self.flooding.insert(client, ());
-                }
-            }
-            Track::Share => {
-                lock(&self.claims).add(client, held.started.elapsed());
-                if !is_known {
-                    let mut limit = lock(&self.state);
-                    let wanted = limit.at_arrival();
-                    self.set(&mut limit, wanted);
-                }
-            }
         }
     }
 
-    /// Now that it is known who floods.
-    fn witnessed(&self) -> Witnessed {
-        let Claims { shares, overflow } = std::mem::take(&mut *lock(&self.claims));
-        let mut witnessed = Witnessed { overflow, ..Witnessed::default() };
-        for (client, (waited, count)) in shares {
-            if !self.flooding.contains_key(&client) {
-                witnessed.add(Witnessed { waited, count, overflow: 0 });
-            }
-        }
-        witnessed
+    pub(super) const fn now(&self) -> usize {
+        self.now
     }
 
-    /// Until the stop.
-    pub async fn adapt(&self, stop: CancellationToken) {
-        while stop.run_until_cancelled(backoff::sleep(INTERVAL)).await.is_some() {
-            let mut limit = lock(&self.state);
-            let wanted = limit.after(self.witnessed());
-            self.set(&mut limit, wanted);
-        }
-        // What is in hand ends as soon as it can.
-        let mut limit = lock(&self.state);
-        (limit.absent, limit.probe) = (0, None);
-        let most = limit.most;
-        self.set(&mut limit, most);
-    }
-
-    fn set(&self, limit: &mut Limit, wanted: usize) {
-        for slots in self.slots.values() {
-            slots.add(wanted.saturating_sub(limit.now));
-            slots.remove(limit.now.saturating_sub(wanted));
-        }
-        limit.now = wanted;
-    }
-}
-
-impl Witnessed {
-    fn add(&mut self, more: Self) {
-        self.waited += more.waited;
-        self.count += more.count;
-        self.overflow += more.overflow;
-    }
-}
-
-impl Claims {
-    fn add(&mut self, client: ClientNo, waited: Duration) {
-        let (sum, count) = self.shares.entry(client).or_default();
-        *sum += waited;
-        *count += 1;
-    }
-}
-
-impl Limit {
-    /// Somebody is there who may notice something. Nobody has been for a while: the overflow makes room at once.
-    fn at_arrival(&mut self) -> usize {
+    /// Somebody is there who may notice something. If nobody has been for a while, room is made at once.
+    pub(super) fn make_room(&mut self) {
         if self.absent < ABSENT || self.probe.is_some() {
-            return self.now;
+            return;
         }
         self.absent = 0;
-        match self.age < BELIEVED {
+        self.now = match self.age < BELIEVED {
             true => self.less(),
             false => self.hold_back(self.least()),
-        }
+        };
     }
 
-    fn after(&mut self, witnessed: Witnessed) -> usize {
+    /// After an interval.
+    pub(super) fn after(&mut self, witnessed: Witnessed) {
+        self.now = self.next(witnessed);
+    }
+
+    /// It is none any more.
+    pub(super) fn lift(&mut self) {
+        (self.now, self.absent, self.probe) = (self.most, 0, None);
+    }
+
+    fn next(&mut self, witnessed: Witnessed) -> usize {
         self.age = self.age.saturating_add(1);
         self.absent = if witnessed.count > 0 { 0 } else { self.absent.saturating_add(1) };
         self.unused = if witnessed.overflow == 0 { self.unused.saturating_add(1) } else { 0 };
@@ -308,10 +208,6 @@ impl Limit {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -327,16 +223,16 @@ mod tests {
     const NOBODY: Witnessed = Witnessed { waited: Duration::ZERO, count: 0, overflow: 1 };
 
     fn limit() -> Limit {
-        OverflowLimit::new(Slots::new(300), 200).state.into_inner().expect("nobody has it")
+        Limit::new(200)
     }
 
     fn arrive(limit: &mut Limit) -> usize {
-        limit.now = limit.at_arrival();
+        limit.make_room();
         limit.now
     }
 
     fn pass(limit: &mut Limit, witnessed: Witnessed, times: u32) -> usize {
-        (0..times).for_each(|_| limit.now = limit.after(witnessed));
+        (0..times).for_each(|_| limit.after(witnessed));
         limit.now
     }
 
