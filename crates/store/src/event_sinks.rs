@@ -100,24 +100,41 @@ pub async fn waiting(pool: &Pool, token: Token) -> Result<Vec<Held>> {
     Ok(held.collect())
 }
 
-/// The sink has confirmed everything up to this place. `skipped`: one of it was left out, as somebody had decided. `false`:
-/// it is somebody else's turn, or was: somebody has been there, or further. Or it was read of a server that another one has
-/// replaced since, without the last commits: what will be written there under these numbers is yet to be published.
-pub async fn advance(pool: &Pool, name: &str, token: Token, to: Position, skipped: bool) -> Result<bool> {
+/// What a sink has confirmed.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// From where it was read.
+    pub from: Position,
+    pub to: Position,
+    /// Of the server that it was read of.
+    pub timeline: i64,
+    /// One of it was left out, as somebody had decided.
+    pub skipped: bool,
+}
+
+/// Notes what the sink has confirmed. `false`: it is somebody else's turn, or was, and the sink is at another place. Or it
+/// was read of a server that a standby has replaced since, perhaps without the last commits: then what is written there under
+/// the same numbers is yet to be published.
+pub async fn advance(pool: &Pool, name: &str, token: Token, progress: Progress) -> Result<bool> {
+    let Progress { from, to, timeline, skipped } = progress;
     let query = sqlx::query!(
         "update event_sinks
             set xid = $3::text::xid8, no = $4, sequence = $5,
                 published_at = holdfast_now(), failures = 0, error = null, refused = null,
                 skip = case when $6 then null else skip end,
                 skipped = skipped + case when $6 then 1 else 0 end
-          where name = $1 and token = $2 and (xid, no, sequence) < ($3::text::xid8, $4, $5)
-            and $3::text::xid8 < pg_snapshot_xmin(pg_current_snapshot())",
+          where name = $1 and token = $2 and (xid, no, sequence) = ($7::text::xid8, $8::bigint, $9::int)
+            and $10 = holdfast_timeline()",
         name,
         token.0,
         to.xid.to_string(),
         to.no,
         to.sequence,
-        skipped
+        skipped,
+        from.xid.to_string(),
+        from.no,
+        from.sequence,
+        timeline
     );
     Ok(pool.execute(query).await?.rows_affected() == 1)
 }

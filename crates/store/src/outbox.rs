@@ -95,6 +95,8 @@ pub struct Batch {
     pub is_full: bool,
     /// Of what was read, in bytes, about.
     pub size: usize,
+    /// Of the server, which a standby that takes over counts on. `None`: there was nothing.
+    pub timeline: Option<i64>,
 }
 
 struct Row {
@@ -116,6 +118,7 @@ struct Row {
     currency: Option<String>,
     /// The transaction of the row before.
     before_xid: Option<i64>,
+    timeline: i64,
 }
 
 /// The second half of every way to read rows. The first half is a CTE `r (xid, no, sequence, early, at, data)`; `early` are
@@ -133,7 +136,8 @@ macro_rules! read {
                       c.traceparent as "traceparent?", c.created_at as "accepted_at!",
                       coalesce(r.at, c.created_at) as "at!", r.data as "entries?: Json<Box<RawValue>>",
                       p.data as "before?: Json<Box<RawValue>>",
-                      f.amount as "amount?", f.currency as "currency?", null::bigint as before_xid
+                      f.amount as "amount?", f.currency as "currency?", null::bigint as before_xid,
+                      (select holdfast_timeline()) as "timeline!"
                  from r
                 cross join lateral (select * from commands c where c.no = r.no limit 1) c
                  left join clients k on k.no = c.client
@@ -154,10 +158,10 @@ pub async fn batch(pool: &Pool, after: Position, limit: i64) -> Result<Batch> {
     if overtakes(&rows) {
         rows = with_what_precedes(pool, after, limit).await?;
     }
-    let size = rows.iter().map(Row::size).sum();
+    let (size, timeline) = (rows.iter().map(Row::size).sum(), rows.first().map(|row| row.timeline));
     let rows: Vec<_> = rows.into_iter().map(Row::found).collect();
     let reached = rows.iter().filter_map(|row| row.position);
-    Ok(Batch { end: reached.clone().max(), is_full: reached.count() as i64 >= limit, rows, size })
+    Ok(Batch { end: reached.clone().max(), is_full: reached.count() as i64 >= limit, rows, size, timeline })
 }
 
 /// Whether the cursor comes to one of these before it has come to the row that precedes it.
@@ -177,7 +181,8 @@ async fn straight_on(pool: &Pool, after: Position, limit: i64) -> Result<Vec<Row
                   coalesce(b.body, c.body) as "body!", coalesce(b.traceparent, c.traceparent) as traceparent,
                   coalesce(c.created_at, b.at) as "accepted_at!", b.at as "at!", b.data as "entries?: Json<Box<RawValue>>",
                   p.data as "before?: Json<Box<RawValue>>", f.amount as "amount?", f.currency as "currency?",
-                  coalesce(p.xid, case when b.sequence = 1 then c.xid end)::text::bigint as before_xid
+                  coalesce(p.xid, case when b.sequence = 1 then c.xid end)::text::bigint as before_xid,
+                  (select holdfast_timeline()) as "timeline!"
              from (
                     select *
                       from ((select c.xid, c.no, 0 as sequence, c.created_at as at, null::jsonb as data,

@@ -4,7 +4,7 @@ use super::{LEASE, command, database};
 use chrono::{DateTime, Utc};
 use holdfast_domain::Token;
 use holdfast_store::Pool;
-use holdfast_store::event_sinks::{self, Held, Standing, Start};
+use holdfast_store::event_sinks::{self, Held, Progress, Standing, Start};
 use holdfast_store::operator::Operator;
 use holdfast_store::outbox::{self, Position};
 use holdfast_testkit::clock::advance;
@@ -23,6 +23,18 @@ async fn standing(pool: &Pool) -> Standing {
     event_sinks::standing(pool, 10).await.expect("read").pop().expect("a sink")
 }
 
+/// That of the server.
+async fn timeline(pool: &Pool) -> i64 {
+    let sql = "select timeline_id::bigint from pg_control_checkpoint()";
+    sqlx::query_scalar(sql).fetch_one(pool.connections()).await.expect("the timeline")
+}
+
+/// Notes what was read from a place and confirmed.
+async fn note(pool: &Pool, token: Token, from: Position, to: Position) -> bool {
+    let progress = Progress { from, to, timeline: timeline(pool).await, skipped: false };
+    event_sinks::advance(pool, "a", token, progress).await.expect("advance")
+}
+
 async fn accept(pool: &Pool, n: u128) {
     holdfast_store::commands::accept(pool, &[&command(n)], super::REQUEST).await.expect("accept");
 }
@@ -39,15 +51,15 @@ async fn one_publishes_at_a_time_and_who_has_lost_the_turn_writes_nothing() {
     assert_eq!(hold(&pool, MINE).await, ["a"]);
     assert!(hold(&pool, THEIRS).await.is_empty());
     assert_eq!(hold(&pool, MINE).await, ["a"], "it keeps it");
-    let to = Position { xid: 7, no: 1, sequence: 2 };
+    let (from, to) = (standing(&pool).await.position, Position { xid: 7, no: 1, sequence: 2 });
     advance(pool.connections(), LEASE).await;
     assert_eq!(hold(&pool, THEIRS).await, ["a"], "its time is over");
-    assert!(!event_sinks::advance(&pool, "a", MINE, to, false).await.expect("advance"));
+    assert!(!note(&pool, MINE, from, to).await);
     assert!(!event_sinks::fail(&pool, "a", MINE, "no", None).await.expect("fail"));
     event_sinks::release(&pool, MINE).await.expect("release");
     let before = standing(&pool).await;
     assert_eq!((before.position.xid, before.failures, before.is_held), (0, 0, true));
-    assert!(event_sinks::advance(&pool, "a", THEIRS, to, false).await.expect("advance"));
+    assert!(note(&pool, THEIRS, from, to).await);
     assert_eq!(standing(&pool).await.position, to);
     event_sinks::release(&pool, THEIRS).await.expect("release");
     assert_eq!(hold(&pool, MINE).await, ["a"], "at once");
@@ -62,26 +74,58 @@ async fn who_was_held_up_and_gets_the_turn_again_sets_nothing_back() {
     let pool = database().await;
     event_sinks::begin(&pool, "a", Start::Beginning).await.expect("begin");
     hold(&pool, MINE).await;
+    let from = standing(&pool).await.position;
     let (early, late) = (Position { xid: 3, no: 9, sequence: 1 }, Position { xid: 3, no: 9, sequence: 2 });
     advance(pool.connections(), LEASE).await;
     hold(&pool, THEIRS).await;
-    assert!(event_sinks::advance(&pool, "a", THEIRS, late, false).await.expect("advance"));
+    assert!(note(&pool, THEIRS, from, late).await);
     event_sinks::release(&pool, THEIRS).await.expect("release");
     hold(&pool, MINE).await;
-    assert!(!event_sinks::advance(&pool, "a", MINE, early, false).await.expect("advance"), "it has been there");
+    assert!(!note(&pool, MINE, from, early).await, "it has been there");
     assert_eq!(standing(&pool).await.position, late);
 }
 
 /// A standby has taken over between reading and noting, and the last commits had not come to it.
 #[tokio::test]
-async fn a_place_that_this_server_has_not_come_to_is_not_noted() {
+async fn a_place_on_the_way_of_a_server_that_was_replaced_is_not_noted() {
     let pool = database().await;
     event_sinks::begin(&pool, "a", Start::Beginning).await.expect("begin");
     hold(&pool, MINE).await;
-    let next = "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint";
-    let next: i64 = sqlx::query_scalar(next).fetch_one(pool.connections()).await.expect("the next number");
-    let lost = Position { xid: next + 1_000, no: 1, sequence: 0 };
-    assert!(!event_sinks::advance(&pool, "a", MINE, lost, false).await.expect("advance"));
+    accept(&pool, 1).await;
+    let held = waiting(&pool, MINE).await;
+    let batch = outbox::batch(&pool, held.position, 10).await.expect("read");
+    let (read_on, to) = (batch.timeline.expect("there was something"), batch.end.expect("it has moved"));
+    assert_eq!(read_on, timeline(&pool).await);
+    let progress = Progress { from: held.position, to, timeline: read_on - 1, skipped: false };
+    assert!(!event_sinks::advance(&pool, "a", MINE, progress).await.expect("advance"));
+    assert_eq!(standing(&pool).await.position, held.position);
+    assert!(note(&pool, MINE, held.position, to).await);
+}
+
+/// As on Aurora.
+#[tokio::test]
+async fn where_the_server_does_not_tell_its_timeline_there_is_one() {
+    let pool = database().await;
+    let mut one = pool.connections().acquire().await.expect("a connection");
+    let own: i64 = sqlx::query_scalar("select holdfast_timeline()").fetch_one(&mut *one).await.expect("the timeline");
+    assert_eq!(own, timeline(&pool).await);
+    let silent = "create schema aurora;
+                  create function aurora.pg_current_wal_lsn() returns pg_lsn language plpgsql
+                      as $$ begin raise object_not_in_prerequisite_state; end $$;
+                  set search_path = aurora, pg_catalog, public";
+    sqlx::raw_sql(silent).execute(&mut *one).await.expect("hide it");
+    let none: i64 = sqlx::query_scalar("select holdfast_timeline()").fetch_one(&mut *one).await.expect("the timeline");
+    assert_eq!(none, 0);
+}
+
+/// What the sink has confirmed before was lost there too.
+#[tokio::test]
+async fn nobody_goes_on_from_a_place_that_is_not_the_sinks() {
+    let pool = database().await;
+    event_sinks::begin(&pool, "a", Start::Beginning).await.expect("begin");
+    hold(&pool, MINE).await;
+    let (lost, to) = (Position { xid: 3, no: 9, sequence: 1 }, Position { xid: 3, no: 9, sequence: 2 });
+    assert!(!note(&pool, MINE, lost, to).await, "between the sink's and this one something may be");
     assert_eq!(standing(&pool).await.position.xid, 0);
 }
 
@@ -128,7 +172,7 @@ async fn after_a_restore_into_another_server_the_handbook_misses_nothing() {
     let backlog = pool.now().await.expect("the time");
     // The sink is behind, and its place moves all the same.
     advance(pool.connections(), Duration::from_secs(7_200)).await;
-    assert!(event_sinks::advance(&pool, "a", MINE, end, false).await.expect("advance"));
+    assert!(note(&pool, MINE, held.position, end).await);
     // Every number of the other server is far above those of this one.
     let raise = "update event_sinks set xid = (xid::text::bigint + 1000000)::text::xid8;
                  update commands set xid = (xid::text::bigint + 1000000)::text::xid8";
@@ -173,7 +217,7 @@ async fn what_waits_is_seen_without_reading_it() {
     let held = waiting(&pool, MINE).await;
     let batch = outbox::batch(&pool, held.position, 10).await.expect("read");
     let end = batch.end.expect("it has moved");
-    assert!(event_sinks::advance(&pool, "a", MINE, end, false).await.expect("advance"));
+    assert!(note(&pool, MINE, held.position, end).await);
     assert!(event_sinks::waiting(&pool, MINE).await.expect("ask").is_empty());
     let there = standing(&pool).await;
     assert_eq!((there.lag, there.oldest.as_secs(), there.is_ahead), (0, 0, false));
@@ -198,7 +242,9 @@ async fn what_a_sink_refuses_is_left_out_only_when_somebody_says_so() {
     assert_eq!(waiting(&pool, MINE).await.skip.as_deref(), Some("id/0"));
     let batch = outbox::batch(&pool, held.position, 10).await.expect("read");
     let to = batch.end.expect("it has moved");
-    assert!(event_sinks::advance(&pool, "a", MINE, to, true).await.expect("advance"));
+    let timeline = batch.timeline.expect("there was something");
+    let progress = Progress { from: held.position, to, timeline, skipped: true };
+    assert!(event_sinks::advance(&pool, "a", MINE, progress).await.expect("advance"));
     let after = standing(&pool).await;
     assert_eq!((after.skipped, after.failures, after.refused, after.error), (1, 0, None, None));
 }

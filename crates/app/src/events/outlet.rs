@@ -12,7 +12,7 @@ use holdfast_domain::event::Event;
 use holdfast_domain::schedule::jittered;
 use holdfast_sinks::{Failure, Sink};
 use holdfast_store::Error;
-use holdfast_store::event_sinks::{self, Held};
+use holdfast_store::event_sinks::{self, Held, Progress};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -91,11 +91,13 @@ impl Outlet {
             return self.failed(app, token, &failure, size).await;
         }
         failpoint::hit("event_published");
-        if !event_sinks::advance(&app.pool, &self.name, token, end, portion.skipped).await? {
+        let timeline = batch.timeline.unwrap_or_default();
+        let progress = Progress { from: held.position, to: end, timeline, skipped: portion.skipped };
+        if !event_sinks::advance(&app.pool, &self.name, token, progress).await? {
             reader.forget().await;
             tracing::warn!(
                 sink = &*self.name,
-                "another process publishes to a sink, or did, or Postgres has lost what was sent last: it may go out again"
+                "another process publishes to a sink, or did, or another Postgres has taken over: what was sent last may go out again"
             );
             return Ok(Next::Pause);
         }

@@ -116,7 +116,7 @@ mod tests {
 
     fn of(rows: Vec<Found>, skip: Option<&str>) -> Portion {
         let end = rows.iter().filter_map(|row| row.position).max();
-        portion(&Batch { rows, end, is_full: false, size: 0 }, |_| true, skip)
+        portion(&Batch { rows, end, is_full: false, size: 0, timeline: Some(1) }, |_| true, skip)
     }
 
     fn told(portion: &Portion) -> Vec<String> {
@@ -182,7 +182,13 @@ mod tests {
     #[test]
     fn what_a_sink_does_not_want_holds_it_up_neither() {
         let unknown = Found { kind: None, ..unreadable(row(1, 0, 10)) };
-        let batch = Batch { rows: vec![unknown, row(2, 0, 20)], end: row(2, 0, 20).position, is_full: false, size: 0 };
+        let batch = Batch {
+            rows: vec![unknown, row(2, 0, 20)],
+            end: row(2, 0, 20).position,
+            is_full: false,
+            size: 0,
+            timeline: Some(1),
+        };
         let portion = portion(&batch, |kind| kind == Some(Kind::Transaction), None);
         assert_eq!(told(&portion), ["2/0"]);
         assert_eq!((portion.end.map(|end| end.xid), portion.unreadable), (Some(20), None));
