@@ -100,7 +100,7 @@ async fn measure(arguments: Arguments) -> anyhow::Result<()> {
     };
     // What it counts costs less than a hundredth of what is counted.
     let settings = "shared_preload_libraries = 'pg_stat_statements'\npg_stat_statements.track_planning = on\n";
-    let postgres = Postgres::start_fresh_with(&home, server::free_port(54361).await?, settings).await?;
+    let postgres = Postgres::start_fresh_with(&home, 54361, settings).await?;
     let scenarios = match arguments.scenarios.is_empty() {
         true => Scenario::value_variants().iter().copied().filter(|scenario| scenario.is_usual()).collect(),
         false => arguments.scenarios,

@@ -77,7 +77,7 @@ pub(crate) struct Local {
 impl Local {
     /// Starts everything but the binaries.
     pub(crate) async fn start(home: &Path, partners_url: &str, stop: &CancellationToken) -> anyhow::Result<Self> {
-        let postgres = Postgres::start_fresh(home, server::free_port(54349).await?).await?;
+        let postgres = Postgres::start_fresh(home, 54349).await?;
         holdfast_store::schema::ensure_database(&postgres.url("holdfast")).await.context("create the database")?;
         let postgres_gate = Gate::before(address(&postgres.url("holdfast"))?).await;
         let listener = server::bind(0).await?;

@@ -3,6 +3,7 @@
 //! Postgres refuses to run as root: then it runs as the user `postgres`, with its data outside of the working tree,
 //! which that user may not be able to reach. Its data survive a restart.
 
+use crate::server;
 use anyhow::{Context as _, bail, ensure};
 use nix::unistd::{Gid, Uid, User, geteuid};
 use std::fs;
@@ -34,29 +35,24 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts it, with its data in a folder that belongs to `home` alone.
-    pub async fn start(home: &Path, port: u16) -> anyhow::Result<Self> {
-        let postgres = Self::of(home, port)?;
-        postgres.start_server().await?;
-        Ok(postgres)
+    /// Starts it, with its data in a folder that belongs to `home` alone, and on the port that is wanted, if it is free.
+    pub async fn start(home: &Path, wanted: u16) -> anyhow::Result<Self> {
+        Self::of(home)?.start_on(wanted).await
     }
 
     /// The same, without what earlier runs left behind.
-    pub async fn start_fresh(home: &Path, port: u16) -> anyhow::Result<Self> {
-        Self::start_fresh_with(home, port, "").await
+    pub async fn start_fresh(home: &Path, wanted: u16) -> anyhow::Result<Self> {
+        Self::start_fresh_with(home, wanted, "").await
     }
 
     /// With further lines of `postgresql.conf`.
-    pub async fn start_fresh_with(home: &Path, port: u16, settings: &'static str) -> anyhow::Result<Self> {
-        let postgres = Self { settings, ..Self::of(home, port)? };
-        if postgres.is_running().await {
-            postgres.stop().await.context("stop the postgres of an earlier run")?;
-        }
+    pub async fn start_fresh_with(home: &Path, wanted: u16, settings: &'static str) -> anyhow::Result<Self> {
+        let postgres = Self { settings, ..Self::of(home)? };
+        postgres.stop_earlier().await?;
         if postgres.data.exists() {
             fs::remove_dir_all(&postgres.data).context("remove the data of an earlier run")?;
         }
-        postgres.start_server().await?;
-        Ok(postgres)
+        postgres.start_on(wanted).await
     }
 
     /// Ends it as a crash does: nothing is rolled back or written, the next start recovers.
@@ -69,31 +65,46 @@ impl Postgres {
         self.start_server().await
     }
 
-    fn of(home: &Path, port: u16) -> anyhow::Result<Self> {
+    fn of(home: &Path) -> anyhow::Result<Self> {
         let owner = owner()?;
         let data = match owner {
             None => home.join("postgres"),
             Some(_) => outside(home)?,
         };
-        Ok(Self { bin: bin()?, data, owner, port, settings: "" })
+        Ok(Self { bin: bin()?, data, owner, port: 0, settings: "" })
+    }
+
+    async fn start_on(mut self, wanted: u16) -> anyhow::Result<Self> {
+        if !self.data.join("PG_VERSION").exists() {
+            self.init().await.context("create the database cluster")?;
+        }
+        self.stop_earlier().await?;
+        loop {
+            self.port = server::free_port(wanted).await?;
+            match self.start_server().await {
+                Ok(()) => return Ok(self),
+                // Somebody has taken it in between.
+                Err(_) if server::free_port(self.port).await? != self.port => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     async fn start_server(&self) -> anyhow::Result<()> {
-        let postgres = self;
-        if !postgres.data.join("PG_VERSION").exists() {
-            postgres.init().await.context("create the database cluster")?;
-        }
-        if postgres.is_running().await {
-            // Left over from a devstack that was killed.
-            postgres.stop().await.context("stop the postgres of an earlier run")?;
-        }
-        let settings = format!("port = {}\n{}", postgres.port, postgres.settings);
-        fs::write(postgres.data.join("port.conf"), settings).context("write the settings of this run")?;
-        let log = postgres.data.join("postgres.log");
-        postgres
-            .run("pg_ctl", &["-w", "-t", "60", "-l", &log.to_string_lossy(), "start"])
+        let settings = format!("port = {}\n{}", self.port, self.settings);
+        fs::write(self.data.join("port.conf"), settings).context("write the settings of this run")?;
+        let log = self.data.join("postgres.log");
+        self.run("pg_ctl", &["-w", "-t", "60", "-l", &log.to_string_lossy(), "start"])
             .await
             .with_context(|| format!("start postgres (its log: {})", log.display()))
+    }
+
+    /// Left over from a devstack that was killed.
+    async fn stop_earlier(&self) -> anyhow::Result<()> {
+        match self.is_running().await {
+            true => self.stop().await.context("stop the postgres of an earlier run"),
+            false => Ok(()),
+        }
     }
 
     /// Where it listens. `database` exists or is `postgres`.

@@ -48,7 +48,7 @@ impl Services {
     async fn start(home: &Path, stop: &CancellationToken) -> anyhow::Result<Self> {
         let postgres = match given(home, "DATABASE_URL") {
             Some(_) => None,
-            None => Some(Postgres::start(home, server::free_port(POSTGRES_PORT).await?).await?),
+            None => Some(Postgres::start(home, POSTGRES_PORT).await?),
         };
         Self::around(home, postgres, stop).await
     }
@@ -57,7 +57,7 @@ impl Services {
     async fn start_fresh(home: &Path, stop: &CancellationToken) -> anyhow::Result<Self> {
         let postgres = match given(home, "DATABASE_URL") {
             Some(_) => None,
-            None => Some(Postgres::start_fresh(home, server::free_port(TEST_POSTGRES_PORT).await?).await?),
+            None => Some(Postgres::start_fresh(home, TEST_POSTGRES_PORT).await?),
         };
         Self::around(home, postgres, stop).await
     }
