@@ -235,7 +235,7 @@ async fn flood(stack: &mut Stack) -> anyhow::Result<Measured> {
     const QUEUED: u64 = 50_000;
     const LIMIT: u32 = 200;
     const USUAL: u32 = 50;
-    const TIME: Duration = Duration::from_secs(8);
+    const TIME: Duration = Duration::from_secs(20);
     warm(stack, 200).await?;
     stack.manners(Manners::default()).await?;
     let alone = load::open(&stack.target, USUAL, TIME).await?;
