@@ -5,23 +5,17 @@
 
 use std::time::Duration;
 
-/// Nobody notices less than this.
-const UNNOTICED: Duration = Duration::from_millis(1);
+/// Nobody notices that it takes so much longer.
+const UNNOTICED: Duration = Duration::from_micros(200);
 
-/// Never fewer: what overflows must go on.
-const LEAST: usize = 2;
-
-/// Where a flood begins while others are there.
-const FIRST: usize = 8;
-
-/// How many more slots there are after each interval in which nobody has noticed anything.
-const STEP: usize = 2;
+/// Where a flood begins while others are there: as many times the least.
+const FIRST: usize = 2;
 
 /// For how many intervals nobody else must have been there before all slots are the overflow's.
 const ABSENT: u32 = 10;
 
 /// How many witnesses are heard before it is judged: each has reasons of its own to wait.
-const ENOUGH: u32 = 8;
+const ENOUGH: u32 = 5;
 
 /// After so many intervals without any overflow the next is another one.
 const UNUSED: u32 = 100;
@@ -29,8 +23,11 @@ const UNUSED: u32 = 100;
 /// For how many intervals it is believed what calm times are like …
 const BELIEVED: u32 = 100;
 
-/// … and how many it takes to find out. What was in hand at the first is still being carried.
-const PROBE: u32 = 4;
+/// … and how many it takes to find out.
+const PROBE: u32 = 10;
+
+/// In the first of these, what was in hand is still being carried, and felt.
+const EARLY: u32 = 5;
 
 /// What there was in an interval.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,6 +42,10 @@ pub(super) struct Witnessed {
 #[derive(Debug)]
 pub(super) struct Limit {
     most: usize,
+    /// Never fewer: what overflows must go on.
+    least: usize,
+    /// How many more slots there are after each interval in which nobody has noticed anything.
+    step: usize,
     now: usize,
     /// What a claim takes when it is calm.
     calm: Duration,
@@ -79,9 +80,12 @@ impl Witnessed {
 }
 
 impl Limit {
-    pub(super) fn new(most: usize) -> Self {
+    /// `cores`: that the worker may use. Others notice nothing of one command in hand on each.
+    pub(super) fn new(most: usize, cores: usize) -> Self {
         Self {
             most,
+            least: cores.max(1).min(most),
+            step: (cores / 2).max(1),
             now: most,
             calm: Duration::MAX,
             age: BELIEVED,
@@ -104,7 +108,7 @@ impl Limit {
         self.absent = 0;
         self.now = match self.age < BELIEVED {
             true => self.less(),
-            false => self.hold_back(self.least()),
+            false => self.hold_back(self.least),
         };
     }
 
@@ -131,7 +135,7 @@ impl Limit {
         if self.unused > 0 {
             self.learn_alone(witnessed.waited / witnessed.count);
             // Before that, some may be in hand that wait for a partner.
-            return if self.unused >= UNUSED { FIRST.min(self.most) } else { self.more() };
+            return if self.unused >= UNUSED { (FIRST * self.least).min(self.most) } else { self.more() };
         }
         if self.age >= BELIEVED {
             return self.hold_back(self.now);
@@ -141,7 +145,10 @@ impl Limit {
             return self.now;
         }
         let Witnessed { waited, count, .. } = std::mem::take(&mut self.gathered);
-        if self.is_noticed(waited / count) { self.less() } else { self.more() }
+        let waited = waited / count;
+        // It cannot be calmer beside an overflow than it is without: slowly, for some of it is chance.
+        self.calm -= self.calm.saturating_sub(waited) / 8;
+        if self.is_noticed(waited) { self.less() } else { self.more() }
     }
 
     /// Of an interval in which nothing of the overflow was claimed. That some is in hand all the same says little about what
@@ -154,29 +161,28 @@ impl Limit {
         }
     }
 
-    /// More than half as long again as in calm times.
+    /// More than a quarter as long again as in calm times.
     fn is_noticed(&self, waited: Duration) -> bool {
-        waited > self.calm.saturating_add(self.calm / 2).max(UNNOTICED)
+        waited > self.calm.saturating_add((self.calm / 4).max(UNNOTICED))
     }
 
     fn hold_back(&mut self, then: usize) -> usize {
         self.probe = Some(Probe { left: PROBE, witnessed: Witnessed::default(), then, before: self.now });
-        self.least()
+        self.least
     }
 
     fn go_on(&mut self, mut probe: Probe, witnessed: Witnessed) -> usize {
-        let is_first = probe.left == PROBE;
-        if is_first && witnessed.count == 0 {
+        if probe.left == PROBE && witnessed.count == 0 {
             // It was the first of a flood itself.
             return probe.before;
         }
-        if !is_first {
+        if probe.left <= PROBE - EARLY {
             probe.witnessed.add(witnessed);
         }
         probe.left -= 1;
         if probe.left > 0 {
             self.probe = Some(probe);
-            return self.least();
+            return self.least;
         }
         match probe.witnessed.waited.checked_div(probe.witnessed.count) {
             Some(waited) => {
@@ -196,15 +202,11 @@ impl Limit {
     }
 
     fn less(&self) -> usize {
-        (self.now / 2).max(self.least())
+        (self.now / 2).max(self.least)
     }
 
     fn more(&self) -> usize {
-        (self.now + STEP).min(self.most)
-    }
-
-    fn least(&self) -> usize {
-        LEAST.min(self.most)
+        (self.now + self.step).min(self.most)
     }
 }
 
@@ -220,10 +222,14 @@ mod tests {
         Witnessed { overflow: 0, ..beside_overflow(ms) }
     }
 
+    const LEAST: usize = 2;
+    const STEP: usize = 1;
+    const BEGINNING: usize = FIRST * LEAST;
+
     const NOBODY: Witnessed = Witnessed { waited: Duration::ZERO, count: 0, overflow: 1 };
 
     fn limit() -> Limit {
-        Limit::new(200)
+        Limit::new(200, 2)
     }
 
     fn arrive(limit: &mut Limit) -> usize {
@@ -246,10 +252,10 @@ mod tests {
     #[test]
     fn fewer_are_in_hand_while_others_notice_and_more_again_when_they_do_not() {
         let mut limit = used_to(4);
-        assert_eq!(limit.now, FIRST, "where a flood begins");
-        assert_eq!(pass(&mut limit, beside_overflow(7), 1), FIRST / 2);
-        assert_eq!(pass(&mut limit, beside_overflow(7), 5), LEAST, "it goes on");
-        assert_eq!(pass(&mut limit, beside_overflow(6), 1), LEAST + STEP, "half as long again is tolerated");
+        assert_eq!(limit.now, BEGINNING, "where a flood begins");
+        assert_eq!(pass(&mut limit, beside_overflow(6), 1), BEGINNING / 2);
+        assert_eq!(pass(&mut limit, beside_overflow(6), 5), LEAST, "it goes on");
+        assert_eq!(pass(&mut limit, beside_overflow(5), 1), LEAST + STEP, "a quarter as long again is tolerated");
         assert_eq!(pass(&mut limit, NOBODY, 20), 200, "nobody is there");
     }
 
@@ -257,19 +263,19 @@ mod tests {
     fn one_witness_alone_is_not_believed() {
         let mut limit = used_to(4);
         let one = Witnessed { waited: Duration::from_millis(30), count: 1, overflow: 1 };
-        assert_eq!(pass(&mut limit, one, ENOUGH - 1), FIRST);
-        assert_eq!(pass(&mut limit, one, 1), FIRST / 2);
+        assert_eq!(pass(&mut limit, one, ENOUGH - 1), BEGINNING);
+        assert_eq!(pass(&mut limit, one, 1), BEGINNING / 2);
     }
 
     #[test]
     fn who_starts_into_a_flood_finds_out_what_is_calm() {
         let mut limit = limit();
         assert_eq!(arrive(&mut limit), LEAST, "it holds back");
-        assert_eq!(pass(&mut limit, beside_overflow(9), 1), LEAST, "which takes a moment to be felt");
+        assert_eq!(pass(&mut limit, beside_overflow(9), EARLY), LEAST, "which takes a moment to be felt");
         assert_eq!(arrive(&mut limit), LEAST, "somebody has been there already");
-        assert_eq!(pass(&mut limit, beside_overflow(4), PROBE - 1), LEAST);
-        assert_eq!(pass(&mut limit, beside_overflow(6), 10), LEAST + 10 * STEP, "4 ms, then");
-        assert_eq!(pass(&mut limit, beside_overflow(7), 1), LEAST / 2 + 5 * STEP, "and this is noticed");
+        assert_eq!(pass(&mut limit, beside_overflow(4), PROBE - EARLY), LEAST);
+        assert_eq!(pass(&mut limit, beside_overflow(5), 10), LEAST + 10 * STEP, "4 ms, then");
+        assert_eq!(pass(&mut limit, beside_overflow(6), 1), LEAST / 2 + 5 * STEP, "and this is noticed");
     }
 
     #[test]
@@ -299,12 +305,12 @@ mod tests {
     #[test]
     fn what_waits_for_a_slow_partner_is_not_kept_few() {
         let mut limit = used_to(4);
-        for _ in 0..10 {
+        for _ in 0..25 {
             pass(&mut limit, beside_overflow(4), 1);
             pass(&mut limit, alone(4), 9);
         }
         assert_eq!(limit.now, 200);
-        assert_eq!(pass(&mut limit, alone(4), UNUSED), FIRST, "it has ended");
+        assert_eq!(pass(&mut limit, alone(4), UNUSED), BEGINNING, "it has ended");
     }
 
     #[test]
@@ -315,6 +321,15 @@ mod tests {
             pass(&mut limit, alone(12), 1);
         }
         assert_eq!(limit.calm, Duration::from_millis(4));
+    }
+
+    #[test]
+    fn what_was_taken_for_calm_too_early_is_seen_through() {
+        let mut limit = used_to(20);
+        pass(&mut limit, beside_overflow(4), 30);
+        assert!(limit.calm < Duration::from_millis(5), "{:?}", limit.calm);
+        let before = limit.now;
+        assert!(pass(&mut limit, beside_overflow(9), 1) < before, "which is no longer calm");
     }
 
     #[test]

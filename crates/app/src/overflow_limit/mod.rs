@@ -11,6 +11,7 @@ use holdfast_queue::{Slots, backoff};
 use limit::{Limit, Witnessed};
 use moka::sync::Cache;
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -41,8 +42,9 @@ struct Claims {
 impl OverflowLimit {
     pub fn new(all: Slots, most: usize) -> Self {
         let slots = Kind::ALL.into_iter().map(|kind| (kind, all.at_most(most))).collect();
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let flooding = Cache::builder().max_capacity(100_000).time_to_live(FLOODING).build();
-        Self { all, slots, state: Mutex::new(Limit::new(most)), flooding, claims: Mutex::default() }
+        Self { all, slots, state: Mutex::new(Limit::new(most, cores)), flooding, claims: Mutex::default() }
     }
 
     pub const fn all(&self) -> &Slots {
