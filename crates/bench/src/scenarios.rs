@@ -246,8 +246,10 @@ async fn flood(stack: &mut Stack) -> anyhow::Result<Measured> {
     stack.restart_api("HOLDFAST__LIMITS__SUBMISSIONS_PER_S", &LIMIT.to_string()).await?;
     stack.manners(Manners::default()).await?;
     stack.start_worker()?;
-    // Its start is not what is measured.
-    pause(Duration::from_secs(1)).await;
+    // How it starts, and finds out who else is there, is not what is measured.
+    let early = load::open(&stack.target, USUAL, Duration::from_secs(3)).await?;
+    stack.completed(early.accepted, PATIENCE).await?;
+    stack.manners(Manners::default()).await?;
     let before = Meter::read(stack).await?;
     let (flood, beside) = tokio::join!(load::flood(&other, LIMIT * 50, TIME), load::open(&stack.target, USUAL, TIME));
     let ([taken, refused], beside) = (flood.context("flood")?, beside.context("submit beside a flood")?);

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 /// Nobody notices that it takes so much longer.
-const UNNOTICED: Duration = Duration::from_micros(200);
+const UNNOTICED: Duration = Duration::from_micros(100);
 
 /// Where a flood begins while others are there: as many times the least.
 const FIRST: usize = 2;
@@ -15,7 +15,7 @@ const FIRST: usize = 2;
 const ABSENT: u32 = 10;
 
 /// How many witnesses are heard before it is judged: each has reasons of its own to wait.
-const ENOUGH: u32 = 5;
+const ENOUGH: u32 = 8;
 
 /// After so many intervals without any overflow the next is another one.
 const UNUSED: u32 = 100;
@@ -161,9 +161,9 @@ impl Limit {
         }
     }
 
-    /// More than a quarter as long again as in calm times.
+    /// More than an eighth as long again as in calm times.
     fn is_noticed(&self, waited: Duration) -> bool {
-        waited > self.calm.saturating_add((self.calm / 4).max(UNNOTICED))
+        waited > self.calm.saturating_add((self.calm / 8).max(UNNOTICED))
     }
 
     fn hold_back(&mut self, then: usize) -> usize {
@@ -251,11 +251,11 @@ mod tests {
 
     #[test]
     fn fewer_are_in_hand_while_others_notice_and_more_again_when_they_do_not() {
-        let mut limit = used_to(4);
+        let mut limit = used_to(8);
         assert_eq!(limit.now, BEGINNING, "where a flood begins");
-        assert_eq!(pass(&mut limit, beside_overflow(6), 1), BEGINNING / 2);
-        assert_eq!(pass(&mut limit, beside_overflow(6), 5), LEAST, "it goes on");
-        assert_eq!(pass(&mut limit, beside_overflow(5), 1), LEAST + STEP, "a quarter as long again is tolerated");
+        assert_eq!(pass(&mut limit, beside_overflow(10), 1), BEGINNING / 2);
+        assert_eq!(pass(&mut limit, beside_overflow(10), 5), LEAST, "it goes on");
+        assert_eq!(pass(&mut limit, beside_overflow(9), 1), LEAST + STEP, "an eighth as long again is tolerated");
         assert_eq!(pass(&mut limit, NOBODY, 20), 200, "nobody is there");
     }
 
@@ -271,11 +271,11 @@ mod tests {
     fn who_starts_into_a_flood_finds_out_what_is_calm() {
         let mut limit = limit();
         assert_eq!(arrive(&mut limit), LEAST, "it holds back");
-        assert_eq!(pass(&mut limit, beside_overflow(9), EARLY), LEAST, "which takes a moment to be felt");
+        assert_eq!(pass(&mut limit, beside_overflow(20), EARLY), LEAST, "which takes a moment to be felt");
         assert_eq!(arrive(&mut limit), LEAST, "somebody has been there already");
-        assert_eq!(pass(&mut limit, beside_overflow(4), PROBE - EARLY), LEAST);
-        assert_eq!(pass(&mut limit, beside_overflow(5), 10), LEAST + 10 * STEP, "4 ms, then");
-        assert_eq!(pass(&mut limit, beside_overflow(6), 1), LEAST / 2 + 5 * STEP, "and this is noticed");
+        assert_eq!(pass(&mut limit, beside_overflow(8), PROBE - EARLY), LEAST);
+        assert_eq!(pass(&mut limit, beside_overflow(9), 10), LEAST + 10 * STEP, "8 ms, then");
+        assert_eq!(pass(&mut limit, beside_overflow(10), 1), LEAST / 2 + 5 * STEP, "and this is noticed");
     }
 
     #[test]
