@@ -113,8 +113,8 @@ pub struct Progress {
 }
 
 /// Notes what the sink has confirmed. `false`: it is somebody else's turn, or was, and the sink is at another place. Or it
-/// was read of a server that a standby has replaced since, perhaps without the last commits: then what is written there under
-/// the same numbers is yet to be published.
+/// was read of a server that another one has replaced since, perhaps without the last commits: then what is written there
+/// under the same numbers is yet to be published. Such a server is on another timeline, or has not come so far.
 pub async fn advance(pool: &Pool, name: &str, token: Token, progress: Progress) -> Result<bool> {
     let Progress { from, to, timeline, skipped } = progress;
     let query = sqlx::query!(
@@ -124,7 +124,7 @@ pub async fn advance(pool: &Pool, name: &str, token: Token, progress: Progress) 
                 skip = case when $6 then null else skip end,
                 skipped = skipped + case when $6 then 1 else 0 end
           where name = $1 and token = $2 and (xid, no, sequence) = ($7::text::xid8, $8::bigint, $9::int)
-            and $10 = holdfast_timeline()",
+            and $10 = holdfast_timeline() and $3::text::xid8 < pg_snapshot_xmin(pg_current_snapshot())",
         name,
         token.0,
         to.xid.to_string(),

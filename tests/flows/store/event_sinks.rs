@@ -102,6 +102,19 @@ async fn a_place_on_the_way_of_a_server_that_was_replaced_is_not_noted() {
     assert!(note(&pool, MINE, held.position, to).await);
 }
 
+/// The same where the server does not tell its timeline.
+#[tokio::test]
+async fn a_place_that_this_server_has_not_come_to_is_not_noted() {
+    let pool = database().await;
+    event_sinks::begin(&pool, "a", Start::Beginning).await.expect("begin");
+    hold(&pool, MINE).await;
+    let from = standing(&pool).await.position;
+    let next = "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint";
+    let next: i64 = sqlx::query_scalar(next).fetch_one(pool.connections()).await.expect("the next number");
+    assert!(!note(&pool, MINE, from, Position { xid: next + 1_000, no: 1, sequence: 0 }).await);
+    assert_eq!(standing(&pool).await.position, from);
+}
+
 /// As on Aurora.
 #[tokio::test]
 async fn where_the_server_does_not_tell_its_timeline_there_is_one() {

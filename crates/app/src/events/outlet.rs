@@ -95,6 +95,7 @@ impl Outlet {
         let progress = Progress { from: held.position, to: end, timeline, skipped: portion.skipped };
         if !event_sinks::advance(&app.pool, &self.name, token, progress).await? {
             reader.forget().await;
+            self.hold_off();
             tracing::warn!(
                 sink = &*self.name,
                 "another process publishes to a sink, or did, or another Postgres has taken over: what was sent last may go out again"

@@ -8,6 +8,9 @@ use std::time::Duration;
 /// Nobody notices that it takes so much longer.
 const UNNOTICED: Duration = Duration::from_micros(100);
 
+/// The least number of slots is one for each core, but not more than this: what is behind them may be smaller.
+const LEAST: usize = 8;
+
 /// Where a flood begins while others are there: as many times the least.
 const FIRST: usize = 2;
 
@@ -28,6 +31,9 @@ const PROBE: u32 = 10;
 
 /// In the first of these, what was in hand is still being carried, and felt.
 const EARLY: u32 = 5;
+
+/// Whoever is there is heard within so many.
+const HEARD: u32 = 4;
 
 /// What there was in an interval.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,10 +70,14 @@ pub(super) struct Limit {
 #[derive(Debug)]
 struct Probe {
     left: u32,
+    /// Somebody was there, of whom it is not known yet that it is no part of the flood.
+    is_guess: bool,
+    /// Whether anybody was heard after the first interval.
+    is_heard: bool,
     witnessed: Witnessed,
     /// The limit after it.
     then: usize,
-    /// The limit, if nobody has suffered from the overflow: whoever it was for may be a part of the flood.
+    /// The limit, if nobody has suffered from the overflow.
     before: usize,
 }
 
@@ -80,11 +90,11 @@ impl Witnessed {
 }
 
 impl Limit {
-    /// `cores`: that the worker may use. Others notice nothing of one command in hand on each.
+    /// `cores`: that the worker may use.
     pub(super) fn new(most: usize, cores: usize) -> Self {
         Self {
             most,
-            least: cores.max(1).min(most),
+            least: cores.clamp(1, LEAST).min(most),
             step: (cores / 2).max(1),
             now: most,
             calm: Duration::MAX,
@@ -108,7 +118,7 @@ impl Limit {
         self.absent = 0;
         self.now = match self.age < BELIEVED {
             true => self.less(),
-            false => self.hold_back(self.least),
+            false => self.hold_back(self.least, true),
         };
     }
 
@@ -138,7 +148,7 @@ impl Limit {
             return if self.unused >= UNUSED { (FIRST * self.least).min(self.most) } else { self.more() };
         }
         if self.age >= BELIEVED {
-            return self.hold_back(self.now);
+            return self.hold_back(self.now, false);
         }
         self.gathered.add(witnessed);
         if self.gathered.count < ENOUGH {
@@ -146,8 +156,7 @@ impl Limit {
         }
         let Witnessed { waited, count, .. } = std::mem::take(&mut self.gathered);
         let waited = waited / count;
-        // It cannot be calmer beside an overflow than it is without: slowly, for some of it is chance.
-        self.calm -= self.calm.saturating_sub(waited) / 8;
+        self.calm_down(waited);
         if self.is_noticed(waited) { self.less() } else { self.more() }
     }
 
@@ -157,8 +166,13 @@ impl Limit {
         if self.unused >= ABSENT {
             self.learn(waited.min(self.calm.saturating_add(waited / 8)));
         } else {
-            self.calm = self.calm.min(waited);
+            self.calm_down(waited);
         }
+    }
+
+    /// It cannot be calmer beside an overflow than it is without. Slowly, for some of it is chance.
+    fn calm_down(&mut self, waited: Duration) {
+        self.calm -= self.calm.saturating_sub(waited) / 8;
     }
 
     /// More than an eighth as long again as in calm times.
@@ -166,21 +180,23 @@ impl Limit {
         waited > self.calm.saturating_add((self.calm / 8).max(UNNOTICED))
     }
 
-    fn hold_back(&mut self, then: usize) -> usize {
-        self.probe = Some(Probe { left: PROBE, witnessed: Witnessed::default(), then, before: self.now });
+    fn hold_back(&mut self, then: usize, is_guess: bool) -> usize {
+        let (witnessed, before) = (Witnessed::default(), self.now);
+        self.probe = Some(Probe { left: PROBE, is_guess, is_heard: false, witnessed, then, before });
         self.least
     }
 
     fn go_on(&mut self, mut probe: Probe, witnessed: Witnessed) -> usize {
-        if probe.left == PROBE && witnessed.count == 0 {
+        if probe.is_guess && probe.left == PROBE && witnessed.count == 0 {
             // It was the first of a flood itself.
             return probe.before;
         }
+        probe.is_heard |= probe.left < PROBE && witnessed.count > 0;
         if probe.left <= PROBE - EARLY {
             probe.witnessed.add(witnessed);
         }
         probe.left -= 1;
-        if probe.left > 0 {
+        if probe.left > 0 && (probe.is_heard || probe.left > PROBE - HEARD) {
             self.probe = Some(probe);
             return self.least;
         }
@@ -222,14 +238,14 @@ mod tests {
         Witnessed { overflow: 0, ..beside_overflow(ms) }
     }
 
-    const LEAST: usize = 2;
+    const CORES: usize = 2;
     const STEP: usize = 1;
-    const BEGINNING: usize = FIRST * LEAST;
+    const BEGINNING: usize = FIRST * CORES;
 
     const NOBODY: Witnessed = Witnessed { waited: Duration::ZERO, count: 0, overflow: 1 };
 
     fn limit() -> Limit {
-        Limit::new(200, 2)
+        Limit::new(200, CORES)
     }
 
     fn arrive(limit: &mut Limit) -> usize {
@@ -254,8 +270,8 @@ mod tests {
         let mut limit = used_to(8);
         assert_eq!(limit.now, BEGINNING, "where a flood begins");
         assert_eq!(pass(&mut limit, beside_overflow(10), 1), BEGINNING / 2);
-        assert_eq!(pass(&mut limit, beside_overflow(10), 5), LEAST, "it goes on");
-        assert_eq!(pass(&mut limit, beside_overflow(9), 1), LEAST + STEP, "an eighth as long again is tolerated");
+        assert_eq!(pass(&mut limit, beside_overflow(10), 5), CORES, "it goes on");
+        assert_eq!(pass(&mut limit, beside_overflow(9), 1), CORES + STEP, "an eighth as long again is tolerated");
         assert_eq!(pass(&mut limit, NOBODY, 20), 200, "nobody is there");
     }
 
@@ -270,12 +286,12 @@ mod tests {
     #[test]
     fn who_starts_into_a_flood_finds_out_what_is_calm() {
         let mut limit = limit();
-        assert_eq!(arrive(&mut limit), LEAST, "it holds back");
-        assert_eq!(pass(&mut limit, beside_overflow(20), EARLY), LEAST, "which takes a moment to be felt");
-        assert_eq!(arrive(&mut limit), LEAST, "somebody has been there already");
-        assert_eq!(pass(&mut limit, beside_overflow(8), PROBE - EARLY), LEAST);
-        assert_eq!(pass(&mut limit, beside_overflow(9), 10), LEAST + 10 * STEP, "8 ms, then");
-        assert_eq!(pass(&mut limit, beside_overflow(10), 1), LEAST / 2 + 5 * STEP, "and this is noticed");
+        assert_eq!(arrive(&mut limit), CORES, "it holds back");
+        assert_eq!(pass(&mut limit, beside_overflow(20), EARLY), CORES, "which takes a moment to be felt");
+        assert_eq!(arrive(&mut limit), CORES, "somebody has been there already");
+        assert_eq!(pass(&mut limit, beside_overflow(8), PROBE - EARLY), CORES);
+        assert_eq!(pass(&mut limit, beside_overflow(9), 10), CORES + 10 * STEP, "8 ms, then");
+        assert_eq!(pass(&mut limit, beside_overflow(10), 1), CORES / 2 + 5 * STEP, "and this is noticed");
     }
 
     #[test]
@@ -300,6 +316,29 @@ mod tests {
             }
             assert!(limit.now >= 50, "every {pause}: {}", limit.now);
         }
+    }
+
+    #[test]
+    fn who_comes_every_two_seconds_does_not_keep_the_overflow_few_meanwhile() {
+        let (mut limit, mut few) = (limit(), 0);
+        for _ in 0..20 {
+            arrive(&mut limit);
+            pass(&mut limit, Witnessed { count: 1, ..beside_overflow(4) }, 1);
+            for _ in 0..20 {
+                few += u32::from(pass(&mut limit, NOBODY, 1) < 100);
+            }
+        }
+        assert!(few <= 20 * HEARD, "{few} of 400");
+    }
+
+    #[test]
+    fn who_is_not_there_in_every_interval_is_heard_all_the_same() {
+        let mut limit = used_to(4);
+        for _ in 0..BELIEVED {
+            pass(&mut limit, Witnessed { count: 1, waited: Duration::from_millis(20), overflow: 1 }, 1);
+            pass(&mut limit, NOBODY, 2);
+        }
+        assert!(limit.age < BELIEVED && limit.calm > Duration::from_millis(10), "{limit:?}");
     }
 
     #[test]
@@ -335,10 +374,10 @@ mod tests {
     #[test]
     fn what_was_calm_once_is_forgotten() {
         let mut limit = used_to(2);
-        assert_eq!(pass(&mut limit, beside_overflow(20), BELIEVED - 1), LEAST);
+        assert_eq!(pass(&mut limit, beside_overflow(20), BELIEVED - 1), CORES);
         // This machine is slower now.
         pass(&mut limit, beside_overflow(20), PROBE + 1);
-        assert_eq!(pass(&mut limit, beside_overflow(20), 5), LEAST + 5 * STEP);
+        assert_eq!(pass(&mut limit, beside_overflow(20), 5), CORES + 5 * STEP);
         pass(&mut limit, alone(30), 100);
         assert_eq!(limit.calm, Duration::from_millis(30));
         pass(&mut limit, alone(300), 1);
