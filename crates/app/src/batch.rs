@@ -21,7 +21,7 @@ const ALONE: Duration = Duration::from_millis(2);
 const MAX_BATCH: usize = 200;
 
 /// Between the beginnings of two statements of the same kind of the worker.
-const PACE: Duration = Duration::from_millis(5);
+pub const PACE: Duration = Duration::from_millis(5);
 
 /// Items of a batch that are found locked one by one, each after a while. With more of them it is no single row that somebody
 /// has in hand, and the rest goes together.
@@ -44,12 +44,16 @@ pub struct Batcher<I, O> {
 struct Waited(AtomicU64);
 
 /// How many statements may be under way, with how many items, and how long after one another they begin.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Shape {
     pub in_flight: usize,
     pub max: usize,
-    pub pace: Duration,
+    pub pace: Pace,
 }
+
+/// How long after one another statements of the same kind begin. It may change at any time, for all that have a clone.
+#[derive(Clone)]
+pub struct Pace(Arc<AtomicU64>);
 
 struct Job<I, O> {
     item: I,
@@ -74,16 +78,16 @@ where
         S: Fn(Arc<Vec<I>>) -> F + Send + Sync + Clone + 'static,
         F: Future<Output = Result<Vec<O>, Error>> + Send + 'static,
     {
-        Self::start(Shape { in_flight: IN_FLIGHT, max: MAX_BATCH, pace: Duration::ZERO }, meter, statement)
+        Self::start(Shape { in_flight: IN_FLIGHT, max: MAX_BATCH, pace: Pace::new(Duration::ZERO) }, meter, statement)
     }
 
     /// Unless the last one has just begun.
-    pub fn paced<F, S>(meter: Meter, statement: S) -> Self
+    pub fn paced<F, S>(pace: &Pace, meter: Meter, statement: S) -> Self
     where
         S: Fn(Arc<Vec<I>>) -> F + Send + Sync + Clone + 'static,
         F: Future<Output = Result<Vec<O>, Error>> + Send + 'static,
     {
-        Self::start(Shape { in_flight: IN_FLIGHT, max: MAX_BATCH, pace: PACE }, meter, statement)
+        Self::start(Shape { in_flight: IN_FLIGHT, max: MAX_BATCH, pace: pace.clone() }, meter, statement)
     }
 
     /// `statement` answers every item, in order. It ends when the last clone of the batcher is dropped.
@@ -96,7 +100,7 @@ where
         let (line, waited) = (Arc::new(Mutex::new(Line::new(jobs))), Arc::<Waited>::default());
         for _ in 0..shape.in_flight {
             let line = (Arc::clone(&line), Arc::clone(&waited));
-            tokio::spawn(run(line, shape, meter.clone(), statement.clone()));
+            tokio::spawn(run(line, shape.clone(), meter.clone(), statement.clone()));
         }
         Self { jobs: sender, waited }
     }
@@ -121,6 +125,22 @@ fn ended() -> Shared {
     Arc::new(Error::Unavailable(holdfast_store::error::worker_crashed()))
 }
 
+impl Pace {
+    pub fn new(pace: Duration) -> Self {
+        let this = Self(Arc::default());
+        this.set(pace);
+        this
+    }
+
+    pub fn set(&self, pace: Duration) {
+        self.0.store(pace.as_micros() as u64, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Duration {
+        Duration::from_micros(self.0.load(Ordering::Relaxed))
+    }
+}
+
 impl Waited {
     fn get(&self) -> Duration {
         Duration::from_millis(self.0.load(Ordering::Relaxed))
@@ -140,7 +160,7 @@ where
 {
     loop {
         let mut turn = line.lock().await;
-        let jobs = turn.gather(shape.max, shape.pace).await;
+        let jobs = turn.gather(shape.max, shape.pace.get()).await;
         let Some(first) = jobs.first() else { return };
         waited.set(first.since.elapsed());
         let (items, replies): (Vec<_>, Vec<_>) = jobs.into_iter().map(|job| (job.item, job.reply)).unzip();
@@ -231,7 +251,7 @@ mod tests {
     async fn it_is_behind_while_items_wait_as_long_as_others_have() {
         let gate = Arc::new(tokio::sync::Semaphore::new(0));
         let entered = Arc::new(tokio::sync::Semaphore::new(0));
-        let shape = Shape { in_flight: 1, max: 1, pace: Duration::ZERO };
+        let shape = Shape { in_flight: 1, max: 1, pace: Pace::new(Duration::ZERO) };
         let statement = {
             let (gate, entered) = (Arc::clone(&gate), Arc::clone(&entered));
             move |items: Arc<Vec<u32>>| {

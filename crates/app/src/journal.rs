@@ -1,7 +1,7 @@
 //! The other path of acceptance: what SQS has taken while Postgres is down is answered for.
 
 use crate::App;
-use crate::batch::{Batcher, Shape};
+use crate::batch::{Batcher, Pace, Shape};
 use crate::metrics::Meter;
 use crate::trace::{Tracer, spans};
 use holdfast_domain::ServerKey;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Eight sends under way at once: a client waits for each.
-const SHAPE: Shape = Shape { in_flight: 8, max: 10, pace: Duration::ZERO };
+const IN_FLIGHT: usize = 8;
 
 /// SQS keeps an entry for 14 days. What is taken later than after half of it could be lost before anybody has mended
 /// Postgres.
@@ -46,8 +46,9 @@ impl Journal {
             }
         };
         let timeout = app.config.api.journal_timeout_ms.get();
+        let shape = Shape { in_flight: IN_FLIGHT, max: 10, pace: Pace::new(Duration::ZERO) };
         Self {
-            batcher: Batcher::start(SHAPE, Meter::unread(), send),
+            batcher: Batcher::start(shape, Meter::unread(), send),
             queue,
             tracer,
             server_key: app.server_key.clone(),

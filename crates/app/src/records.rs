@@ -1,7 +1,7 @@
 //! The step `record` of each kind: its business row, batched like every write of the worker.
 
 use crate::App;
-use crate::batch::{Batcher, Shared};
+use crate::batch::{Batcher, Pace, Shared};
 use crate::statements::{persist, refs};
 use holdfast_store::orders::{self, NewOrder};
 use holdfast_store::refunds::{self, NewRefund, Reserved};
@@ -24,12 +24,12 @@ pub struct Records {
 pub struct Record<I, O>(Batcher<I, Option<O>>);
 
 impl<I: Send + Sync + 'static, O: Send + 'static> Record<I, O> {
-    fn start<F>(app: &App, statement: fn(Pool, Arc<Vec<I>>) -> F, hold: fn(&I) -> Hold) -> Self
+    fn start<F>(app: &App, pace: &Pace, statement: fn(Pool, Arc<Vec<I>>) -> F, hold: fn(&I) -> Hold) -> Self
     where
         F: Future<Output = Result<Vec<(Hold, O)>>> + Send + 'static,
     {
         let (pool, meter) = (app.pool.clone(), app.metrics.statements.meter("record"));
-        Self(Batcher::paced(meter, move |rows: Arc<Vec<I>>| {
+        Self(Batcher::paced(pace, meter, move |rows: Arc<Vec<I>>| {
             let pool = pool.clone();
             async move {
                 let (recorded, repeated) = persist(|| statement(pool.clone(), Arc::clone(&rows))).await?;
@@ -50,11 +50,11 @@ impl<I: Send + Sync + 'static, O: Send + 'static> Record<I, O> {
 }
 
 impl Records {
-    pub fn start(app: &App) -> Self {
+    pub fn start(app: &App, pace: &Pace) -> Self {
         Self {
-            transactions: Record::start(app, record_transactions, |row| row.hold),
-            refunds: Record::start(app, record_refunds, |row| row.hold),
-            orders: Record::start(app, record_orders, |row| row.hold),
+            transactions: Record::start(app, pace, record_transactions, |row| row.hold),
+            refunds: Record::start(app, pace, record_refunds, |row| row.hold),
+            orders: Record::start(app, pace, record_orders, |row| row.hold),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! trail, so that the second of two equal writes finds nothing to do. What it then means is asked by token.
 
 use crate::App;
-use crate::batch::{Batcher, Shared};
+use crate::batch::{Batcher, Pace, Shared};
 use crate::heartbeat::Life;
 use crate::metrics::{Meter, Metrics};
 use holdfast_domain::Lane;
@@ -39,34 +39,37 @@ pub enum Ending {
 }
 
 impl Statements {
-    pub fn start(app: &App, life: &Arc<Life>, lease: Duration) -> Self {
+    pub fn start(app: &App, life: &Arc<Life>, lease: Duration, pace: &Pace) -> Self {
         let (pool, meter) = (&app.pool, |name| app.metrics.statements.meter(name));
         let (claiming, finishing) = ((pool.clone(), Arc::clone(life)), (pool.clone(), Arc::clone(life)));
         Self {
-            claim: Batcher::paced(meter("claim"), move |wishes| {
+            claim: Batcher::paced(pace, meter("claim"), move |wishes| {
                 claim(claiming.0.clone(), Arc::clone(&claiming.1), lease, wishes)
             }),
             note: {
                 let pool = pool.clone();
-                Batcher::paced(meter("note"), move |notes| note(pool.clone(), notes))
+                Batcher::paced(pace, meter("note"), move |notes| note(pool.clone(), notes))
             },
             wait: fenced(
                 pool,
+                pace,
                 meter("wait"),
                 |pool, notes| async move { wakeups::wait(&pool, &refs(&notes)).await },
                 |n| n.hold,
             ),
-            finish: Batcher::paced(meter("finish"), move |ends| {
+            finish: Batcher::paced(pace, meter("finish"), move |ends| {
                 finish(finishing.0.clone(), Arc::clone(&finishing.1), lease, ends)
             }),
             told: fenced(
                 pool,
+                pace,
                 meter("told"),
                 |pool, told| async move { wakeups::told(&pool, &refs(&told)).await },
                 |t| t.hold,
             ),
             tell_again: fenced(
                 pool,
+                pace,
                 meter("tell_again"),
                 |pool, told| async move { wakeups::tell_again(&pool, &refs(&told)).await },
                 |t| t.hold,
@@ -111,14 +114,14 @@ impl Statements {
 }
 
 /// A batcher for a statement that returns the claims under which it wrote. Answers whether each of them did.
-fn fenced<I, F, S>(pool: &Pool, meter: Meter, statement: S, hold: fn(&I) -> Hold) -> Batcher<I, bool>
+fn fenced<I, F, S>(pool: &Pool, pace: &Pace, meter: Meter, statement: S, hold: fn(&I) -> Hold) -> Batcher<I, bool>
 where
     I: Send + Sync + 'static,
     F: Future<Output = Result<Vec<Hold>>> + Send,
     S: Fn(Pool, Arc<Vec<I>>) -> F + Send + Sync + Clone + 'static,
 {
     let pool = pool.clone();
-    Batcher::paced(meter, move |items: Arc<Vec<I>>| {
+    Batcher::paced(pace, meter, move |items: Arc<Vec<I>>| {
         let (pool, statement) = (pool.clone(), statement.clone());
         async move {
             let written = persist(|| statement(pool.clone(), Arc::clone(&items))).await?.0;

@@ -36,8 +36,8 @@ pub struct PerTrack<T> {
 }
 
 impl<T> PerTrack<T> {
-    pub fn new(make: impl Fn() -> T) -> Self {
-        Self { share: make(), overflow: make() }
+    pub fn new(make: impl Fn(Track) -> T) -> Self {
+        Self { share: make(Track::Share), overflow: make(Track::Overflow) }
     }
 
     pub const fn on(&self, track: Track) -> &T {

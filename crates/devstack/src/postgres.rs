@@ -7,6 +7,7 @@ use crate::server;
 use anyhow::{Context as _, bail, ensure};
 use nix::unistd::{Gid, Uid, User, geteuid};
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use tokio::process::Command;
@@ -49,15 +50,21 @@ impl Postgres {
     pub async fn start_fresh_with(home: &Path, wanted: u16, settings: &'static str) -> anyhow::Result<Self> {
         let postgres = Self { settings, ..Self::of(home)? };
         postgres.stop_earlier().await?;
-        if postgres.data.exists() {
-            fs::remove_dir_all(&postgres.data).context("remove the data of an earlier run")?;
-        }
+        postgres.remove().context("remove the data of an earlier run")?;
         postgres.start_on(wanted).await
     }
 
     /// Ends it as a crash does: nothing is rolled back or written, the next start recovers.
     pub async fn crash(&self) -> anyhow::Result<()> {
         self.run("pg_ctl", &["-w", "-m", "immediate", "stop"]).await
+    }
+
+    /// All that it has written. It must not run.
+    pub fn remove(&self) -> anyhow::Result<()> {
+        match fs::remove_dir_all(&self.data) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => removed.with_context(|| format!("remove {}", self.data.display())),
+        }
     }
 
     /// Starts it after a [`Self::crash`].
@@ -83,8 +90,8 @@ impl Postgres {
             self.port = server::free_port(wanted).await?;
             match self.start_server().await {
                 Ok(()) => return Ok(self),
-                // Somebody has taken it in between.
-                Err(_) if server::free_port(self.port).await? != self.port => {}
+                // Somebody has taken it in between, and not itself: it may still be recovering.
+                Err(_) if !self.is_running().await && server::free_port(self.port).await? != self.port => {}
                 Err(error) => return Err(error),
             }
         }

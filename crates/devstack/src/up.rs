@@ -85,12 +85,12 @@ impl Services {
         }
     }
 
-    /// Nobody reads its data again, and to write all of it down would take minutes: each test has a database of its own.
-    async fn abandon(&self) -> anyhow::Result<()> {
-        match &self.postgres {
-            Some(postgres) => postgres.crash().await.context("end postgres"),
-            None => Ok(()),
-        }
+    /// To write all of its data down would take minutes: each test has a database of its own. Only what failed is kept,
+    /// to be looked at: gigabytes.
+    async fn abandon(&self, failed: bool) -> anyhow::Result<()> {
+        let Some(postgres) = &self.postgres else { return Ok(()) };
+        postgres.crash().await.context("end postgres")?;
+        if failed { Ok(()) } else { postgres.remove().context("remove its data") }
     }
 }
 
@@ -132,7 +132,7 @@ pub async fn run(
             130
         }
     };
-    services.abandon().await?;
+    services.abandon(status != 0).await?;
     Ok(status)
 }
 

@@ -201,6 +201,11 @@ impl Config {
             worker.run_slots > consumed,
             "worker.run_slots must be over {consumed}: receives hold up to ten each, and the relay needs some too"
         );
+        let waiting = Kind::ALL.len();
+        anyhow::ensure!(
+            worker.overflow_slots > waiting,
+            "worker.overflow_slots must be over {waiting}: the receives of each kind hold one while they wait"
+        );
         anyhow::ensure!(
             worker.overflow_slots < worker.run_slots,
             "worker.overflow_slots must be below worker.run_slots, of which they are a part"

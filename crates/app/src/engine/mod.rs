@@ -4,7 +4,7 @@ mod end;
 
 use end::is_outage;
 
-use crate::batch::Shared;
+use crate::batch::{PACE, Pace, Shared};
 use crate::heartbeat::Life;
 use crate::intake::Intake;
 use crate::materialise::Materialiser;
@@ -114,16 +114,19 @@ impl Engine {
         let partnerships = partnership::build(config, &client)?;
         config.validate_partners()?;
         let (life, intake) = (Arc::new(Life::new().context("draw a worker id")?), Intake::default());
-        let run_slots = Slots::new(config.worker.run_slots);
+        let (run_slots, most) = (Slots::new(config.worker.run_slots), config.worker.overflow_slots);
+        let overflow = Arc::new(OverflowLimit::new(run_slots.at_most(most), most));
+        let paces = PerTrack::new(|track| match track {
+            Track::Share => Pace::new(PACE),
+            Track::Overflow => overflow.pace().clone(),
+        });
+        let lease = config.worker.lease_ms.get();
         let engine = Arc::new(Self {
-            statements: PerTrack::new(|| Statements::start(&app, &life, config.worker.lease_ms.get())),
-            records: PerTrack::new(|| Records::start(&app)),
+            statements: PerTrack::new(|track| Statements::start(&app, &life, lease, paces.on(track))),
+            records: PerTrack::new(|track| Records::start(&app, paces.on(track))),
             materialiser: Materialiser::start(&app),
             deliverer: endpoint::deliverer(&app).context("build the client for callbacks")?,
-            overflow: Arc::new(OverflowLimit::new(
-                run_slots.at_most(config.worker.overflow_slots),
-                config.worker.overflow_slots,
-            )),
+            overflow,
             due_slots: run_slots.at_most((config.worker.run_slots / 4).max(1)),
             run_slots,
             tell_slots: Slots::new(config.worker.tell_slots),

@@ -110,6 +110,11 @@ impl Limit {
         self.now
     }
 
+    /// Nobody is there who could notice anything, or nobody does.
+    pub(super) const fn is_lifted(&self) -> bool {
+        self.now == self.most
+    }
+
     /// Somebody is there who may notice something. If nobody has been for a while, room is made at once.
     pub(super) fn make_room(&mut self) {
         if self.absent < ABSENT || self.probe.is_some() {
@@ -272,7 +277,9 @@ mod tests {
         assert_eq!(pass(&mut limit, beside_overflow(10), 1), BEGINNING / 2);
         assert_eq!(pass(&mut limit, beside_overflow(10), 5), CORES, "it goes on");
         assert_eq!(pass(&mut limit, beside_overflow(9), 1), CORES + STEP, "an eighth as long again is tolerated");
+        assert!(!limit.is_lifted());
         assert_eq!(pass(&mut limit, NOBODY, 20), 200, "nobody is there");
+        assert!(limit.is_lifted());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod limit;
 
+use crate::batch::{PACE, Pace};
 use crate::engine::Held;
 use crate::track::Track;
 use holdfast_domain::{ClientNo, Kind};
@@ -19,6 +20,10 @@ use tokio_util::sync::CancellationToken;
 /// How often the limit is thought over.
 const INTERVAL: Duration = Duration::from_millis(100);
 
+/// The pace of the overflow's statements while others are there: each commit holds up whoever commits beside it, however
+/// few rows it is about. Fewer and larger ones are felt less.
+const SLOW_PACE: Duration = Duration::from_millis(10);
+
 /// Whoever has overflowed within this is a part of the flood, and no witness of what it does to others.
 const FLOODING: Duration = Duration::from_secs(10);
 
@@ -26,6 +31,7 @@ pub struct OverflowLimit {
     all: Slots,
     /// Of all of them: whoever waits for a message of one kind holds none of another.
     slots: HashMap<Kind, Slots>,
+    pace: Pace,
     state: Mutex<Limit>,
     flooding: Cache<ClientNo, ()>,
     claims: Mutex<Claims>,
@@ -44,7 +50,8 @@ impl OverflowLimit {
         let slots = Kind::ALL.into_iter().map(|kind| (kind, all.at_most(most))).collect();
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let flooding = Cache::builder().max_capacity(100_000).time_to_live(FLOODING).build();
-        Self { all, slots, state: Mutex::new(Limit::new(most, cores)), flooding, claims: Mutex::default() }
+        let pace = Pace::new(PACE);
+        Self { all, slots, pace, state: Mutex::new(Limit::new(most, cores)), flooding, claims: Mutex::default() }
     }
 
     pub const fn all(&self) -> &Slots {
@@ -53,6 +60,11 @@ impl OverflowLimit {
 
     pub fn slots(&self, kind: Kind) -> &Slots {
         &self.slots[&kind]
+    }
+
+    /// Of the overflow's statements.
+    pub const fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     pub fn now(&self) -> usize {
@@ -104,6 +116,7 @@ impl OverflowLimit {
         let mut limit = lock(&self.state);
         let before = limit.now();
         to(&mut limit);
+        self.pace.set(if limit.is_lifted() { PACE } else { SLOW_PACE });
         for slots in self.slots.values() {
             slots.add(limit.now().saturating_sub(before));
             slots.remove(before.saturating_sub(limit.now()));
