@@ -61,7 +61,7 @@ pub async fn read(pool: &Pool, range: Range, filter: &Filter) -> Result<Vec<Audi
                   e.previous as "previous!: Vec<Option<Vec<u8>>>", e.hashes as "hashes!: Vec<Option<Vec<u8>>>"
              from commands c
              left join outcomes o on o.no = c.no
-             left join wakeups w on w.no = c.no and w.lane = 0
+             left join wakeups w on w.no = any(array[c.no]) and w.lane + 0 = 0
             cross join lateral (
                     select coalesce(array_agg(sequence), '{}') as sequences, coalesce(array_agg(attempt), '{}') as attempts,
                            coalesce(array_agg(at), '{}') as ats, coalesce(array_agg(data::text), '{}') as data,

@@ -170,7 +170,7 @@ pub async fn existing(pool: &Pool, ids: &[CommandId]) -> Result<Vec<Existing>> {
                   o.finished_at as "finished_at?", o.expunged_at as "expunged_at?"
              from commands c
              left join outcomes o on o.no = c.no
-             left join wakeups w on w.no = c.no and w.lane = 0
+             left join wakeups w on w.no = any(array[c.no]) and w.lane + 0 = 0
             where c.id = any($1)"#,
         &ids
     );
@@ -218,7 +218,7 @@ pub async fn current(pool: &Pool, client: ClientNo, kind: Kind, id: CommandId) -
                   o.expunged_at as "expunged_at?", c.client as "client!", c.kind as "kind!"
              from commands c
              left join outcomes o on o.no = c.no
-             left join wakeups w on w.no = c.no and w.lane = 0
+             left join wakeups w on w.no = any(array[c.no]) and w.lane + 0 = 0
             where c.id = $1"#,
         id.0
     );
@@ -279,7 +279,7 @@ pub async fn versions(pool: &Pool, nos: &[CommandNo]) -> Result<Vec<(CommandNo, 
         r#"select n.no as "no!", coalesce(o.status, w.status) as status, coalesce(o.sequence, w.sequence) as "sequence!"
              from unnest($1::bigint[]) n(no)
              left join outcomes o on o.no = n.no
-             left join wakeups w on w.no = n.no and w.lane = 0
+             left join wakeups w on w.no = any(array[n.no]) and w.lane + 0 = 0
             where o.no is not null or w.no is not null"#,
         &nos
     );

@@ -42,7 +42,7 @@ pub async fn record(pool: &Pool, orders: &[NewOrder]) -> Result<Vec<Recorded>> {
                from unnest($1::bigint[], $2::bigint[], $3::int[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
                            $8::text[], $9::text[], $10::smallint[])
                  as d(no, token, client, user_id, product_name, quantity, total_price, currency, partner, lane)
-               join wakeups w using (no, lane)
+               join wakeups w on w.no = any(array[d.no]) and w.lane + 0 = d.lane
               where w.token = d.token
            ),
            i as (

@@ -55,7 +55,7 @@ pub async fn store(pool: &Pool, update: &Update, window: Option<Window>) -> Resu
                     due_at = case when w.token is null then holdfast_now() else w.due_at end
                from commands c
                join u on u.command_id = c.id
-              where w.no = c.no and w.lane = 0
+              where w.no = any(array[c.no]) and w.lane + 0 = 0
              returning w.no
            )
            select t.in_time as "in_time!", exists(select from u) as "is_new!", exists(select from w) as "nudged!",

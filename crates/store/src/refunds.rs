@@ -45,9 +45,10 @@ pub async fn record(pool: &Pool, refunds: &[&NewRefund]) -> Result<Vec<(Hold, Op
                from wakeups w
                join unnest($1::bigint[], $2::bigint[], $3::int[], $4::bigint[], $5::bigint[], $6::text[], $7::text[],
                            $8::smallint[])
-                 as d(no, token, client, transaction, amount, currency, partners, lane) using (no, lane)
+                 as d(no, token, client, transaction, amount, currency, partners, lane)
+                 on w.no = any(array[d.no]) and w.lane + 0 = d.lane
               where w.token = d.token
-              order by w.no
+              order by d.no
                 -- A claim that lapses now must wait for us: two holders would both reserve.
                 for update of w
            ),

@@ -132,7 +132,7 @@ pub async fn reconcile(pool: &Pool, after: CommandNo, limit: i64, settled: Durat
            select max(no) as last, count(*) as "looked_at!",
                   coalesce(array_agg(no) filter (
                       where not exists (select from outcomes o where o.no = old.no)
-                        and not exists (select from wakeups w where w.no = old.no and w.lane = 0)
+                        and not exists (select from wakeups w where w.no = old.no and w.lane + 0 = 0 offset 0)
                   ), '{}') as "lost!"
              from old"#,
         after.0,
@@ -158,7 +158,7 @@ pub async fn still_lost(pool: &Pool, nos: &[i64]) -> Result<Vec<Lost>> {
            from commands c
           where no = any($1)
             and not exists (select from outcomes o where o.no = c.no)
-            and not exists (select from wakeups w where w.no = c.no and w.lane = 0)",
+            and not exists (select from wakeups w where w.no = c.no and w.lane + 0 = 0 offset 0)",
         nos
     );
     let rows = pool.fetch_all(query).await?;

@@ -30,7 +30,7 @@ pub async fn record(pool: &Pool, transactions: &[NewTransaction]) -> Result<Vec<
              select d.*
                from unnest($1::bigint[], $2::bigint[], $3::int[], $4::bigint[], $5::text[], $6::text[], $7::smallint[])
                  as d(no, token, client, amount, currency, partner, lane)
-               join wakeups w using (no, lane)
+               join wakeups w on w.no = any(array[d.no]) and w.lane + 0 = d.lane
               where w.token = d.token
            ),
            i as (

@@ -111,7 +111,7 @@ pub async fn reap(pool: &Pool, judge: WorkerId, silence: Duration) -> Result<(i6
              update wakeups w
                 set lease_until = holdfast_now(), due_at = holdfast_now(), run_at = least(w.run_at, holdfast_now())
                from l
-              where w.no = l.no and w.lane = l.lane and w.worker in (select id from dead)
+              where w.no = any(array[l.no]) and w.lane + 0 = l.lane and w.worker in (select id from dead)
              returning w.no
            )
            select (select count(*) from dead) as "workers!", (select count(*) from freed) as "claims!""#,

@@ -5,6 +5,7 @@ mod chain;
 mod event_sinks;
 mod keys;
 mod outbox;
+mod plans;
 mod progress;
 mod retention;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Notes that this claim is carried alone in its process. Answers how often that was so; `None`: the claim is lost.
 pub async fn go_alone(pool: &Pool, claim: Claim) -> Result<Option<i16>> {
     let query = sqlx::query!(
-        "update wakeups set alone = least(alone + 1, 1000) where no = $1 and lane = $2 and token = $3 returning alone",
+        "update wakeups set alone = least(alone + 1, 1000) where no = $1 and lane + 0 = $2::smallint and token = $3 returning alone",
         claim.no.0,
         claim.lane.code(),
         claim.token.0
@@ -37,7 +37,7 @@ pub async fn put_back(pool: &Pool, back: PutBack) -> Result<()> {
                 alone = case when $6 then greatest(alone - 1, 0) else alone end,
                 due_at = holdfast_now() + make_interval(secs => case when nudge = $5 then $4::float8 else 0 end),
                 run_at = holdfast_now() + make_interval(secs => case when nudge = $5 then $4::float8 else 0 end)
-          where no = $1 and lane = $2 and token = $3",
+          where no = $1 and lane + 0 = $2::smallint and token = $3",
         claim.no.0,
         claim.lane.code(),
         claim.token.0,

@@ -64,7 +64,7 @@ macro_rules! claim {
                         due_at = case when w.due_at > holdfast_now() + make_interval(secs => $2)
                                       then holdfast_now() + make_interval(secs => $2) else w.due_at end
                    from l
-                  where w.no = l.no and w.lane = l.lane and w.run_at <= holdfast_now()
+                  where w.no = any(array[l.no]) and w.lane + 0 = l.lane and w.run_at <= holdfast_now()
                     -- The same token again: the answer to this very claim was lost, and it is asked for once more.
                     and (w.token is null or w.lease_until <= holdfast_now() or w.token = l.token)
                  returning w.*
@@ -108,8 +108,9 @@ pub async fn begin(pool: &Pool, worker: WorkerId, lease: Duration, wishes: &[Wis
         "with l as materialized (
            select w.no, w.lane, t.token
              from wakeups w
-             join unnest($3::bigint[], $4::smallint[], $5::bigint[]) t(no, lane, token) using (no, lane)
-            order by w.lane, w.no
+             join unnest($3::bigint[], $4::smallint[], $5::bigint[]) t(no, lane, token)
+               on w.no = any(array[t.no]) and w.lane + 0 = t.lane
+            order by t.lane, t.no
               -- In the order of all multi-row writes: run rows first, then by number. A claim that races a release may
               -- be refused all the same; then the row is due, and the relay finds it.
               for update of w
@@ -240,7 +241,8 @@ pub async fn held(pool: &Pool, claims: &[Claim]) -> Result<Vec<Token>> {
     let query = sqlx::query!(
         r#"select w.token as "token!"
            from wakeups w
-           join unnest($1::bigint[], $2::smallint[], $3::bigint[]) t(no, lane, token) using (no, lane)
+           join unnest($1::bigint[], $2::smallint[], $3::bigint[]) t(no, lane, token)
+               on w.no = any(array[t.no]) and w.lane + 0 = t.lane
           where w.token = t.token"#,
         &nos,
         &lanes,

@@ -128,7 +128,7 @@ async fn leave(pool: &Pool, claims: &[(i64, i16, i64)]) -> Result<()> {
                 due_at = holdfast_now() + make_interval(secs => $4),
                 run_at = holdfast_now() + make_interval(secs => $4)
            from unnest($1::bigint[], $2::smallint[], $3::bigint[]) l(no, lane, token)
-          where w.no = l.no and w.lane = l.lane and w.token = l.token",
+          where w.no = any(array[l.no]) and w.lane + 0 = l.lane and w.token = l.token",
         &nos,
         &lanes,
         &tokens,

@@ -104,7 +104,7 @@ pub async fn finish(pool: &Pool, worker: WorkerId, lease: Duration, finishes: &[
            g as (
              delete from wakeups w
               using d
-              where w.no = d.no and w.lane = d.lane and w.token = d.token
+              where w.no = any(array[d.no]) and w.lane + 0 = d.lane and w.token = d.token
                 and w.nudge = d.nudge
              returning w.no, w.kind, w.sequence + 1 as sequence, d.token, d.status, d.reason, d.detail, d.progress,
                        d.trail, d.tell, d.claim, d.client, d.created_at, w.nudge,

@@ -24,16 +24,17 @@ pub async fn mark_published(pool: &Pool, marked: &[Marked], quiet: Duration) -> 
         "with l as materialized (
            select w.no, w.lane
              from wakeups w
-             join unnest($1::bigint[], $2::timestamptz[], $4::smallint[]) s(no, due_at, lane) using (no, lane, due_at)
+             join unnest($1::bigint[], $2::timestamptz[], $4::smallint[]) s(no, due_at, lane)
+               on w.no = any(array[s.no]) and w.lane + 0 = s.lane and w.due_at + interval '0' = s.due_at
             where w.token is null
-            order by w.no
+            order by s.no
               -- whoever holds the row is about to make the mark pointless
               for update of w skip locked
          )
          update wakeups w
             set due_at = holdfast_now() + make_interval(secs => $3), publishes = w.publishes + 1
            from l
-          where w.no = l.no and w.lane = l.lane",
+          where w.no = any(array[l.no]) and w.lane + 0 = l.lane",
         &nos,
         &due,
         quiet.as_secs_f64(),
@@ -53,7 +54,7 @@ pub async fn not_published(pool: &Pool, lane: Lane, nos: &[CommandNo], wait: Dur
             set due_at = least(w.due_at, greatest(w.run_at, holdfast_now() + make_interval(secs => $3))),
                 publishes = greatest(w.publishes - 1, 0)
            from unnest($1::bigint[], $2::smallint[]) d(no, lane)
-          where w.no = d.no and w.lane = d.lane and w.token is null",
+          where w.no = any(array[d.no]) and w.lane + 0 = d.lane and w.token is null",
         &nos,
         &vec![lane.code(); nos.len()],
         wait.as_secs_f64()
@@ -69,7 +70,7 @@ pub async fn hasten(pool: &Pool, command: CommandId) -> Result<()> {
         "update wakeups w
             set due_at = greatest(holdfast_now(), w.run_at)
            from commands c
-          where c.id = $1 and w.no = c.no and w.token is null and w.due_at > greatest(holdfast_now(), w.run_at)",
+          where c.id = $1 and w.no = any(array[c.no]) and w.token is null and w.due_at > greatest(holdfast_now(), w.run_at)",
         command.0
     );
     pool.execute(query).await?;
@@ -118,7 +119,7 @@ pub async fn take_overdue(pool: &Pool, lane: Lane, by: Duration, limit: i64) -> 
                     worker = null,
                     lease_until = null
                from l
-              where w.no = l.no and w.lane = l.lane
+              where w.no = any(array[l.no]) and w.lane + 0 = l.lane
              returning w.no
            )
            select w.no as "no!", c.id as "id!", c.client as "client!", c.kind as "kind!"

@@ -176,7 +176,7 @@ pub async fn note(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
                     chain = holdfast_event_hash(coalesce(w.chain, d.anchor), w.no, w.sequence + 1, 0::smallint,
                                                 holdfast_now(), d.trail)
                from d
-              where w.no = d.no and w.lane = d.lane and w.token = d.token and w.sequence = d.sequence
+              where w.no = any(array[d.no]) and w.lane + 0 = d.lane and w.token = d.token and w.sequence = d.sequence
              returning w.no, w.kind, w.token, w.sequence, d.tell, d.trail, w.previous, w.chain
            ),
            e as (
@@ -255,7 +255,7 @@ pub async fn wait(pool: &Pool, notes: &[&Note]) -> Result<Vec<Hold>> {
                     due_at = holdfast_now() + make_interval(secs => case when w.nudge = d.nudge then d.wait_s else 0 end),
                     run_at = holdfast_now() + make_interval(secs => case when w.nudge = d.nudge then d.wait_s else 0 end)
                from d
-              where w.no = d.no and w.lane = d.lane and w.token = d.token
+              where w.no = any(array[d.no]) and w.lane + 0 = d.lane and w.token = d.token
              returning w.no, d.token, w.sequence, d.trail, w.previous, w.chain
            ),
            e as (

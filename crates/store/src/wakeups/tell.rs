@@ -42,7 +42,7 @@ pub async fn told(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
            g as (
              delete from wakeups w
               using d
-              where w.no = d.no and w.lane = d.lane and w.token = d.token and w.sequence <= d.sequence
+              where w.no = any(array[d.no]) and w.lane + 0 = d.lane and w.token = d.token and w.sequence <= d.sequence
                 and (d.nudge is null or w.nudge = d.nudge)
              returning w.no, w.token, d.sequence, d.attempt, d.trail, d.previous
            ),
@@ -95,7 +95,7 @@ pub async fn tell_again(pool: &Pool, told: &[&Told]) -> Result<Vec<Hold>> {
                     due_at = holdfast_now() + make_interval(secs => case when w.sequence > d.sequence or w.nudge <> d.nudge then 0 else d.wait_s end),
                     run_at = holdfast_now() + make_interval(secs => case when w.sequence > d.sequence or w.nudge <> d.nudge then 0 else d.wait_s end)
                from d
-              where w.no = d.no and w.lane = d.lane and w.token = d.token
+              where w.no = any(array[d.no]) and w.lane + 0 = d.lane and w.token = d.token
              returning w.no, d.token, d.sequence, d.attempt, d.trail, d.previous
            ),
            e as (
@@ -131,7 +131,7 @@ pub struct Owed {
 }
 
 pub async fn owed(pool: &Pool, no: CommandNo) -> Result<Option<Owed>> {
-    let query = sqlx::query!("select sequence, run_at from wakeups where no = $1 and lane = 1", no.0);
+    let query = sqlx::query!("select sequence, run_at from wakeups where no = $1 and lane + 0 = 1", no.0);
     let row = pool.fetch_optional(query).await?;
     Ok(row.map(|row| Owed { sequence: row.sequence, run_at: row.run_at }))
 }
