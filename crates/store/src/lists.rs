@@ -118,7 +118,7 @@ async fn everything(pool: &Pool, wanted: Wanted) -> Result<Vec<Row>> {
                     limit $6) c
              left join outcomes o on o.no = c.no
              -- One look for each of the page's rows, whatever the planner thinks of the size of this table today.
-             left join lateral (select * from wakeups w where w.no = any(array[c.no]) and w.lane + 0 = 0 limit 1) w on true
+             left join lateral (select * from wakeups w where w.no = c.no and w.lane + 0 = 0 limit 1) w on true
             order by c.created_at desc, c.no desc"#,
         wanted.client.0,
         wanted.kind.code(),

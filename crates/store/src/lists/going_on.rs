@@ -97,7 +97,7 @@ async fn among_own(pool: &Pool, wanted: Wanted, status: Status, end: Option<Plac
              from (select c.*, w.status, w.step, w.progress, w.sequence
                      from commands c
                      -- From this client's rows to what goes on, never the other way round.
-                     join lateral (select * from wakeups w where w.no = any(array[c.no]) and w.lane + 0 = 0 limit 1) w on w.status = $7
+                     join lateral (select * from wakeups w where w.no = c.no and w.lane + 0 = 0 limit 1) w on w.status = $7
                     where c.client = $1 and c.kind = $2
                       and c.created_at >= coalesce($3::timestamptz, '-infinity')
                       and (c.created_at, c.no) < (coalesce($4::timestamptz, 'infinity'), $5)

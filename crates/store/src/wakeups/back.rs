@@ -7,7 +7,9 @@ use std::time::Duration;
 /// Notes that this claim is carried alone in its process. Answers how often that was so; `None`: the claim is lost.
 pub async fn go_alone(pool: &Pool, claim: Claim) -> Result<Option<i16>> {
     let query = sqlx::query!(
-        "update wakeups set alone = least(alone + 1, 1000) where no = $1 and lane + 0 = $2::smallint and token = $3 returning alone",
+        "update wakeups set alone = least(alone + 1, 1000)
+          where no = $1 and lane + 0 = $2::smallint and token = $3
+         returning alone",
         claim.no.0,
         claim.lane.code(),
         claim.token.0

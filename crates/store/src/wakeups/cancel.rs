@@ -73,7 +73,9 @@ pub async fn cancel(pool: &Pool, no: CommandNo, sequence: i32, tell: bool) -> Re
 /// Why [`cancel`] has found nothing to end. `None`: it would now.
 pub async fn why_not(pool: &Pool, no: CommandNo) -> Result<Option<Refused>> {
     let query = sqlx::query!(
-        r#"select (sent or dirty > 0) as "sent!", token is not null as "claimed!" from wakeups where no = $1 and lane + 0 = 0"#,
+        r#"select (sent or dirty > 0) as "sent!", token is not null as "claimed!"
+             from wakeups
+            where no = $1 and lane + 0 = 0"#,
         no.0
     );
     let row = pool.fetch_optional(query).await?;

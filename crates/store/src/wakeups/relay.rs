@@ -70,7 +70,8 @@ pub async fn hasten(pool: &Pool, command: CommandId) -> Result<()> {
         "update wakeups w
             set due_at = greatest(holdfast_now(), w.run_at)
            from commands c
-          where c.id = $1 and w.no = any(array[c.no]) and w.token is null and w.due_at > greatest(holdfast_now(), w.run_at)",
+          where c.id = $1 and w.no = any(array[c.no])
+            and w.token is null and w.due_at > greatest(holdfast_now(), w.run_at)",
         command.0
     );
     pool.execute(query).await?;
