@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// … and how long it would wait for what is under way: longer than that, so that what never ends is seen.
 const ENDLESS: &str = "3600000";
 
+/// How long the API waits for Postgres where that is not kept from answering: no pause of a busy machine is an outage.
+const UNHURRIED: &str = "20000";
+
 /// How a stack differs from the usual.
 #[derive(Default)]
 pub struct Options {
@@ -112,6 +115,10 @@ impl Stack {
         ];
         environment.extend(settings::unlimited());
         environment.extend(faster.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        if options.database_address.is_none() {
+            let waits = ["API__ACCEPT_TIMEOUT_MS", "DATABASE__ACQUIRE_TIMEOUT_MS", "DATABASE__STATEMENT_TIMEOUT_MS"];
+            environment.extend(waits.map(|name| (format!("HOLDFAST__{name}"), UNHURRIED.to_owned())));
+        }
         environment.extend(options.environment.into_iter().map(|(name, value)| (name.to_owned(), value)));
         let app = app(&environment, &direct_database_url).await;
         holdfast_store::schema::migrate(&app.pool).await.expect("migrate");
