@@ -315,6 +315,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn slots_that_waiting_receives_would_hold_all_of_are_refused() {
+        let slots = |name: &str, number: usize| {
+            let key = format!("HOLDFAST__WORKER__{name}_SLOTS");
+            with(&[(key.as_str(), &number.to_string())]).map(drop)
+        };
+        let kinds = Kind::ALL.len();
+        for (name, too_few) in [("OVERFLOW", kinds), ("OVERFLOW", 320), ("RUN", 20 * kinds)] {
+            let error = format!("{:#}", slots(name, too_few).expect_err("it is wrong"));
+            assert!(error.starts_with(&format!("worker.{}_slots must be ", name.to_lowercase())), "{error}");
+        }
+        assert!(slots("OVERFLOW", kinds + 1).is_ok());
+    }
+
     fn percent_decoded(text: &str) -> String {
         let mut bytes = Vec::new();
         let mut rest = text.bytes();
