@@ -12,14 +12,17 @@ use opentelemetry::trace::SpanKind;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 
 /// Beyond this many the relay takes over.
 const BACKLOG: usize = 10_000;
 
-/// Batches in flight per queue. More would make smaller batches and more calls.
+/// Batches in flight per queue. More would make smaller batches and more calls …
 const IN_FLIGHT: usize = 2;
+
+/// … but for full ones: of those so many more, however long SQS takes.
+const FULL_IN_FLIGHT: usize = 32;
 
 const BATCH: usize = 10;
 
@@ -51,13 +54,16 @@ impl Publisher {
     /// Ends, with everything sent and marked, when the last clone is dropped.
     pub fn start(app: &App, tasks: &TaskTracker) -> Self {
         let (marks, to_mark) = mpsc::unbounded_channel();
-        let start = |(kind, track)| {
+        let start = |to| {
             let (sender, receiver) = mpsc::channel(BACKLOG);
             let line = Arc::new(Mutex::new(Line::new(receiver)));
+            let beside = (Arc::new(Semaphore::new(FULL_IN_FLIGHT)), tasks.clone());
             for _ in 0..IN_FLIGHT {
-                tasks.spawn(send(app.clone(), (kind, track), Arc::clone(&line), marks.clone()));
+                let (app, marks) = (app.clone(), marks.clone());
+                let send = move |batch| send(app.clone(), to, marks.clone(), batch);
+                tasks.spawn(send_all(Arc::clone(&line), beside.clone(), send));
             }
-            ((kind, track), sender)
+            (to, sender)
         };
         let all = Kind::ALL.into_iter().flat_map(|kind| Track::ALL.map(|track| (kind, track)));
         let lines = Arc::new(all.map(start).collect());
@@ -74,21 +80,41 @@ impl Publisher {
 
 type Marks = mpsc::UnboundedSender<(Instant, Marked)>;
 
-async fn send(app: App, (kind, track): (Kind, Track), line: Arc<Mutex<Line<First>>>, marks: Marks) {
+/// Sends what comes along the line. Full batches go beside the next, as long as there is room for more of them.
+async fn send_all<T, F>(
+    line: Arc<Mutex<Line<T>>>,
+    (room, tasks): (Arc<Semaphore>, TaskTracker),
+    send: impl Fn(Vec<T>) -> F,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
     loop {
         let batch = line.lock().await.gather(BATCH, PACE).await;
         if batch.is_empty() {
             return;
         }
-        let queue = app.queues.on(kind, track);
-        let outgoing = batch.into_iter().map(|first| outgoing(&app, queue, first));
-        let (messages, sending): (Vec<_>, Vec<_>) = outgoing.unzip();
-        let sent = app.send((kind, track), "accept", &messages).await;
-        for (sent, (marked, mut span)) in sent.into_iter().zip(sending) {
-            match sent {
-                Sent::Stored => drop(marks.send((Instant::now(), marked))),
-                Sent::Failed => span.fail("not_sent"),
-            }
+        let (is_full, sending) = (batch.len() == BATCH, send(batch));
+        if is_full && let Ok(place) = Arc::clone(&room).try_acquire_owned() {
+            let sending = async move {
+                sending.await;
+                drop(place);
+            };
+            drop(tasks.spawn(sending));
+        } else {
+            sending.await;
+        }
+    }
+}
+
+async fn send(app: App, (kind, track): (Kind, Track), marks: Marks, batch: Vec<First>) {
+    let queue = app.queues.on(kind, track);
+    let outgoing = batch.into_iter().map(|first| outgoing(&app, queue, first));
+    let (messages, sending): (Vec<_>, Vec<_>) = outgoing.unzip();
+    let sent = app.send((kind, track), "accept", &messages).await;
+    for (sent, (marked, mut span)) in sent.into_iter().zip(sending) {
+        match sent {
+            Sent::Stored => drop(marks.send((Instant::now(), marked))),
+            Sent::Failed => span.fail("not_sent"),
         }
     }
 }
@@ -125,5 +151,41 @@ async fn mark(app: App, mut marks: mpsc::UnboundedReceiver<(Instant, Marked)>) {
         if let Err(error) = mark_published(&app.pool, &ripe, QUIET).await {
             tracing::debug!(%error, "could not mark published commands");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn full_batches_do_not_wait_for_one_another() {
+        let (sender, receiver) = mpsc::channel(BACKLOG);
+        let line = Arc::new(Mutex::new(Line::new(receiver)));
+        let tasks = TaskTracker::new();
+        let [entered, answers] = std::array::from_fn(|_| Arc::new(Semaphore::new(0)));
+        let send = |batch: Vec<usize>| {
+            let (entered, answers) = (Arc::clone(&entered), Arc::clone(&answers));
+            async move {
+                entered.add_permits(batch.len());
+                answers.acquire().await.expect("open").forget();
+            }
+        };
+        for n in 0..FULL_IN_FLIGHT * BATCH + 2 * BATCH {
+            sender.try_send(n).expect("there is room");
+        }
+        let room = Arc::new(Semaphore::new(FULL_IN_FLIGHT));
+        let sending = send_all(Arc::clone(&line), (Arc::clone(&room), tasks.clone()), send);
+        let look = async {
+            let most = (FULL_IN_FLIGHT + 1) * BATCH;
+            entered.acquire_many(most as u32).await.expect("open").forget();
+            assert_eq!((entered.available_permits(), room.available_permits()), (0, 0), "the last one waits");
+            answers.add_permits(FULL_IN_FLIGHT + 2);
+            drop(sender);
+        };
+        tokio::join!(sending, look);
+        tasks.close();
+        tasks.wait().await;
+        assert_eq!((entered.available_permits(), room.available_permits()), (BATCH, FULL_IN_FLIGHT));
     }
 }

@@ -14,7 +14,8 @@ mod stack;
 mod targets;
 
 use anyhow::Context as _;
-use axum::routing::get;
+use axum::http::StatusCode;
+use axum::routing::{get, put};
 use axum::{Json, Router};
 use clap::{Parser, Subcommand, ValueEnum as _};
 use holdfast_app::{shutdown, telemetry};
@@ -83,11 +84,13 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn serve_sqs(listen: SocketAddr, counted: SocketAddr) -> anyhow::Result<()> {
-    let (calls, stop) = (sqs::Calls::default(), CancellationToken::new());
-    let known = calls.clone();
-    let router = Router::new().route("/", get(async move || Json(known.get())));
+    let (calls, distance, stop) = (sqs::Calls::default(), sqs::Distance::default(), CancellationToken::new());
+    let (known, far) = (calls.clone(), distance.clone());
+    let set_distance =
+        async move |ms: String| ms.parse().map(|ms| far.set_ms(ms)).map_err(|_not_a_number| StatusCode::BAD_REQUEST);
+    let router = Router::new().route("/", get(async move || Json(known.get()))).route("/distance", put(set_distance));
     server::serve(TcpListener::bind(counted).await.context("listen")?, router, stop.clone())?;
-    sqs::serve_counted(TcpListener::bind(listen).await.context("listen")?, calls, stop).await
+    sqs::serve_measured(TcpListener::bind(listen).await.context("listen")?, (calls, distance), stop).await
 }
 
 async fn measure(arguments: Arguments) -> anyhow::Result<()> {

@@ -39,6 +39,8 @@ pub(crate) enum Scenario {
     Idle,
     /// The third party takes 50 ms, the sink 20 ms.
     SlowPartner,
+    /// SQS takes 15 ms to answer.
+    DistantQueue,
     /// 5 % of the commands get a 504 to their first creation.
     LostRequests,
     /// 200 commands a second: what SQS is asked.
@@ -91,6 +93,7 @@ pub(crate) async fn run(
         Scenario::LostRequests => at_rate(&mut stack, 200, Manners { lost_percent: 5, ..Manners::default() }).await,
         Scenario::EndToEnd => end_to_end(&mut stack, 30_000, Manners::default()).await,
         Scenario::SlowPartner => end_to_end(&mut stack, 20_000, PATIENCE_NEEDED).await,
+        Scenario::DistantQueue => distant_queue(&mut stack).await,
         Scenario::Drain => drain(&mut stack, 30_000).await,
         Scenario::DeepBacklog => drain(&mut stack, 100_000).await,
         Scenario::Soak => soak(&mut stack).await,
@@ -142,6 +145,13 @@ async fn at_rate(stack: &mut Stack, per_second: u32, manners: Manners) -> anyhow
 async fn end_to_end(stack: &mut Stack, count: u64, manners: Manners) -> anyhow::Result<Measured> {
     warm(stack, WARM_UP).await?;
     carry_on(stack, count, manners).await
+}
+
+/// As far as that of a region's, for somebody in it.
+async fn distant_queue(stack: &mut Stack) -> anyhow::Result<Measured> {
+    warm(stack, WARM_UP).await?;
+    stack.sqs_distance(15).await?;
+    carry_on(stack, 20_000, Manners::default()).await
 }
 
 async fn carry_on(stack: &Stack, count: u64, manners: Manners) -> anyhow::Result<Measured> {

@@ -186,6 +186,11 @@ impl Stack {
         request(self.sqs_calls, "GET", "/", "").await
     }
 
+    /// How long SQS takes to answer, beside what it needs.
+    pub(crate) async fn sqs_distance(&self, ms: u64) -> anyhow::Result<()> {
+        send(self.sqs_calls, "PUT", "/distance", &ms.to_string()).await.map(drop)
+    }
+
     pub(crate) async fn end(mut self) -> anyhow::Result<()> {
         for child in [&mut self.publisher, &mut self.worker, &mut self.api].into_iter().flatten() {
             binaries::stop(child, Duration::from_secs(10)).await?;

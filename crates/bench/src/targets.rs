@@ -34,6 +34,7 @@ pub(crate) const TARGETS: &[Target] = &[
         .if_possible(|parts| parts.command_p50_ms),
     target(Scenario::SlowPartner, "completed/s", "third party takes 50 + 20 ms, completed/s", Bound::AtLeast(4_000.0))
         .if_possible(|parts| parts.patient_per_s),
+    target(Scenario::DistantQueue, "completed/s", "SQS takes 15 ms, completed/s", Bound::AtLeast(4_000.0)),
     target(Scenario::EndToEnd, "cpu ms", "CPU ms per command", Bound::AtMost(0.2)).if_possible(Parts::cpu_ms),
     target(Scenario::EndToEnd, "sqs calls", "SQS calls per command, saturated", Bound::AtMost(0.45)),
     target(Scenario::Calm, "sqs calls", "SQS calls per command, 200/s", Bound::AtMost(2.0)),

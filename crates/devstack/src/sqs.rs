@@ -5,6 +5,8 @@
 //! everything in memory: queues live exactly as long as the call.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -56,23 +58,41 @@ impl Calls {
     }
 }
 
+/// How far away it is: each answer takes longer by this. May change at any time, for all that have a clone.
+#[derive(Clone, Debug, Default)]
+pub struct Distance(Arc<AtomicU64>);
+
+impl Distance {
+    pub fn set_ms(&self, ms: u64) {
+        self.0.store(ms, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
+}
+
 /// Serves SQS on `listener` until `stop` is cancelled, then drops all queues and connections.
 ///
 /// Queue URLs carry the listener's own address, so clients need `endpoint_url` and no more.
 ///
 pub async fn serve(listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
-    serve_counted(listener, Calls::default(), stop).await
+    serve_measured(listener, (Calls::default(), Distance::default()), stop).await
 }
 
-/// The same, and counts what is asked of it.
-pub async fn serve_counted(listener: TcpListener, calls: Calls, stop: CancellationToken) -> anyhow::Result<()> {
+/// The same, and counts what is asked of it, and is as far away as it is said to be.
+pub async fn serve_measured(
+    listener: TcpListener,
+    (calls, distance): (Calls, Distance),
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let address = listener.local_addr().context("cannot read the SQS listener's address")?;
     let provider = Arc::new(RustackSqs::new(provider_config(address)));
     let service = SqsHttpService::new(
         Arc::new(RustackSqsHandler::new(Arc::clone(&provider))),
         SqsHttpConfig { skip_signature_validation: true, region: REGION.to_owned(), credential_provider: None },
     );
-    let service = Counted { service, calls };
+    let service = Measured { service, calls, distance };
 
     // Dropping the set aborts its connections, also when this future itself is dropped.
     let mut connections = JoinSet::new();
@@ -110,7 +130,7 @@ pub async fn serve_counted(listener: TcpListener, calls: Calls, stop: Cancellati
 }
 
 /// An HTTP/1.1 connection over `stream`: keep-alive, and no idle timeout (no timer is set).
-fn connect(stream: TcpStream, service: Counted) -> http1::Connection<TokioIo<TcpStream>, Counted> {
+fn connect(stream: TcpStream, service: Measured) -> http1::Connection<TokioIo<TcpStream>, Measured> {
     // Neither tokio nor hyper turns Nagle's algorithm off.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY on an SQS connection");
@@ -129,19 +149,29 @@ fn provider_config(address: SocketAddr) -> SqsConfig {
     }
 }
 
+type Emulator = SqsHttpService<RustackSqsHandler>;
+
 #[derive(Clone)]
-struct Counted {
-    service: SqsHttpService<RustackSqsHandler>,
+struct Measured {
+    service: Emulator,
     calls: Calls,
+    distance: Distance,
 }
 
-impl Service<Request<Incoming>> for Counted {
-    type Response = <SqsHttpService<RustackSqsHandler> as Service<Request<Incoming>>>::Response;
-    type Error = <SqsHttpService<RustackSqsHandler> as Service<Request<Incoming>>>::Error;
-    type Future = <SqsHttpService<RustackSqsHandler> as Service<Request<Incoming>>>::Future;
+impl Service<Request<Incoming>> for Measured {
+    type Response = <Emulator as Service<Request<Incoming>>>::Response;
+    type Error = <Emulator as Service<Request<Incoming>>>::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.calls.count(&request);
-        self.service.call(request)
+        let (answer, distance) = (self.service.call(request), self.distance.get());
+        Box::pin(async move {
+            let answer = answer.await;
+            if !distance.is_zero() {
+                holdfast_queue::backoff::sleep(distance).await;
+            }
+            answer
+        })
     }
 }

@@ -17,6 +17,9 @@ use tokio_util::task::TaskTracker;
 /// After a receive that found a few messages: the next one finds several more, and costs as much.
 const PACE: Duration = Duration::from_millis(10);
 
+/// How long others than the first poller wait for a message: they are there while there is plenty, and hold slots.
+const NOT_FOR_LONG: Duration = Duration::from_secs(1);
+
 /// How long a receive that is under way may go on after the stop.
 const LAST_MOMENT: Duration = Duration::from_millis(200);
 
@@ -125,7 +128,8 @@ impl<H: Handler> Consumer<H> {
         // Whoever waits for the first message for long holds no more slots than that one needs.
         while let Some(slots) = stop.run_until_cancelled(self.ready(&turn, if quiet { 1 } else { MAX_ENTRIES })).await {
             let asked = slots.len();
-            match self.receive_unless_stopped(asked, &stop).await {
+            let wait = if turn.number == 0 { self.settings.wait } else { self.settings.wait.min(NOT_FOR_LONG) };
+            match self.receive_unless_stopped((asked, wait), &stop).await {
                 None => break,
                 Some(Ok(received)) => {
                     backoff.reset();
@@ -161,21 +165,21 @@ impl<H: Handler> Consumer<H> {
     /// What SQS hands out just as we stop would be invisible to everybody: a moment is left for it to arrive.
     async fn receive_unless_stopped(
         &self,
-        max: usize,
+        most: (usize, Duration),
         stop: &CancellationToken,
     ) -> Option<Result<Vec<(Message, String)>, Error>> {
-        let mut receiving = pin!(self.receive(max));
+        let mut receiving = pin!(self.receive(most));
         tokio::select! {
             received = &mut receiving => Some(received),
             () = stop.cancelled() => tokio::time::timeout(LAST_MOMENT, receiving).await.ok(),
         }
     }
 
-    async fn receive(&self, max: usize) -> Result<Vec<(Message, String)>, Error> {
+    async fn receive(&self, (max, wait): (usize, Duration)) -> Result<Vec<(Message, String)>, Error> {
         let request = self.queue.receiver().receive_message().queue_url(self.queue.url().await?);
         let request = request
             .max_number_of_messages(max as i32)
-            .wait_time_seconds(self.settings.wait.as_secs() as i32)
+            .wait_time_seconds(wait.as_secs() as i32)
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .message_attribute_names(TRACEPARENT);
         let answer = Box::pin(request.send()).await.map_err(|error| Error::new("ReceiveMessage", error))?;
@@ -215,10 +219,16 @@ impl Turn {
     /// Says whether to wait for more to come.
     fn after(&self, found: usize, asked: usize) -> bool {
         let plenty = found * 2 >= asked;
+        // With few slots it is those that are wanted: more pollers would ask for fewer messages each.
+        let crowded = asked * 2 < MAX_ENTRIES;
         self.wanted.send_if_modified(|wanted| {
             let before = *wanted;
-            // Those beyond this one's number wait for their turn already.
-            *wanted = if plenty { before.max(self.number + 2) } else { before.min(self.number.max(1)) };
+            *wanted = match plenty && !crowded {
+                true if asked == MAX_ENTRIES => before.max(self.number + 2),
+                true => before,
+                // Those beyond this one's number wait for their turn already.
+                false => before.min(self.number.max(1)),
+            };
             *wanted != before
         });
         found > 0 && !plenty
@@ -275,5 +285,25 @@ impl<H: Handler> Desk<H> {
             self.handler.miss();
             tracing::warn!(queue.name = self.queue.name(), %error, "could not set the visibility of a message");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_more_pollers_while_messages_and_slots_are_plenty() {
+        let wanted = watch::Sender::new(1);
+        let of = |number| Turn { number, wanted: wanted.clone() };
+        let after = |number, found, asked| (of(number).after(found, asked), *wanted.borrow());
+        assert_eq!(after(0, 1, 1), (false, 1), "the first for long: it had one slot");
+        assert_eq!(after(0, 5, 10), (false, 2));
+        assert_eq!(after(1, 10, 10), (false, 3));
+        assert_eq!(after(0, 10, 10), (false, 3), "the others have not said that they find nothing");
+        assert_eq!(after(2, 6, 6), (false, 3), "that many are enough for the slots there are");
+        assert_eq!(after(2, 3, 3), (false, 2), "too many");
+        assert_eq!(after(1, 1, 10), (true, 1), "few messages: more come meanwhile");
+        assert_eq!(after(0, 0, 10), (false, 1), "it has waited long enough");
     }
 }

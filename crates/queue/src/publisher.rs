@@ -4,10 +4,15 @@ use crate::{CONTENT_TYPE, Error, Queue, TRACEPARENT};
 use aws_sdk_sqs::error::BuildError;
 use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchOutput;
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
+use futures::{StreamExt as _, stream};
 use std::collections::HashSet;
+use std::ops::Range;
 
 /// SQS takes ten entries in a batch …
 pub(crate) const MAX_ENTRIES: usize = 10;
+
+/// Batches of a call that are under way at once: SQS takes milliseconds for each.
+const AT_ONCE: usize = 16;
 
 /// … and 1 MiB over all of them, attributes included; some room is left for those.
 const MAX_BYTES: usize = 1_000_000;
@@ -44,18 +49,18 @@ pub enum Unsent {
 }
 
 impl Queue {
-    /// Sends all, ten at a time. A 200 whose body says that an entry failed is a failure of that entry. An error is
+    /// Sends all, in batches of ten. A 200 whose body says that an entry failed is a failure of that entry. An error is
     /// logged here, once per batch, and means [`Sent::Failed`] for its entries.
     pub async fn send(&self, messages: &[Outgoing]) -> Vec<Sent> {
         let mut sent = vec![Sent::Failed; messages.len()];
-        let mut start = 0;
-        while start < messages.len() {
-            let end = batch_end(messages, start);
-            match self.send_batch(&messages[start..end]).await {
+        let batches =
+            batches(messages).map(|batch| async move { (batch.start, self.send_batch(&messages[batch]).await) });
+        let mut batches = stream::iter(batches).buffer_unordered(AT_ONCE);
+        while let Some((start, answer)) = batches.next().await {
+            match answer {
                 Ok(stored) => stored.into_iter().for_each(|at| sent[start + at] = Sent::Stored),
                 Err(error) => tracing::warn!(queue.name = self.name(), %error, "could not publish a batch"),
             }
-            start = end;
         }
         sent
     }
@@ -107,6 +112,16 @@ impl Queue {
         let request = self.sender().send_message_batch().queue_url(self.url().await?).set_entries(Some(entries));
         Box::pin(request.send()).await.map_err(|error| Error::new("SendMessageBatch", error))
     }
+}
+
+/// Each as long as fits, one behind the other.
+fn batches(messages: &[Outgoing]) -> impl Iterator<Item = Range<usize>> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let batch = (start < messages.len()).then(|| start..batch_end(messages, start))?;
+        start = batch.end;
+        Some(batch)
+    })
 }
 
 /// The end of the longest batch that starts here and fits.

@@ -135,7 +135,7 @@ impl Default for Worker {
             overflow_slots: 256,
             tell_slots: 512,
             tell_again_slots: 64,
-            pollers: 2,
+            pollers: 8,
             receive_wait_ms: Millis(20_000),
             lease_ms: Millis(30_000),
             relay_interval_ms: Millis(250),
