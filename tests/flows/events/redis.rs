@@ -1,42 +1,36 @@
 //! Redis Streams, against a real Redis.
 
 use super::{about, text, types};
+use holdfast_devstack::redis::Redis;
 use holdfast_domain::Kind;
 use holdfast_testkit::{Options, Stack, Submission, eventually, free_port};
 use redis::streams::StreamRangeReply;
 use serde_json::Value;
 use std::path::PathBuf;
-use std::process::Stdio;
-use tokio::process::{Child, Command};
 
 const STREAM: &str = "holdfast:events";
 
 /// A private one. It is killed when this is dropped.
 struct Server {
     port: u16,
-    folder: PathBuf,
-    child: Option<Child>,
+    home: PathBuf,
+    redis: Option<Redis>,
 }
 
 impl Server {
     async fn new() -> Self {
         let port = free_port().await;
-        let folder = std::env::temp_dir().join(format!("holdfast-redis-{}-{port}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("create its folder");
-        Self { port, folder, child: None }
+        let home = std::env::temp_dir().join(format!("holdfast-redis-{}-{port}", std::process::id()));
+        Self { port, home, redis: None }
     }
 
     /// With what it had before.
-    fn start(&mut self) {
-        let mut command = Command::new("redis-server");
-        command.args(["--bind", "127.0.0.1", "--appendonly", "yes", "--appendfsync", "always", "--save", ""]);
-        command.args(["--port", &self.port.to_string()]).arg("--dir").arg(&self.folder);
-        let child = command.stdout(Stdio::null()).kill_on_drop(true).spawn();
-        self.child = Some(child.expect("start redis-server: Debian's package has it"));
+    async fn start(&mut self) {
+        self.redis = Some(Redis::start(&self.home, self.port).await.expect("start redis"));
     }
 
     async fn kill(&mut self) {
-        self.child.take().expect("it runs").kill().await.expect("kill it");
+        self.redis.take().expect("it runs").crash().await.expect("kill it");
     }
 
     fn url(&self) -> String {
@@ -69,7 +63,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&self.folder));
+        drop(std::fs::remove_dir_all(&self.home));
     }
 }
 
@@ -93,12 +87,12 @@ async fn a_stream_has_every_event_in_order_also_after_redis_was_killed() {
     stack.start_worker();
     let early = stack.submit_as(Kind::Order, "early", "1.00").await;
     assert_eq!(stack.settled(&early).await["status"], "completed", "nobody is there yet");
-    server.start();
+    server.start().await;
     server.ended(&early).await;
     server.kill().await;
     let down = stack.submit_as(Kind::Order, "down", "1.00").await;
     assert_eq!(stack.settled(&down).await["status"], "completed");
-    server.start();
+    server.start().await;
     let events = server.ended(&down).await;
     for submission in [&early, &down] {
         assert_eq!(types(&about(&events, &submission.id)), ["order.accepted", "order.completed"]);
@@ -113,7 +107,7 @@ async fn a_stream_has_every_event_in_order_also_after_redis_was_killed() {
 #[tokio::test]
 async fn a_stream_is_kept_at_about_its_length() {
     let mut server = Server::new().await;
-    server.start();
+    server.start().await;
     let mut stack = stack(&server, "10").await;
     stack.start_worker();
     let mut last = None;
