@@ -13,16 +13,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
-/// How many play at a time, each with fifty commands in hand: the best of these counts.
-const PLAYERS: [usize; 3] = [4, 8, 16];
-
-/// Connections of each.
+/// Connections of the even load.
 const CONNECTIONS: usize = 16;
-
-/// Where the others take their time: one for each command in hand.
-const MANY_CONNECTIONS: usize = BATCH;
 
 const TIME: Duration = Duration::from_secs(2);
 
@@ -39,41 +33,69 @@ pub(crate) struct Score {
     accepts: bool,
     /// A message received, four statements, two requests.
     carries: bool,
+    /// By whom: the best of these counts.
+    ensembles: &'static [Ensemble],
+}
+
+/// Who play at a time, with how many commands in hand and over how many connections each.
+#[derive(Clone, Copy)]
+struct Ensemble {
+    players: usize,
+    in_hand: usize,
     connections: usize,
 }
 
 impl Score {
-    pub(crate) const ACCEPT: Self = Self { accepts: true, carries: false, connections: CONNECTIONS };
-    pub(crate) const CARRY: Self = Self { accepts: false, carries: true, connections: CONNECTIONS };
-    pub(crate) const BOTH: Self = Self { accepts: true, carries: true, connections: CONNECTIONS };
-    /// Both, where third party and client take their time.
-    pub(crate) const PATIENT: Self = Self { connections: MANY_CONNECTIONS, ..Self::BOTH };
+    /// As many in hand as there are clients, who wait for their answers.
+    pub(crate) const ACCEPT: Self = Self {
+        accepts: true,
+        carries: false,
+        ensembles: &[Ensemble::of(1, 64, 64), Ensemble::of(2, 32, 32), Ensemble::of(4, 16, 16)],
+    };
+    pub(crate) const CARRY: Self = Self {
+        accepts: false,
+        carries: true,
+        ensembles: &[Ensemble::of(4, BATCH, 16), Ensemble::of(8, BATCH, 16), Ensemble::of(16, BATCH, 16)],
+    };
+    pub(crate) const BOTH: Self = Self { accepts: true, ..Self::CARRY };
+    /// Both, where third party and client take their time: a connection for each command in hand.
+    pub(crate) const PATIENT: Self = Self {
+        ensembles: &[Ensemble::of(4, BATCH, BATCH), Ensemble::of(8, BATCH, BATCH), Ensemble::of(16, BATCH, BATCH)],
+        ..Self::BOTH
+    };
+}
+
+impl Ensemble {
+    const fn of(players: usize, in_hand: usize, connections: usize) -> Self {
+        Self { players, in_hand, connections }
+    }
 }
 
 /// Commands per second.
 pub(crate) async fn per_second(instruments: &Instruments, score: Score) -> anyhow::Result<f64> {
     let mut best: f64 = 0.0;
-    for count in PLAYERS {
-        best = best.max(play(instruments, score, count).await?);
+    for ensemble in score.ensembles {
+        best = best.max(play(instruments, score, *ensemble).await?);
     }
     Ok(best)
 }
 
-async fn play(instruments: &Instruments, score: Score, count: usize) -> anyhow::Result<f64> {
+async fn play(instruments: &Instruments, score: Score, ensemble: Ensemble) -> anyhow::Result<f64> {
+    let Score { accepts, carries, .. } = score;
+    let Ensemble { players: count, in_hand, connections } = ensemble;
     let mut players = Vec::new();
     for no in 0..count {
-        let Score { accepts, carries, connections } = score;
         let name = format!("{accepts}-{carries}-{connections}-{count}-{no}");
         let clients = connect(instruments, connections).await?;
-        let mut player = Player { instruments: instruments.clone(), score, clients, name, accepted: VecDeque::new() };
+        let instruments = instruments.clone();
+        let mut player = Player { instruments, score, in_hand, clients, name, accepted: VecDeque::new() };
         if !accepts {
             player.prepare(WAITING / count).await.context("accept what is to be carried")?;
         }
         players.push(player);
     }
     let started = Instant::now();
-    let mut playing = JoinSet::new();
-    players.into_iter().for_each(|player| drop(playing.spawn(player.play(started))));
+    let mut playing: JoinSet<_> = players.into_iter().map(|player| player.play(started)).collect();
     let mut played = 0;
     while let Some(player) = playing.join_next().await {
         played += player.context("a player died")??;
@@ -84,6 +106,7 @@ async fn play(instruments: &Instruments, score: Score, count: usize) -> anyhow::
 struct Player {
     instruments: Instruments,
     score: Score,
+    in_hand: usize,
     clients: Vec<Client>,
     name: String,
     accepted: VecDeque<Vec<Taken>>,
@@ -91,28 +114,39 @@ struct Player {
 
 impl Player {
     async fn prepare(&mut self, count: usize) -> anyhow::Result<()> {
-        for from in (0..count).step_by(BATCH) {
-            self.accepted.push_back(self.instruments.ledger.accept(&self.name, from, BATCH).await?);
-            send(&self.instruments, BATCH).await?;
+        for from in (0..count).step_by(self.in_hand) {
+            self.accepted.push_back(self.instruments.ledger.accept(&self.name, from, self.in_hand).await?);
+            send(&self.instruments, self.in_hand).await?;
         }
         Ok(())
     }
 
     async fn play(mut self, started: Instant) -> anyhow::Result<usize> {
-        let mut played = 0;
+        let (mut played, mut sending) = (0, None);
         while started.elapsed() < TIME {
             if self.score.accepts {
-                request(&mut self.clients, Client::SUBMISSION, BATCH).await?;
-                self.accepted.push_back(self.instruments.ledger.accept(&self.name, played, BATCH).await?);
-                send(&self.instruments, BATCH).await?;
+                request(&mut self.clients, Client::SUBMISSION, self.in_hand).await?;
+                self.accepted.push_back(self.instruments.ledger.accept(&self.name, played, self.in_hand).await?);
+                // No client waits for it.
+                let (instruments, count) = (self.instruments.clone(), self.in_hand);
+                let next = tokio::spawn(async move { send(&instruments, count).await });
+                sent(sending.replace(next)).await?;
             }
             if self.score.carries {
                 let accepted = self.accepted.pop_front().context("nothing is left to be carried")?;
                 carry(&self.instruments, &mut self.clients, &accepted).await?;
             }
-            played += BATCH;
+            played += self.in_hand;
         }
+        sent(sending).await?;
         Ok(played)
+    }
+}
+
+async fn sent(sending: Option<JoinHandle<anyhow::Result<()>>>) -> anyhow::Result<()> {
+    match sending {
+        Some(sending) => sending.await.context("a sender died")?,
+        None => Ok(()),
     }
 }
 
