@@ -49,7 +49,7 @@ enum State {
 
 impl Circuit {
     pub fn new(terms: Terms) -> Self {
-        let requests = Turnstile::new(terms.concurrency, terms.waiting);
+        let requests = Turnstile::of_requests(terms.concurrency, terms.waiting);
         Self { terms, requests, state: Arc::new(Mutex::new(State::Closed { failures: 0 })) }
     }
 

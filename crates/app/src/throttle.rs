@@ -64,7 +64,7 @@ impl Throttle {
     fn endpoint(&self, client: ClientNo, url: &Url) -> Arc<Turnstile> {
         let name = (client, url.origin().ascii_serialization());
         // Who waits is counted by the slots of callbacks.
-        self.endpoints.get_with(name, || Turnstile::new(self.limit, usize::MAX))
+        self.endpoints.get_with(name, || Turnstile::of_requests(self.limit, usize::MAX))
     }
 
     fn client(&self, client: ClientNo, attempt: Attempt) -> Arc<Turnstile> {
@@ -73,7 +73,7 @@ impl Throttle {
             Attempt::Later => self.laters,
         };
         // Who waits holds a slot that this client has no share of.
-        self.clients.get_with((client, attempt), || Turnstile::new(limit, 1))
+        self.clients.get_with((client, attempt), || Turnstile::fixed(limit, 1))
     }
 }
 
