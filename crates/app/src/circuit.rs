@@ -75,6 +75,11 @@ impl Circuit {
         self.requests.enter(client).await
     }
 
+    /// Whether further requests would not have to wait for long.
+    pub fn has_room(&self) -> bool {
+        self.requests.has_room()
+    }
+
     /// Whether nobody but a probe may ask.
     pub fn is_open(&self) -> bool {
         matches!(*self.state(), State::Open { .. })

@@ -32,6 +32,12 @@ impl Handler for Dispatch {
             Verdict::Leave
         })
     }
+
+    /// Of what clients sent beyond their shares no more is taken on than the partner can do: each would be claimed only to be
+    /// put off. All others get a place in the partner's line, however long that is.
+    fn is_ready(&self) -> bool {
+        self.track == Track::Share || self.engine.has_room_at_partner(self.kind)
+    }
 }
 
 impl Dispatch {

@@ -29,7 +29,7 @@ pub fn build(config: &config::Config, client: &HttpClient) -> anyhow::Result<Par
         let partner = Partner::new(settings, client.clone()).with_context(|| format!("read partners.{name}"))?;
         let circuit = Circuit::new(circuit::Terms {
             concurrency: terms.concurrency,
-            waiting: (config.worker.run_slots / 4).max(1),
+            waiting: (config.worker.run_slots / 2).max(1),
             failures: terms.breaker_failures,
             open: terms.breaker_open_ms.get(),
             cap: terms.breaker_cap_ms.get(),

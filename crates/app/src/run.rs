@@ -266,7 +266,8 @@ impl<'a> Run<'a> {
 
     /// Leave to make one request of this partner: fewer than its limit are under way, and its breaker is closed. Else the
     /// claim is released for a while, and no try is burnt. Who waits here for its turn holds a slot: more must not be taken
-    /// on than this partner can do, but a quarter of all is enough for one.
+    /// on than this partner can do, and half of all is enough for one. They are not held for long: nobody waits unless its
+    /// turn comes soon.
     pub async fn admit(&mut self, partnership: &Partnership) -> Result<Turn, Stop> {
         let Partnership { name, circuit, .. } = partnership;
         let full =

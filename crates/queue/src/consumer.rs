@@ -55,6 +55,11 @@ pub enum Verdict {
 pub trait Handler: Send + Sync + 'static {
     fn handle(&self, message: Message, slot: Slot) -> impl Future<Output = Verdict> + Send;
 
+    /// Whether there would be something to do for what is received now. While there is not, it stays in SQS.
+    fn is_ready(&self) -> bool {
+        true
+    }
+
     /// SQS has not answered: for some time, what is there does not come.
     fn miss(&self) {}
 }
@@ -158,6 +163,9 @@ impl<H: Handler> Consumer<H> {
         if self.open.wait_for(|open| *open).await.is_err() {
             // Whoever could open it is gone: the process is ending.
             std::future::pending::<()>().await;
+        }
+        while !self.handler.is_ready() {
+            backoff::sleep(PACE).await;
         }
         self.slots.acquire_up_to(most).await
     }

@@ -133,7 +133,7 @@ impl Default for Worker {
             metrics_listen: SocketAddr::from(([127, 0, 0, 1], 9465)),
             run_slots: 320,
             overflow_slots: 256,
-            tell_slots: 512,
+            tell_slots: 1024,
             tell_again_slots: 64,
             pollers: 8,
             receive_wait_ms: Millis(20_000),

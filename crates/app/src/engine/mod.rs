@@ -165,6 +165,17 @@ impl Engine {
         self.partnerships.values()
     }
 
+    /// Whether whom commands of this kind go to first could do another one soon.
+    pub(crate) fn has_room_at_partner(&self, kind: Kind) -> bool {
+        let config = &self.app.config;
+        let name = match kind {
+            Kind::Transaction => Some(&*self.processor),
+            Kind::Refund => config.refunds.partners.first().map(String::as_str),
+            Kind::Order => config.orders.partner.as_deref(),
+        };
+        name.and_then(|name| self.partnerships.get(name)).is_none_or(|partnership| partnership.circuit.has_room())
+    }
+
     pub fn partnership(&self, name: &str) -> anyhow::Result<&Partnership> {
         self.partnerships.get(name).with_context(|| format!("partner {name} is not configured"))
     }

@@ -91,6 +91,13 @@ impl Turnstile {
         self.state().under_way
     }
 
+    /// Whether somebody's turn would come soon. Half of the room is for those who are on their way here already.
+    pub fn has_room(&self) -> bool {
+        let state = self.state();
+        let (limit, waiting) = (self.limit(&state), state.waiting.count());
+        state.under_way < limit || waiting < self.room / 2 && state.takes * (waiting + 1) / limit <= SOON
+    }
+
     /// Whether this client could make a request soon.
     pub fn is_free_soon(&self, client: ClientNo) -> bool {
         let state = self.state();
@@ -277,6 +284,27 @@ mod tests {
         assert_eq!(turnstile.under_way(), 13, "the rest of those who waited");
         drop(waiting);
         assert_eq!(turnstile.under_way(), 0);
+    }
+
+    #[tokio::test]
+    async fn half_of_the_room_is_for_those_who_are_on_their_way() {
+        let turnstile = Turnstile::fixed(1, 4);
+        turnstile.state().takes = Duration::ZERO;
+        let taken = turnstile.enter(ONE).await.expect("room");
+        let mut waiting = Vec::new();
+        for has_room in [true, true, false, false] {
+            assert_eq!(turnstile.has_room(), has_room);
+            waiting.push(turnstile.state().waiting.join(ONE));
+        }
+        drop(taken);
+        assert!(!turnstile.has_room(), "the turn has gone to the next, three wait");
+        waiting.clear();
+        assert_eq!(turnstile.under_way(), 0);
+        assert!(turnstile.has_room());
+        let _taken = turnstile.enter(ONE).await.expect("room");
+        assert!(turnstile.has_room(), "the next answer comes soon");
+        turnstile.state().takes = 2 * SOON;
+        assert!(!turnstile.has_room());
     }
 
     #[tokio::test]

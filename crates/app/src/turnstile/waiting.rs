@@ -45,6 +45,10 @@ impl Waiting {
         (rounds * self.clients_with(client)).min(self.count + 1)
     }
 
+    pub(super) const fn count(&self) -> u32 {
+        self.count
+    }
+
     /// How many of this client's wait.
     pub(super) fn of(&self, client: ClientNo) -> u32 {
         self.lines.get(&client).map_or(0, |line| u32::try_from(line.len()).unwrap_or(u32::MAX))
