@@ -1,8 +1,15 @@
 //! One client's flood and everybody else's commands.
 
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
 use holdfast_app::credentials::create_client;
+use holdfast_devstack::sandbox::Sandbox;
+use holdfast_testkit::partner::held_back;
 use holdfast_testkit::{Options, Stack, eventually};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// A share that a handful of requests uses up, and that does not grow again during a test.
 fn small_shares() -> Options {
@@ -44,6 +51,44 @@ async fn what_a_client_sends_beyond_its_share_waits_apart_and_ends_like_the_rest
         assert_eq!(stack.settled(submission).await["status"], "completed");
         assert_eq!(stack.at_partner(submission).effects, 1);
     }
+}
+
+#[tokio::test]
+async fn what_is_beyond_the_share_stays_in_its_queue_while_the_partner_has_enough_to_do() {
+    let (gate, asked) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&asked);
+    let counting = from_fn(move |request: Request, next: Next| {
+        count.fetch_add(1, Ordering::SeqCst);
+        next.run(request)
+    });
+    let partner = held_back(Sandbox::default().router(), Arc::clone(&gate)).layer(counting);
+    let mut stack = Stack::with(Options { partner: Some(partner), ..small_shares() }).await;
+    let overflow = format!("{}-overflow", stack.queues["transactions"]);
+    stack.start_worker_with(&[("HOLDFAST__PARTNERS__PROCESSOR__CONCURRENCY", "1")]);
+    let is_asked = async |times| {
+        eventually("the partner is asked", || async { (asked.load(Ordering::SeqCst) == times).then_some(()) }).await;
+    };
+    let mut submissions = vec![stack.submit("slow", "1.00").await];
+    is_asked(1).await;
+    // So slow that nobody waits for a turn.
+    holdfast_queue::backoff::sleep(Duration::from_secs(1)).await;
+    gate.add_permits(1);
+    stack.settled(&submissions[0]).await;
+    submissions.push(stack.submit("in-hand", "1.00").await);
+    is_asked(2).await;
+    for n in 0..20 {
+        submissions.push(stack.submit(&format!("flood-{n}"), "1.00").await);
+    }
+    let many = || async { (waiting(&stack, &overflow).await > 12).then_some(()) };
+    eventually("most wait beyond the share", many).await;
+    // Long enough for a worker to take all of them.
+    holdfast_queue::backoff::sleep(Duration::from_secs(1)).await;
+    assert_eq!(many().await, Some(()), "they wait there still");
+    gate.add_permits(100);
+    for submission in &submissions {
+        assert_eq!(stack.settled_in_time(submission).await["status"], "completed");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), submissions.len());
 }
 
 #[tokio::test]
