@@ -38,14 +38,14 @@ impl From<Claim> for Wish {
     }
 }
 
-/// What both ways to claim share. Before it comes a CTE `l (no, lane, token)` of locked rows; $1 is the worker, $2 the lease
-/// in seconds. What was claimed by others meanwhile, or is not yet runnable, is not returned. After it, a CTE `r (no)` of
-/// what was recorded.
+/// What both ways to claim share. Before it comes a CTE `l` of what is wished for, in the order of all multi-row writes: run
+/// rows first, then by number. $1 is the worker, $2 the lease in seconds. What was claimed by others meanwhile, or is not yet
+/// runnable, is not returned.
 macro_rules! claim {
-    ($lock:literal, $record:literal, $($argument:expr),+) => {
+    ($wishes:literal, $($argument:expr),+) => {
         sqlx::query_as!(
             Row,
-            $lock
+            $wishes
                 + r#", w as (
                  update wakeups w
                     set token = l.token,
@@ -67,26 +67,37 @@ macro_rules! claim {
                   where w.no = any(array[l.no]) and w.lane + 0 = l.lane and w.run_at <= holdfast_now()
                     -- The same token again: the answer to this very claim was lost, and it is asked for once more.
                     and (w.token is null or w.lease_until <= holdfast_now() or w.token = l.token)
-                 returning w.*
-               )"#
-                + $record
-                + r#"
-               select w.no as "no!", w.lane as "lane!", w.token as "token!", w.worker as "worker!", w.nudge as "nudge!",
-                      w.sequence as "sequence!",
-                      w.dirty as "dirty!", w.failures as "failures!", w.step as "step!", w.tries as "tries!",
-                      w.progress,
-                      (date_part('epoch', w.next_try_at - holdfast_now()) * 1000)::bigint as next_try_in_ms,
-                      (date_part('epoch', holdfast_now() - w.first_sent_at) * 1000)::bigint as "first_sent_ago_ms!",
-                      (date_part('epoch', w.settle_deadline - holdfast_now()) * 1000)::bigint as settle_within_ms,
+                 returning w.*, l.first_id, l.first_body, l.amount, l.currency, l.partner
+               ),
+               m as (
+                 select w.*, c.id, c.client, c.key, c.body, c.traceparent, c.created_at, c.fingerprint
+                   from w
+                   join commands c using (no)
+               ),
+               r as (
+                 insert into transactions (no, client, amount, currency, partner)
+                 select no, client, amount, currency, partner
+                   from m
+                  -- Whatever the message says: the row decides.
+                  where lane = 0 and step = 'record' and kind = 1 and first_id = id and first_body = body
+                     on conflict (no) do nothing
+                 returning no
+               )
+               select m.no as "no!", m.lane as "lane!", m.token as "token!", m.worker as "worker!", m.nudge as "nudge!",
+                      m.sequence as "sequence!",
+                      m.dirty as "dirty!", m.failures as "failures!", m.step as "step!", m.tries as "tries!",
+                      m.progress,
+                      (date_part('epoch', m.next_try_at - holdfast_now()) * 1000)::bigint as next_try_in_ms,
+                      (date_part('epoch', holdfast_now() - m.first_sent_at) * 1000)::bigint as "first_sent_ago_ms!",
+                      (date_part('epoch', m.settle_deadline - holdfast_now()) * 1000)::bigint as settle_within_ms,
                       holdfast_now() as "claimed_at!",
-                      c.id as "id!", c.client as "client!", c.kind as "kind!", c.key as "key!", c.body as "body!",
-                      c.traceparent as "traceparent?", c.created_at as "created_at!", c.fingerprint as "fingerprint!",
+                      m.id as "id!", m.client as "client!", m.kind as "kind!", m.key as "key!", m.body as "body!",
+                      m.traceparent as "traceparent?", m.created_at as "created_at!", m.fingerprint as "fingerprint!",
                       k.callback_url as "callback_url?",
-                      w.lane = 0 and w.sequence > 0 and w.chain is null as "unlinked!",
-                      w.lane = 0 and w.no in (select no from r) as "recorded!"
-                 from w
-                 join commands c on c.no = w.no
-                 left join clients k on k.no = c.client"#,
+                      m.lane = 0 and m.sequence > 0 and m.chain is null as "unlinked!",
+                      m.lane = 0 and m.no in (select no from r) as "recorded!"
+                 from m
+                 left join clients k on k.no = m.client"#,
             $($argument),+
         )
     };
@@ -99,72 +110,57 @@ pub async fn claim(pool: &Pool, worker: WorkerId, lease: Duration, claims: &[Cla
 
 /// The same, and records what is begun for the first time: a statement, and a commit, less for each of these.
 pub async fn begin(pool: &Pool, worker: WorkerId, lease: Duration, wishes: &[Wish]) -> Result<Vec<Claimed>> {
-    let claims: Vec<Claim> = wishes.iter().map(|wish| wish.claim).collect();
-    let firsts = Firsts::of(wishes);
-    let nos: Vec<i64> = claims.iter().map(|claim| claim.no.0).collect();
-    let lanes: Vec<i16> = claims.iter().map(|claim| claim.lane.code()).collect();
-    let tokens: Vec<i64> = claims.iter().map(|claim| claim.token.0).collect();
+    let columns = Columns::of(wishes);
     let query = claim!(
-        "with l as materialized (
-           select w.no, w.lane, t.token
-             from wakeups w
-             join unnest($3::bigint[], $4::smallint[], $5::bigint[]) t(no, lane, token)
-               on w.no = any(array[t.no]) and w.lane + 0 = t.lane
-            order by t.lane, t.no
-              -- In the order of all multi-row writes: run rows first, then by number. A claim that races a release may
-              -- be refused all the same; then the row is due, and the relay finds it.
-              for update of w
-         )",
-        ", r as (
-           insert into transactions (no, client, amount, currency, partner)
-           select w.no, c.client, d.amount, d.currency, d.partner
-             from unnest($6::bigint[], $7::uuid[], $8::text[], $9::bigint[], $10::text[], $11::text[])
-                    d(no, id, body, amount, currency, partner)
-             join w on w.no = d.no and w.lane = 0 and w.step = 'record'
-             -- Whatever the message says: the row decides.
-             join commands c on c.no = d.no and c.id = d.id and c.kind = 1 and c.body = d.body
-            order by w.no
-               on conflict (no) do nothing
-           returning no
+        "with l as (
+           select *
+             from unnest($3::bigint[], $4::smallint[], $5::bigint[], $6::uuid[], $7::text[], $8::bigint[], $9::text[],
+                         $10::text[])
+               as l(no, lane, token, first_id, first_body, amount, currency, partner)
          )",
         worker.0,
         lease.as_secs_f64(),
-        &nos,
-        &lanes,
-        &tokens,
-        &firsts.nos,
-        &firsts.ids,
-        &firsts.bodies as &[&str],
-        &firsts.amounts,
-        &firsts.currencies as &[&str],
-        &firsts.partners as &[&str]
+        &columns.nos,
+        &columns.lanes,
+        &columns.tokens,
+        &columns.ids as &[Option<Uuid>],
+        &columns.bodies as &[Option<&str>],
+        &columns.amounts as &[Option<i64>],
+        &columns.currencies as &[Option<&str>],
+        &columns.partners as &[Option<&str>]
     );
     let rows = pool.fetch_all(query).await?;
     readable(pool, rows).await
 }
 
-/// As columns, for `unnest`.
+/// The wishes as columns, for `unnest`.
 #[derive(Default)]
-struct Firsts<'a> {
+struct Columns<'a> {
     nos: Vec<i64>,
-    ids: Vec<Uuid>,
-    bodies: Vec<&'a str>,
-    amounts: Vec<i64>,
-    currencies: Vec<&'static str>,
-    partners: Vec<&'a str>,
+    lanes: Vec<i16>,
+    tokens: Vec<i64>,
+    ids: Vec<Option<Uuid>>,
+    bodies: Vec<Option<&'a str>>,
+    amounts: Vec<Option<i64>>,
+    currencies: Vec<Option<&'static str>>,
+    partners: Vec<Option<&'a str>>,
 }
 
-impl<'a> Firsts<'a> {
+impl<'a> Columns<'a> {
     fn of(wishes: &'a [Wish]) -> Self {
+        let mut wishes: Vec<&Wish> = wishes.iter().collect();
+        wishes.sort_by_key(|wish| (wish.claim.lane.code(), wish.claim.no));
         let mut columns = Self::default();
         for Wish { claim, first } in wishes {
-            let Some(First { command, amount, partner }) = first else { continue };
+            let first = first.as_ref();
             columns.nos.push(claim.no.0);
-            columns.ids.push(command.id.0);
-            columns.bodies.push(&command.body);
-            columns.amounts.push(amount.minor());
-            columns.currencies.push(amount.currency().code());
-            columns.partners.push(partner);
+            columns.lanes.push(claim.lane.code());
+            columns.tokens.push(claim.token.0);
+            columns.ids.push(first.map(|first| first.command.id.0));
+            columns.bodies.push(first.map(|first| first.command.body.as_str()));
+            columns.amounts.push(first.map(|first| first.amount.minor()));
+            columns.currencies.push(first.map(|first| first.amount.currency().code()));
+            columns.partners.push(first.map(|first| &*first.partner));
         }
         columns
     }
@@ -201,7 +197,9 @@ pub async fn claim_due(
     let tokens: Vec<i64> = tokens.iter().map(|token| token.0).collect();
     let query = claim!(
         "with l as materialized (
-           select no, lane, ($5::bigint[])[row_number() over ()] as token
+           select no, lane, ($5::bigint[])[row_number() over ()] as token,
+                  null::uuid as first_id, null::text as first_body, null::bigint as amount, null::text as currency,
+                  null::text as partner
              from (select no, lane
                      from wakeups
                     where due_at <= holdfast_now() and run_at <= holdfast_now()
@@ -212,7 +210,6 @@ pub async fn claim_due(
                       -- another worker's rows are its own business
                       for update skip locked) x
          )",
-        ", r as (select null::bigint as no where false)",
         worker.0,
         lease.as_secs_f64(),
         due.lane().code(),
