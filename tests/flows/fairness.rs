@@ -5,7 +5,7 @@ use axum::middleware::{Next, from_fn};
 use holdfast_app::credentials::create_client;
 use holdfast_devstack::sandbox::Sandbox;
 use holdfast_testkit::partner::held_back;
-use holdfast_testkit::{Options, Stack, eventually};
+use holdfast_testkit::{Gate, Options, Stack, eventually};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -89,6 +89,49 @@ async fn what_is_beyond_the_share_stays_in_its_queue_while_the_partner_has_enoug
         assert_eq!(stack.settled_in_time(submission).await["status"], "completed");
     }
     assert_eq!(asked.load(Ordering::SeqCst), submissions.len());
+}
+
+/// Wakeups that are due as late as after a mark, and have none.
+async fn left_alone(stack: &Stack) -> i64 {
+    let late = "select count(*) from wakeups where due_at > run_at + interval '20 s' and publishes = 0";
+    sqlx::query_scalar(late).fetch_one(&stack.pool).await.expect("count")
+}
+
+#[tokio::test]
+async fn what_is_beyond_the_share_is_left_alone_from_the_beginning_unless_it_could_not_be_sent() {
+    let gate = Gate::before(Stack::sqs_address()).await;
+    let sqs_url = Some(format!("http://{}", gate.address));
+    let mut stack = Stack::with(Options { sqs_url, ..small_shares() }).await;
+    // Until the API has seen that SQS takes something.
+    let mut submissions = Vec::new();
+    while left_alone(&stack).await < 5 {
+        submissions.push(stack.submit(&format!("before-{}", submissions.len()), "1.00").await);
+        assert!(submissions.len() < 1_000, "none is left alone");
+    }
+    let other = create_client(&stack.app, "other", None).await.expect("create").expect("the name is free");
+    let flooding = std::mem::replace(&mut stack.api_key, other.api_key);
+    let before = left_alone(&stack).await;
+    let few = stack.submit("few", "1.00").await;
+    assert_eq!(left_alone(&stack).await, before, "within the share the relay looks soon");
+    let calm = std::mem::replace(&mut stack.api_key, flooding);
+    gate.close();
+    for n in 0..5 {
+        submissions.push(stack.submit(&format!("unsent-{n}"), "1.00").await);
+    }
+    let soon = "select count(*) from wakeups join commands using (no) where key like 'unsent-%' and due_at < run_at + interval '28 s'";
+    eventually("what was not sent is due soon", || async {
+        let due: i64 = sqlx::query_scalar(soon).fetch_one(&stack.pool).await.expect("count");
+        (due == 5).then_some(())
+    })
+    .await;
+    gate.open();
+    stack.start_worker();
+    for submission in &submissions {
+        assert_eq!(stack.settled_in_time(submission).await["status"], "completed");
+        assert_eq!(stack.at_partner(submission).effects, 1);
+    }
+    stack.api_key = calm;
+    assert_eq!(stack.settled_in_time(&few).await["status"], "completed");
 }
 
 #[tokio::test]

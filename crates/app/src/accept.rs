@@ -5,13 +5,12 @@ use crate::batch::{Batcher, Shared};
 use crate::journal::{Journal, NotTaken};
 use crate::metrics::{Metrics, Shed};
 use crate::outage::Outage;
-use crate::publish::{First, Publisher};
+use crate::publish::Publisher;
 use crate::{App, clock, failpoint};
 use chrono::{DateTime, Utc};
 use holdfast_domain::journal::Entry;
 use holdfast_domain::{Command, CommandId, Status, Tombstone};
 use holdfast_store::commands::{self, Accepted, Existing, Origin};
-use holdfast_store::wakeups::Marked;
 use holdfast_store::{Error as StoreError, Pool};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -92,15 +91,18 @@ impl Acceptor {
         let config = &app.config.api;
         let (timeout, publish_within) = (config.accept_timeout_ms.get(), config.publish_within_ms.get());
         let pool = app.pool.within(timeout);
-        let origin = Origin::Request { publish_within };
-        let accepting = pool.clone();
-        let batcher = Batcher::prompt(app.metrics.statements.meter("accept"), move |commands| {
-            store(accepting.clone(), commands, origin)
-        });
+        let publisher = Publisher::start(app, tasks);
+        let (accepting, publishing) = (pool.clone(), publisher.clone());
+        let batcher =
+            Batcher::prompt(app.metrics.statements.meter("accept"), move |commands: Arc<Vec<Arc<Command>>>| {
+                let clients = commands.iter().map(|command| command.client);
+                let due_in = publishing.due_in(clients, publish_within);
+                store(accepting.clone(), commands, Origin::Request { due_in })
+            });
         Self {
             batcher,
             pool,
-            publisher: Publisher::start(app, tasks),
+            publisher,
             journal,
             outage,
             timeout,
@@ -167,10 +169,9 @@ impl Acceptor {
 
     fn stored(&self, command: Arc<Command>, stored: Stored) -> Result<Receipt, Error> {
         match stored {
-            Stored::New(Accepted { id, no, created_at, due_at }) => {
+            Stored::New(accepted @ Accepted { id, created_at, .. }) => {
                 failpoint::hit("accepted");
-                let command = Arc::unwrap_or_clone(command);
-                self.publisher.publish(First { command, marked: Marked { no, due_at } });
+                self.publisher.publish(Arc::unwrap_or_clone(command), accepted);
                 Ok(Receipt {
                     id,
                     status: Status::Accepted,

@@ -40,7 +40,7 @@ pub struct Existing {
 #[derive(Clone, Copy, Debug)]
 pub enum Origin {
     /// A request. Its wakeup is due after this time if nobody claims it before.
-    Request { publish_within: Duration },
+    Request { due_in: Duration },
     /// A message that carried the whole command: a row may have been lost, and a partner may have answered to it.
     Message,
 }
@@ -48,8 +48,8 @@ pub enum Origin {
 /// Inserts commands and their wakeups. What is not returned was there already, and is read with [`existing`]: the same
 /// statement would not see it (PROTOCOL 18).
 pub async fn accept(pool: &Pool, commands: &[&Command], origin: Origin) -> Result<Vec<Accepted>> {
-    let (publish_within, from_message) = match origin {
-        Origin::Request { publish_within } => (publish_within, false),
+    let (due_in, from_message) = match origin {
+        Origin::Request { due_in } => (due_in, false),
         Origin::Message => (Duration::ZERO, true),
     };
     // Sorted, else two APIs that insert the same ids in another order deadlock.
@@ -95,7 +95,7 @@ pub async fn accept(pool: &Pool, commands: &[&Command], origin: Origin) -> Resul
         &fingerprints as &[&[u8]],
         &bodies as &[&str],
         &traceparents as &[Option<&str>],
-        publish_within.as_secs_f64(),
+        due_in.as_secs_f64(),
         &accepted_at as &[Option<DateTime<Utc>>],
         from_message,
     );
