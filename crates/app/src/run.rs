@@ -363,5 +363,5 @@ const fn status_at(step: Step) -> Status {
 
 /// For jitter alone.
 pub(crate) fn random() -> u32 {
-    getrandom::u32().unwrap_or_default()
+    fastrand::u32(..)
 }
