@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use holdfast_domain::journal::Entry;
 use holdfast_domain::{Command, CommandId, Status, Tombstone};
 use holdfast_store::commands::{self, Accepted, Existing, Origin};
+use holdfast_store::wakeups::hasten;
 use holdfast_store::{Error as StoreError, Pool};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -75,7 +76,6 @@ pub(crate) enum Stored {
 pub struct Acceptor {
     batcher: Batcher<Arc<Command>, Stored>,
     pool: Pool,
-    publisher: Publisher,
     journal: Journal,
     outage: Outage,
     timeout: Duration,
@@ -95,20 +95,11 @@ impl Acceptor {
         let (accepting, publishing) = (pool.clone(), publisher.clone());
         let batcher =
             Batcher::prompt(app.metrics.statements.meter("accept"), move |commands: Arc<Vec<Arc<Command>>>| {
-                let clients = commands.iter().map(|command| command.client);
-                let due_in = publishing.due_in(clients, publish_within);
-                store(accepting.clone(), commands, Origin::Request { due_in })
+                let origin = publishing.origin(&commands, publish_within);
+
+                store_and_publish(accepting.clone(), publishing.clone(), commands, origin)
             });
-        Self {
-            batcher,
-            pool,
-            publisher,
-            journal,
-            outage,
-            timeout,
-            patience: timeout / 2,
-            metrics: Arc::clone(&app.metrics),
-        }
+        Self { batcher, pool, journal, outage, timeout, patience: timeout / 2, metrics: Arc::clone(&app.metrics) }
     }
 
     /// By Postgres if it answers in time, else by the journal. Then the row may be there all the same: whoever reads the
@@ -130,7 +121,7 @@ impl Acceptor {
             match tokio::time::timeout(self.timeout, self.batcher.call(Arc::clone(&command))).await {
                 Ok(Ok(stored)) => {
                     self.outage.wrote();
-                    return self.stored(command, stored);
+                    return answer(&command, stored);
                 }
                 Ok(Err(error)) if !error.is_passing() => return Err(Error::Failed(error)),
                 Ok(Err(error)) => {
@@ -167,30 +158,23 @@ impl Acceptor {
         }
     }
 
-    fn stored(&self, command: Arc<Command>, stored: Stored) -> Result<Receipt, Error> {
-        match stored {
-            Stored::New(accepted @ Accepted { id, created_at, .. }) => {
-                failpoint::hit("accepted");
-                self.publisher.publish(Arc::unwrap_or_clone(command), accepted);
-                Ok(Receipt {
-                    id,
-                    status: Status::Accepted,
-                    created_at,
-                    replayed: false,
-                    accepted_by: AcceptedBy::Database,
-                })
-            }
-            Stored::Old(existing) if is_same(&existing, &command) => replayed(existing),
-            Stored::Old(_) => Err(Error::Conflict),
-        }
-    }
-
     async fn by_queue(&self, command: Command) -> Result<Receipt, Error> {
         let (id, created_at) = (command.id, clock::while_postgres_is_down());
         let command = Command { accepted_at: Some(created_at), ..command };
         let outage = self.outage.lasts().unwrap_or_default();
         self.journal.write(Entry::Command { command }, outage).await.map_err(Error::Unavailable)?;
         Ok(Receipt { id, status: Status::Accepted, created_at, replayed: false, accepted_by: AcceptedBy::Queue })
+    }
+}
+
+/// To whoever has submitted it.
+fn answer(command: &Command, stored: Stored) -> Result<Receipt, Error> {
+    match stored {
+        Stored::New(Accepted { id, created_at, .. }) => {
+            Ok(Receipt { id, status: Status::Accepted, created_at, replayed: false, accepted_by: AcceptedBy::Database })
+        }
+        Stored::Old(existing) if is_same(&existing, command) => replayed(existing),
+        Stored::Old(_) => Err(Error::Conflict),
     }
 }
 
@@ -212,6 +196,23 @@ pub(crate) fn is_same(existing: &Existing, command: &Command) -> bool {
         && existing.fingerprint == command.fingerprint
 }
 
+/// What is new is published whether or not anybody still waits for the answer.
+async fn store_and_publish(
+    pool: Pool,
+    publisher: Publisher,
+    commands: Arc<Vec<Arc<Command>>>,
+    origin: Origin,
+) -> Result<Vec<Stored>, StoreError> {
+    let stored = store(pool, Arc::clone(&commands), origin).await?;
+    for (command, stored) in commands.iter().zip(&stored) {
+        if let Stored::New(accepted) = stored {
+            failpoint::hit("accepted");
+            publisher.publish(Arc::clone(command), accepted);
+        }
+    }
+    Ok(stored)
+}
+
 pub(crate) async fn store(
     pool: Pool,
     commands: Arc<Vec<Arc<Command>>>,
@@ -219,19 +220,27 @@ pub(crate) async fn store(
 ) -> Result<Vec<Stored>, StoreError> {
     let rows: Vec<&Command> = commands.iter().map(|command| &**command).collect();
     let started = Instant::now();
-    let accepted = match commands::accept(&pool, &rows, origin).await {
+    let (accepted, repeated) = match commands::accept(&pool, &rows, origin).await {
         // A connection that Postgres closed while it was idle: that shows at once. The statement can be repeated safely.
         Err(StoreError::Unavailable(_)) if started.elapsed() < AT_ONCE => {
-            commands::accept(&pool, &rows, origin).await?
+            (commands::accept(&pool, &rows, origin).await?, true)
         }
-        accepted => accepted?,
+        accepted => (accepted?, false),
     };
     let mut new: HashMap<_, _> = accepted.into_iter().map(|accepted| (accepted.id, accepted)).collect();
     let old: Vec<_> = rows.iter().map(|command| command.id).filter(|id| !new.contains_key(id)).collect();
     let mut stored = HashMap::with_capacity(rows.len());
+    if repeated {
+        // Perhaps it was the answer alone that was lost: nobody has published these.
+        for id in &old {
+            if let Err(error) = hasten(&pool, *id).await {
+                tracing::debug!(%error, "a wakeup that is perhaps not published is due late");
+            }
+        }
+    }
     // Twice in one batch: the first is new, the second a replay of it.
-    let repeated = rows.len() > new.len() + old.len();
-    if !old.is_empty() || repeated {
+    let twice = rows.len() > new.len() + old.len();
+    if !old.is_empty() || twice {
         let ids: Vec<_> = rows.iter().map(|command| command.id).collect();
         let existing = commands::existing(&pool, &ids).await?;
         stored.extend(existing.into_iter().map(|existing| (existing.id, existing)));

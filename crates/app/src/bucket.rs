@@ -69,6 +69,12 @@ impl Bucket {
         }
     }
 
+    /// Whether there is one to take.
+    pub fn has_one(&self, rate: Rate, now: Duration) -> bool {
+        let now = now.as_nanos() as u64;
+        self.full_at.load(Ordering::Relaxed).max(now) + rate.step() - now <= rate.whole()
+    }
+
     /// Counts half of one that was refused, as a debt that is paid before anything is there again; never more of it than a
     /// full bucket. Who keeps asking for twice the rate gets nothing any more.
     pub fn owe_half(&self, rate: Rate, now: Duration) {
@@ -105,6 +111,7 @@ mod tests {
         assert!(left.iter().all(|taken| !taken.refused));
         assert_eq!(left.iter().map(|taken| taken.left).collect::<Vec<_>>(), (0..20).rev().collect::<Vec<_>>());
         assert_eq!(left[19].wait, ms(2_000), "until it is full");
+        assert_eq!([5, 104, 105].map(|at| bucket.has_one(RATE, ms(at))), [false, false, true]);
         let refused = Taken { refused: true, left: 0, wait: ms(100) };
         assert_eq!(bucket.take(RATE, ms(5)), refused);
         assert_eq!(bucket.take(RATE, ms(55)), Taken { wait: ms(50), ..refused }, "a refusal costs nothing");

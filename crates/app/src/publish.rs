@@ -5,15 +5,13 @@ use crate::App;
 use crate::line::Line;
 use crate::trace::{Span, spans};
 use crate::track::{Shares, Track};
-use holdfast_domain::{ClientNo, Lane};
-use holdfast_domain::{Command, CommandNo, Kind, message};
+use holdfast_domain::{Command, Kind, Lane, message};
 use holdfast_queue::{Outgoing, Queue, Sent, backoff};
-use holdfast_store::commands::Accepted;
+use holdfast_store::commands::{Accepted, Origin};
 use holdfast_store::wakeups::{Marked, mark_published, not_published};
 use opentelemetry::trace::SpanKind;
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
@@ -44,34 +42,38 @@ const QUIET: Duration = Duration::from_secs(30);
 /// How soon what SQS did not take is looked at all the same.
 const UNSENT: Duration = Duration::from_secs(2);
 
+/// After SQS did not take something, or with so many in a line, commands are not taken for as good as sent.
+const DOUBT: (Duration, usize) = (Duration::from_secs(5), 1_000);
+
 /// A committed command whose first message is to be sent.
-pub struct First {
-    command: Command,
-    marked: Marked,
-    /// As long as a mark would leave it alone: it needs none.
-    is_quiet: bool,
+struct First {
+    command: Arc<Command>,
+    accepted: Accepted,
 }
 
 #[derive(Clone)]
 pub struct Publisher {
     shares: Arc<Shares>,
     lines: Arc<HashMap<(Kind, Track), mpsc::Sender<First>>>,
-    /// Since then all that was to be published has been.
-    is_well: Arc<AtomicBool>,
+    failed: Failed,
 }
+
+/// When something was last not sent.
+#[derive(Clone, Default)]
+struct Failed(Arc<std::sync::Mutex<Option<Instant>>>);
 
 impl Publisher {
     /// Ends, with everything sent and marked, when the last clone is dropped.
     pub fn start(app: &App, tasks: &TaskTracker) -> Self {
         let (marks, to_mark) = mpsc::unbounded_channel();
-        let is_well = Arc::new(AtomicBool::new(false));
+        let failed = Failed::default();
         let start = |to| {
             let (sender, receiver) = mpsc::channel(BACKLOG);
             let line = Arc::new(Mutex::new(Line::new(receiver)));
             let beside = (Arc::new(Semaphore::new(FULL_IN_FLIGHT)), tasks.clone());
             for _ in 0..IN_FLIGHT {
-                let (app, marks, is_well) = (app.clone(), marks.clone(), Arc::clone(&is_well));
-                let send = move |batch| send(app.clone(), to, (marks.clone(), Arc::clone(&is_well)), batch);
+                let (app, marks, failed) = (app.clone(), marks.clone(), failed.clone());
+                let send = move |batch| send(app.clone(), to, (marks.clone(), failed.clone()), batch);
                 tasks.spawn(send_all(Arc::clone(&line), beside.clone(), send));
             }
             (to, sender)
@@ -79,30 +81,42 @@ impl Publisher {
         let all = Kind::ALL.into_iter().flat_map(|kind| Track::ALL.map(|track| (kind, track)));
         let lines = Arc::new(all.map(start).collect());
         tasks.spawn(mark(app.clone(), to_mark));
-        Self { shares: Arc::clone(&app.shares), lines, is_well }
+        Self { shares: Arc::clone(&app.shares), lines, failed }
     }
 
-    /// When the wakeups of commands that are accepted together are due. What a client sends beyond its share waits long in
-    /// its queue, as a rule: marked it would be once it has, and so it is from the beginning, which saves the mark. The price
-    /// is paid after a crash between commit and send: it is looked at after 30 s, not after `publish_within`.
-    pub fn due_in(&self, mut clients: impl Iterator<Item = ClientNo>, publish_within: Duration) -> Duration {
-        let is_beyond = |client| self.shares.nudge(client) == Track::Overflow;
-        if self.is_well.load(Ordering::Relaxed) && clients.all(is_beyond) {
-            QUIET.max(publish_within)
-        } else {
-            publish_within
-        }
+    /// How commands that are accepted together begin. What clients send beyond their shares waits long in its queue, as a
+    /// rule, and would be marked a second later: so it is from the beginning, which saves a write. The price: what is not
+    /// published after all (the process is killed, or a line is full) is looked at after 30 s, not after `publish_within`.
+    pub fn origin(&self, commands: &[Arc<Command>], publish_within: Duration) -> Origin {
+        let mut known = None;
+        let mut are_beyond =
+            commands.iter().map(|command| command.client).filter(|client| known.replace(*client) != Some(*client));
+        let marked =
+            publish_within < QUIET && !self.is_in_doubt() && are_beyond.all(|client| self.shares.is_beyond(client));
+        Origin::Request { due_in: if marked { QUIET } else { publish_within }, marked }
+    }
+
+    fn is_in_doubt(&self) -> bool {
+        self.failed.lately() || self.lines.values().any(|line| line.max_capacity() - line.capacity() >= DOUBT.1)
     }
 
     /// Never waits: a full queue means that the relay will find the wakeup.
-    pub fn publish(&self, command: Command, accepted: Accepted) {
-        let (client, kind) = (command.client, command.kind);
-        let Accepted { no, created_at, due_at, .. } = accepted;
-        let is_quiet = (due_at - created_at).to_std().is_ok_and(|due_in| due_in >= QUIET);
-        let first = First { command, marked: Marked { no, due_at }, is_quiet };
-        if self.lines[&(kind, self.shares.first(client))].try_send(first).is_err() {
-            self.is_well.store(false, Ordering::Relaxed);
+    pub fn publish(&self, command: Arc<Command>, accepted: &Accepted) {
+        let to = (command.kind, self.shares.first(command.client));
+        if self.lines[&to].try_send(First { command, accepted: *accepted }).is_err() {
+            self.failed.now();
         }
+    }
+}
+
+impl Failed {
+    fn now(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn lately(&self) -> bool {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|last| last.elapsed() < DOUBT.0)
     }
 }
 
@@ -134,20 +148,21 @@ async fn send_all<T, F>(
     }
 }
 
-async fn send(app: App, (kind, track): (Kind, Track), (marks, is_well): (Marks, Arc<AtomicBool>), batch: Vec<First>) {
+async fn send(app: App, (kind, track): (Kind, Track), (marks, failed): (Marks, Failed), batch: Vec<First>) {
     let queue = app.queues.on(kind, track);
     let outgoing = batch.into_iter().map(|first| outgoing(&app, queue, first));
     let (messages, sending): (Vec<_>, Vec<_>) = outgoing.unzip();
     let sent = app.send((kind, track), "accept", &messages).await;
     let mut unsent = Vec::new();
-    is_well.store(!sent.contains(&Sent::Failed), Ordering::Relaxed);
-    for (sent, Sending { marked, is_quiet, mut span }) in sent.into_iter().zip(sending) {
+    for (sent, (accepted, mut span)) in sent.into_iter().zip(sending) {
+        let Accepted { no, due_at, marked, .. } = accepted;
         match sent {
-            Sent::Stored if is_quiet => {}
-            Sent::Stored => drop(marks.send((Instant::now(), marked))),
+            Sent::Stored if marked => {}
+            Sent::Stored => drop(marks.send((Instant::now(), Marked { no, due_at }))),
             Sent::Failed => {
                 span.fail("not_sent");
-                unsent.extend(is_quiet.then_some(marked.no));
+                failed.now();
+                unsent.extend(marked.then_some(no));
             }
         }
     }
@@ -158,23 +173,15 @@ async fn send(app: App, (kind, track): (Kind, Track), (marks, is_well): (Marks, 
     }
 }
 
-/// What is needed of a command when its message is sent.
-struct Sending {
-    marked: Marked,
-    is_quiet: bool,
-    span: Span,
-}
-
-fn outgoing(app: &App, queue: &Queue, first: First) -> (Outgoing, Sending) {
-    let (marked, is_quiet) = (first.marked, first.is_quiet);
-    let no: CommandNo = marked.no;
-    let (id, parent) = (first.command.id, first.command.traceparent.as_deref());
+/// The message, and what is needed when it is sent.
+fn outgoing(app: &App, queue: &Queue, First { command, accepted }: First) -> (Outgoing, (Accepted, Span)) {
+    let (id, parent) = (command.id, command.traceparent.as_deref());
     let span = app.tracer.part(parent, SpanKind::Producer, || spans::send(queue.name(), id));
-    let traceparent = span.traceparent().or_else(|| first.command.traceparent.clone());
-    let group = app.shares.group(first.command.client);
-    let message = message::first(&app.server_key, no, first.command);
+    let traceparent = span.traceparent().or_else(|| command.traceparent.clone());
+    let group = app.shares.group(command.client);
+    let message = message::first(&app.server_key, accepted.no, Arc::unwrap_or_clone(command));
     let body = serde_json::to_string(&message).expect("a message always serialises");
-    (Outgoing { body, traceparent, group, ..Outgoing::default() }, Sending { marked, is_quiet, span })
+    (Outgoing { body, traceparent, group, ..Outgoing::default() }, (accepted, span))
 }
 
 /// A mark that is lost costs one superfluous message.

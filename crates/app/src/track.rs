@@ -79,6 +79,11 @@ impl Shares {
         Track::Overflow
     }
 
+    /// Whether this client has sent all of its share.
+    pub fn is_beyond(&self, client: ClientNo) -> bool {
+        !self.bucket(client).has_one(self.rate, self.since.elapsed())
+    }
+
     /// Where one more message about a command goes that was sent long ago: many may come at once.
     pub fn again(&self, client: ClientNo) -> Track {
         if self.bucket(client).take(self.rate, self.since.elapsed()).refused { Track::Overflow } else { Track::Share }
@@ -107,7 +112,9 @@ mod tests {
         let shares = Shares::new(NonZeroU32::new(3).expect("not zero"), false);
         let tracks = |client| [(); 4].map(|()| shares.first(ClientNo(client)));
         let expected = [Track::Share, Track::Share, Track::Share, Track::Overflow];
+        assert!(!shares.is_beyond(ClientNo(1)));
         assert_eq!(tracks(1), expected);
+        assert!(shares.is_beyond(ClientNo(1)));
         for _ in 0..4 {
             assert_eq!(shares.nudge(ClientNo(2)), Track::Share, "nobody sends that");
         }

@@ -47,7 +47,7 @@ impl Ledger {
     pub(crate) async fn accept(&self, name: &str, from: usize, count: usize) -> anyhow::Result<Vec<Taken>> {
         let commands: Vec<_> = (from..from + count).map(|n| self.command(&format!("{name}-{n}"))).collect();
         let rows: Vec<_> = commands.iter().collect();
-        let accepted = commands::accept(&self.0.pool, &rows, Origin::Request { due_in: LATER }).await;
+        let accepted = commands::accept(&self.0.pool, &rows, Origin::Request { due_in: LATER, marked: false }).await;
         let numbers: HashMap<_, _> = accepted.context("accept")?.into_iter().map(|row| (row.id, row.no)).collect();
         let taken = |command: Command| Some(Taken { no: *numbers.get(&command.id)?, command: Arc::new(command) });
         commands.into_iter().map(taken).collect::<Option<_>>().context("accept all of them")

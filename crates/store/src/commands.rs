@@ -20,6 +20,8 @@ pub struct Accepted {
     pub created_at: DateTime<Utc>,
     /// What the publish mark compares with (PROTOCOL 4).
     pub due_at: DateTime<Utc>,
+    /// There is nothing left for it to do.
+    pub marked: bool,
 }
 
 /// A command that was there before.
@@ -40,7 +42,11 @@ pub struct Existing {
 #[derive(Clone, Copy, Debug)]
 pub enum Origin {
     /// A request. Its wakeup is due after this time if nobody claims it before.
-    Request { due_in: Duration },
+    Request {
+        due_in: Duration,
+        /// As if the publish mark had been written already (PROTOCOL 4).
+        marked: bool,
+    },
     /// A message that carried the whole command: a row may have been lost, and a partner may have answered to it.
     Message,
 }
@@ -48,9 +54,9 @@ pub enum Origin {
 /// Inserts commands and their wakeups. What is not returned was there already, and is read with [`existing`]: the same
 /// statement would not see it (PROTOCOL 18).
 pub async fn accept(pool: &Pool, commands: &[&Command], origin: Origin) -> Result<Vec<Accepted>> {
-    let (due_in, from_message) = match origin {
-        Origin::Request { due_in } => (due_in, false),
-        Origin::Message => (Duration::ZERO, true),
+    let (due_in, marked, from_message) = match origin {
+        Origin::Request { due_in, marked } => (due_in, marked, false),
+        Origin::Message => (Duration::ZERO, false, true),
     };
     // Sorted, else two APIs that insert the same ids in another order deadlock.
     let mut commands = commands.to_vec();
@@ -78,8 +84,8 @@ pub async fn accept(pool: &Pool, commands: &[&Command], origin: Origin) -> Resul
              returning no, id, kind, created_at
            ),
            w as (
-             insert into wakeups (no, lane, kind, status, due_at, nudge)
-             select no, 0, kind, 'accepted', holdfast_now() + make_interval(secs => $9),
+             insert into wakeups (no, lane, kind, status, due_at, publishes, nudge)
+             select no, 0, kind, 'accepted', holdfast_now() + make_interval(secs => $9), $12::bool::int,
                     case when $11 then (select least(count(*), 1)::int from partner_updates u where u.command_id = c.id)
                          else 0 end
                from c
@@ -98,6 +104,7 @@ pub async fn accept(pool: &Pool, commands: &[&Command], origin: Origin) -> Resul
         due_in.as_secs_f64(),
         &accepted_at as &[Option<DateTime<Utc>>],
         from_message,
+        marked,
     );
     let rows = pool.fetch_all(query).await?;
     let accepted = rows.into_iter().map(|row| Accepted {
@@ -105,6 +112,7 @@ pub async fn accept(pool: &Pool, commands: &[&Command], origin: Origin) -> Resul
         no: CommandNo(row.no),
         created_at: row.created_at,
         due_at: row.due_at,
+        marked,
     });
     Ok(accepted.collect())
 }

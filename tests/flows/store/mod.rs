@@ -25,7 +25,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 const LEASE: Duration = Duration::from_secs(30);
-const REQUEST: Origin = Origin::Request { due_in: SOON };
+const REQUEST: Origin = Origin::Request { due_in: SOON, marked: false };
 const SOON: Duration = Duration::from_secs(2);
 const ME: WorkerId = WorkerId(1);
 const OTHER: WorkerId = WorkerId(2);

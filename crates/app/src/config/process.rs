@@ -19,7 +19,8 @@ pub struct Api {
     pub journal_timeout_ms: Millis,
     /// How often Postgres is asked whether it is there.
     pub probe_ms: Millis,
-    /// A new command that no worker has claimed after this long is looked at by the relay.
+    /// A new command that no worker has claimed after this long is looked at by the relay; what a client has sent beyond its
+    /// share after 30 s.
     pub publish_within_ms: Millis,
     /// How often the state of all commands that somebody waits for is read.
     pub wait_poll_ms: Millis,

@@ -38,9 +38,10 @@ impl From<Claim> for Wish {
     }
 }
 
-/// What both ways to claim share. Before it comes a CTE `l` of what is wished for, in the order of all multi-row writes: run
-/// rows first, then by number. $1 is the worker, $2 the lease in seconds. What was claimed by others meanwhile, or is not yet
-/// runnable, is not returned.
+/// What both ways to claim share. Before it comes a CTE `l` of what is wished for: in the order of all multi-row writes (run
+/// rows first, then by number), or locked. $1 is the worker, $2 the lease in seconds. What was claimed by others meanwhile, or
+/// is not yet runnable, is not returned. A claim that races a release may be refused all the same; then the row is due, and
+/// the relay finds it. Columns have their names, so that one more in `wakeups` is ambiguous to nobody.
 macro_rules! claim {
     ($wishes:literal, $($argument:expr),+) => {
         sqlx::query_as!(
@@ -67,10 +68,18 @@ macro_rules! claim {
                   where w.no = any(array[l.no]) and w.lane + 0 = l.lane and w.run_at <= holdfast_now()
                     -- The same token again: the answer to this very claim was lost, and it is asked for once more.
                     and (w.token is null or w.lease_until <= holdfast_now() or w.token = l.token)
-                 returning w.*, l.first_id, l.first_body, l.amount, l.currency, l.partner
+                 returning w.no, w.lane, w.kind, w.token, w.worker, w.nudge, w.sequence, w.dirty, w.failures, w.step, w.tries,
+                           w.progress, w.next_try_at, w.first_sent_at, w.settle_deadline, w.chain,
+                           l.first_id, l.first_body, l.amount, l.currency, l.partner
                ),
                m as (
-                 select w.*, c.id, c.client, c.key, c.body, c.traceparent, c.created_at, c.fingerprint
+                 select w.no, w.lane, w.kind, w.token, w.worker, w.nudge, w.sequence, w.dirty, w.failures, w.step, w.tries,
+                        w.progress, w.next_try_at, w.first_sent_at, w.settle_deadline, w.chain,
+                        w.amount, w.currency, w.partner,
+                        -- Whatever the message says: the row decides.
+                        w.lane = 0 and w.step = 'record' and w.kind = 1 and w.first_id = c.id and w.first_body = c.body
+                          as is_first,
+                        c.id, c.client, c.key, c.body, c.traceparent, c.created_at, c.fingerprint
                    from w
                    join commands c using (no)
                ),
@@ -78,8 +87,7 @@ macro_rules! claim {
                  insert into transactions (no, client, amount, currency, partner)
                  select no, client, amount, currency, partner
                    from m
-                  -- Whatever the message says: the row decides.
-                  where lane = 0 and step = 'record' and kind = 1 and first_id = id and first_body = body
+                  where is_first
                      on conflict (no) do nothing
                  returning no
                )
