@@ -38,6 +38,13 @@ impl Handler for Dispatch {
     fn is_ready(&self) -> bool {
         self.track == Track::Share || self.engine.has_room_at_partner(self.kind)
     }
+
+    fn pollers(&self) -> usize {
+        match self.track {
+            Track::Share => usize::MAX,
+            Track::Overflow => self.engine.overflow.pollers(),
+        }
+    }
 }
 
 impl Dispatch {

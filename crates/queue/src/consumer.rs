@@ -60,6 +60,11 @@ pub trait Handler: Send + Sync + 'static {
         true
     }
 
+    /// How many receives may be under way at once as things are, if the settings allow for as many.
+    fn pollers(&self) -> usize {
+        usize::MAX
+    }
+
     /// SQS has not answered: for some time, what is there does not come.
     fn miss(&self) {}
 }
@@ -143,7 +148,7 @@ impl<H: Handler> Consumer<H> {
                     for ((message, receipt), slot) in received.into_iter().zip(slots) {
                         handlers.spawn(Arc::clone(&desk).work(message, receipt, slot));
                     }
-                    if !first && turn.after(found, asked) {
+                    if !first && turn.after((found, asked), self.handler.pollers()) {
                         stop.run_until_cancelled(backoff::sleep(PACE)).await;
                     }
                 }
@@ -225,18 +230,19 @@ impl Turn {
     }
 
     /// Says whether to wait for more to come.
-    fn after(&self, found: usize, asked: usize) -> bool {
+    fn after(&self, (found, asked): (usize, usize), most: usize) -> bool {
         let plenty = found * 2 >= asked;
         // With few slots it is those that are wanted: more pollers would ask for fewer messages each.
         let crowded = asked * 2 < MAX_ENTRIES;
         self.wanted.send_if_modified(|wanted| {
             let before = *wanted;
-            *wanted = match plenty && !crowded {
+            let now = match plenty && !crowded {
                 true if asked == MAX_ENTRIES => before.max(self.number + 2),
                 true => before,
                 // Those beyond this one's number wait for their turn already.
                 false => before.min(self.number.max(1)),
             };
+            *wanted = now.min(most.max(1));
             *wanted != before
         });
         found > 0 && !plenty
@@ -304,7 +310,7 @@ mod tests {
     fn there_are_more_pollers_while_messages_and_slots_are_plenty() {
         let wanted = watch::Sender::new(1);
         let of = |number| Turn { number, wanted: wanted.clone() };
-        let after = |number, found, asked| (of(number).after(found, asked), *wanted.borrow());
+        let after = |number, found, asked| (of(number).after((found, asked), 4), *wanted.borrow());
         assert_eq!(after(0, 1, 1), (false, 1), "the first for long: it had one slot");
         assert_eq!(after(0, 5, 10), (false, 2));
         assert_eq!(after(1, 10, 10), (false, 3));
@@ -313,5 +319,8 @@ mod tests {
         assert_eq!(after(2, 3, 3), (false, 2), "too many");
         assert_eq!(after(1, 1, 10), (true, 1), "few messages: more come meanwhile");
         assert_eq!(after(0, 0, 10), (false, 1), "it has waited long enough");
+        assert_eq!(after(4, 10, 10), (false, 4), "no more may be");
+        assert!(!of(0).after((10, 10), 2));
+        assert_eq!(*wanted.borrow(), 2, "it has become fewer");
     }
 }

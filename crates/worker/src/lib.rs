@@ -29,9 +29,6 @@ const JOURNAL_SLOTS: usize = 100;
 /// Dead letters of one kind that are stored at once.
 const DEAD_LETTER_SLOTS: usize = 10;
 
-/// Of what clients sent beyond their shares nothing is urgent: more receives at once would be noticed by others.
-const OVERFLOW_POLLERS: usize = 2;
-
 /// Runs until `stop`, then finishes or releases what is in hand, within the grace period.
 pub async fn run(app: App, sources: Vec<Source>, stop: CancellationToken) -> anyhow::Result<()> {
     wait_for_schema(&app, &stop).await?;
@@ -82,14 +79,14 @@ async fn work(shift: Shift, sources: &[Source], stop: &CancellationToken) -> any
 
 fn commands(engine: &Arc<Engine>, kind: Kind, track: Track) -> Consumer<Dispatch> {
     let worker = &engine.app.config.worker;
-    let (slots, pollers) = match track {
-        Track::Share => (&engine.run_slots, worker.pollers),
-        Track::Overflow => (engine.overflow.slots(kind), worker.pollers.min(OVERFLOW_POLLERS)),
+    let slots = match track {
+        Track::Share => &engine.run_slots,
+        Track::Overflow => engine.overflow.slots(kind),
     };
     Consumer {
         queue: engine.app.queues.on(kind, track).clone(),
         slots: slots.clone(),
-        settings: Settings { wait: worker.receive_wait_ms.get(), renew_visibility: None, pollers },
+        settings: Settings { wait: worker.receive_wait_ms.get(), renew_visibility: None, pollers: worker.pollers },
         open: engine.intake.opening(),
         handler: Arc::new(Dispatch { engine: Arc::clone(engine), kind, track }),
     }

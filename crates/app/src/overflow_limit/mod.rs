@@ -24,6 +24,9 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// few rows it is about. Fewer and larger ones are felt less.
 const SLOW_PACE: Duration = Duration::from_millis(10);
 
+/// Receives at once per queue while others are there: more would be felt by them.
+const FEW_POLLERS: usize = 2;
+
 /// Whoever has overflowed within this is a part of the flood, and no witness of what it does to others.
 const FLOODING: Duration = Duration::from_secs(10);
 
@@ -65,6 +68,11 @@ impl OverflowLimit {
     /// Of the overflow's statements.
     pub const fn pace(&self) -> &Pace {
         &self.pace
+    }
+
+    /// Receives at once per queue.
+    pub fn pollers(&self) -> usize {
+        if lock(&self.state).is_lifted() { usize::MAX } else { FEW_POLLERS }
     }
 
     pub fn now(&self) -> usize {
