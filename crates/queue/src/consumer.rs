@@ -9,13 +9,17 @@ use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// After a receive that found a few messages: the next one finds several more, and costs as much.
 const PACE: Duration = Duration::from_millis(10);
+
+/// Where a receive takes less than this, a few at once bring all that can be worked on; more would find less each.
+const QUICK: Duration = Duration::from_millis(5);
+const FEW: usize = 2;
 
 /// How long others than the first poller wait for a message: they are there while there is plenty, and hold slots.
 const NOT_FOR_LONG: Duration = Duration::from_secs(1);
@@ -137,18 +141,18 @@ impl<H: Handler> Consumer<H> {
         let mut quiet = true;
         // Whoever waits for the first message for long holds no more slots than that one needs.
         while let Some(slots) = stop.run_until_cancelled(self.ready(&turn, if quiet { 1 } else { MAX_ENTRIES })).await {
-            let asked = slots.len();
+            let (asked, started) = (slots.len(), Instant::now());
             let wait = if turn.number == 0 { self.settings.wait } else { self.settings.wait.min(NOT_FOR_LONG) };
             match self.receive_unless_stopped((asked, wait), &stop).await {
                 None => break,
                 Some(Ok(received)) => {
                     backoff.reset();
-                    let found = received.len();
+                    let (found, is_quick) = (received.len(), started.elapsed() < QUICK);
                     let first = std::mem::replace(&mut quiet, found == 0);
                     for ((message, receipt), slot) in received.into_iter().zip(slots) {
                         handlers.spawn(Arc::clone(&desk).work(message, receipt, slot));
                     }
-                    if !first && turn.after((found, asked), self.handler.pollers()) {
+                    if !first && turn.after((found, asked), if is_quick { FEW } else { self.handler.pollers() }) {
                         stop.run_until_cancelled(backoff::sleep(PACE)).await;
                     }
                 }
