@@ -75,6 +75,12 @@ async fn unknown_then_stale(answers: &[Line]) -> (Script, Value) {
     let body = with_expiry(Kind::Transaction, &in_an_hour(&stack).await);
     let submission = submit(&stack, Kind::Transaction, &body).await;
     eventually("it was looked up", || async { (script.asked().len() == 2).then_some(()) }).await;
+    // Else its claim would be over in the middle of what it does: a takeover, with a lookup of its own.
+    eventually("it waits", || async {
+        let waits = "select token is null and run_at > holdfast_now() from wakeups where lane = 0";
+        sqlx::query_scalar::<_, bool>(waits).fetch_one(&stack.pool).await.ok()?.then_some(())
+    })
+    .await;
     stack.advance(std::time::Duration::from_secs(7_200)).await;
     let settled = stack.settled_in_time(&submission).await;
     (script, settled)
