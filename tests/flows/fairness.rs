@@ -5,7 +5,7 @@ use axum::middleware::{Next, from_fn};
 use holdfast_app::credentials::create_client;
 use holdfast_devstack::sandbox::Sandbox;
 use holdfast_domain::Kind;
-use holdfast_testkit::partner::held_back;
+use holdfast_testkit::partner::{held_back, slow_to};
 use holdfast_testkit::{Gate, Options, Stack, at_partners, eventually};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -63,18 +63,17 @@ async fn what_is_beyond_the_share_stays_in_its_queue_while_the_partner_has_enoug
         next.run(request)
     });
     let sandbox = Sandbox::default();
-    let partner = held_back(sandbox.clone().router(), Arc::clone(&gate)).layer(counting);
+    // So slow that nobody waits for a turn.
+    let slow = slow_to(sandbox.clone().router(), "POST", Duration::from_millis(300));
+    let partner = held_back(slow, Arc::clone(&gate)).layer(counting);
     let mut stack = Stack::with(Options { partner: Some(partner), ..small_shares() }).await;
     let overflow = format!("{}-overflow", stack.queues["transactions"]);
     stack.start_worker_with(&[("HOLDFAST__PARTNERS__PROCESSOR__CONCURRENCY", "1")]);
     let is_asked = async |times| {
         eventually("the partner is asked", || async { (asked.load(Ordering::SeqCst) >= times).then_some(()) }).await;
     };
-    let mut submissions = vec![stack.submit("slow", "1.00").await];
-    is_asked(1).await;
-    // So slow that nobody waits for a turn.
-    holdfast_queue::backoff::sleep(Duration::from_secs(1)).await;
     gate.add_permits(1);
+    let mut submissions = vec![stack.submit("first", "1.00").await];
     stack.settled(&submissions[0]).await;
     submissions.push(stack.submit("in-hand", "1.00").await);
     is_asked(2).await;
@@ -83,10 +82,17 @@ async fn what_is_beyond_the_share_stays_in_its_queue_while_the_partner_has_enoug
     }
     let many = || async { (waiting(&stack, &overflow).await > 12).then_some(()) };
     eventually("most wait beyond the share", many).await;
-    // Long enough for a worker to take all of them.
-    holdfast_queue::backoff::sleep(Duration::from_secs(1)).await;
-    assert_eq!(many().await, Some(()), "they wait there still");
+    let calm = create_client(&stack.app, "calm", None).await.expect("create").expect("the name is free");
+    let flooding = std::mem::replace(&mut stack.api_key, calm.api_key);
+    let few = stack.submit("few", "1.00").await;
+    eventually("another client's is taken on all the same", || async {
+        (stack.get(&few.this).await["status"] == "processing").then_some(())
+    })
+    .await;
+    assert!(waiting(&stack, &overflow).await > 12, "they wait there still");
     gate.add_permits(100);
+    assert_eq!(stack.settled_in_time(&few).await["status"], "completed");
+    stack.api_key = flooding;
     for submission in &submissions {
         assert_eq!(stack.settled_in_time(submission).await["status"], "completed");
         assert!(at_partners(&sandbox, Kind::Transaction, submission).iter().all(|book| book.effects == 1));

@@ -3,7 +3,7 @@
 use holdfast_devstack::sandbox::Sandbox;
 use holdfast_domain::message;
 use holdfast_domain::{ClientNo, Command, CommandId, CommandNo, Kind, Lane, json};
-use holdfast_testkit::partner::slow_to_look_up;
+use holdfast_testkit::partner::slow_to;
 use holdfast_testkit::{Options, Stack, Submission, eventually};
 use std::time::Duration;
 
@@ -160,7 +160,7 @@ async fn the_trace_context_reaches_partner_message_and_callback() {
 async fn nobody_is_given_up_unasked_because_the_partner_takes_few_at_once() {
     const COUNT: usize = 8;
     let sandbox = Sandbox::default();
-    let partner = slow_to_look_up(sandbox.router(), Duration::from_millis(300));
+    let partner = slow_to(sandbox.router(), "GET", Duration::from_millis(300));
     let environment = vec![("HOLDFAST__PARTNERS__PROCESSOR__POLL_FIRST_MS", "60000".to_owned())];
     let mut stack = Stack::with(Options { environment, partner: Some(partner), ..Options::default() }).await;
     stack.start_worker();

@@ -92,12 +92,11 @@ impl Acceptor {
         let (timeout, publish_within) = (config.accept_timeout_ms.get(), config.publish_within_ms.get());
         let pool = app.pool.within(timeout);
         let publisher = Publisher::start(app, tasks);
-        let (accepting, publishing) = (pool.clone(), publisher.clone());
+        let accepting = pool.clone();
         let batcher =
             Batcher::prompt(app.metrics.statements.meter("accept"), move |commands: Arc<Vec<Arc<Command>>>| {
-                let origin = publishing.origin(&commands, publish_within);
-
-                store_and_publish(accepting.clone(), publishing.clone(), commands, origin)
+                let origin = publisher.origin(&commands, publish_within);
+                store(accepting.clone(), Some(publisher.clone()), commands, origin)
             });
         Self { batcher, pool, journal, outage, timeout, patience: timeout / 2, metrics: Arc::clone(&app.metrics) }
     }
@@ -196,25 +195,11 @@ pub(crate) fn is_same(existing: &Existing, command: &Command) -> bool {
         && existing.fingerprint == command.fingerprint
 }
 
-/// What is new is published whether or not anybody still waits for the answer.
-async fn store_and_publish(
-    pool: Pool,
-    publisher: Publisher,
-    commands: Arc<Vec<Arc<Command>>>,
-    origin: Origin,
-) -> Result<Vec<Stored>, StoreError> {
-    let stored = store(pool, Arc::clone(&commands), origin).await?;
-    for (command, stored) in commands.iter().zip(&stored) {
-        if let Stored::New(accepted) = stored {
-            failpoint::hit("accepted");
-            publisher.publish(Arc::clone(command), accepted);
-        }
-    }
-    Ok(stored)
-}
-
+/// Writes down what is not there yet. It is published, if by anybody, whether or not its caller still waits for the answer,
+/// and before anything else can fail.
 pub(crate) async fn store(
     pool: Pool,
+    publisher: Option<Publisher>,
     commands: Arc<Vec<Arc<Command>>>,
     origin: Origin,
 ) -> Result<Vec<Stored>, StoreError> {
@@ -227,9 +212,16 @@ pub(crate) async fn store(
         }
         accepted => (accepted?, false),
     };
-    let mut new: HashMap<_, _> = accepted.into_iter().map(|accepted| (accepted.id, accepted)).collect();
-    let old: Vec<_> = rows.iter().map(|command| command.id).filter(|id| !new.contains_key(id)).collect();
-    let mut stored = HashMap::with_capacity(rows.len());
+    let mut accepted: HashMap<_, _> = accepted.into_iter().map(|accepted| (accepted.id, accepted)).collect();
+    // Twice in one batch: the first is new, the second a replay of it.
+    let new: Vec<Option<Accepted>> = rows.iter().map(|command| accepted.remove(&command.id)).collect();
+    for (command, accepted) in commands.iter().zip(&new) {
+        if let (Some(accepted), Some(publisher)) = (accepted, &publisher) {
+            failpoint::hit("accepted");
+            publisher.publish(Arc::clone(command), accepted);
+        }
+    }
+    let old: Vec<_> = rows.iter().zip(&new).filter(|(_, new)| new.is_none()).map(|(command, _)| command.id).collect();
     if repeated {
         // Perhaps it was the answer alone that was lost: nobody has published these.
         for id in &old {
@@ -238,17 +230,11 @@ pub(crate) async fn store(
             }
         }
     }
-    // Twice in one batch: the first is new, the second a replay of it.
-    let twice = rows.len() > new.len() + old.len();
-    if !old.is_empty() || twice {
-        let ids: Vec<_> = rows.iter().map(|command| command.id).collect();
-        let existing = commands::existing(&pool, &ids).await?;
-        stored.extend(existing.into_iter().map(|existing| (existing.id, existing)));
-    }
-    rows.iter()
-        .map(|command| match new.remove(&command.id) {
-            Some(accepted) => Ok(Stored::New(accepted)),
-            None => stored.get(&command.id).cloned().map(Stored::Old).ok_or(StoreError::Unreadable { what: "command" }),
-        })
-        .collect()
+    let existing = if old.is_empty() { Vec::new() } else { commands::existing(&pool, &old).await? };
+    let existing: HashMap<_, _> = existing.into_iter().map(|existing| (existing.id, existing)).collect();
+    let stored = |(command, new): (&&Command, Option<Accepted>)| match new {
+        Some(accepted) => Ok(Stored::New(accepted)),
+        None => existing.get(&command.id).cloned().map(Stored::Old).ok_or(StoreError::Unreadable { what: "command" }),
+    };
+    rows.iter().zip(new).map(stored).collect()
 }

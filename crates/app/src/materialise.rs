@@ -25,7 +25,7 @@ impl Materialiser {
             Batcher::prompt(app.metrics.statements.meter("materialise"), move |commands: Arc<Vec<Arc<Command>>>| {
                 let pool = pool.clone();
                 // SQS would hand a message that was left to it out again only after its visibility timeout.
-                let store = move || accept::store(pool.clone(), Arc::clone(&commands), Origin::Message);
+                let store = move || accept::store(pool.clone(), None, Arc::clone(&commands), Origin::Message);
                 async move { persist(store).await.map(|(stored, _repeated)| stored) }
             });
         Self { pool: app.pool.clone(), server_key: app.server_key.clone(), batcher }

@@ -11,7 +11,7 @@ use holdfast_store::commands::{Accepted, Origin};
 use holdfast_store::wakeups::{Marked, mark_published, not_published};
 use opentelemetry::trace::SpanKind;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, PoisonError};
+use std::sync::{self, Arc, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
@@ -42,8 +42,11 @@ const QUIET: Duration = Duration::from_secs(30);
 /// How soon what SQS did not take is looked at all the same.
 const UNSENT: Duration = Duration::from_secs(2);
 
-/// After SQS did not take something, or with so many in a line, commands are not taken for as good as sent.
-const DOUBT: (Duration, usize) = (Duration::from_secs(5), 1_000);
+/// For so long after SQS did not take something, nothing is taken for as good as sent …
+const DOUBT: Duration = Duration::from_secs(5);
+
+/// … nor while as many wait to be sent.
+const LONG_LINE: usize = 1_000;
 
 /// A committed command whose first message is to be sent.
 struct First {
@@ -60,7 +63,7 @@ pub struct Publisher {
 
 /// When something was last not sent.
 #[derive(Clone, Default)]
-struct Failed(Arc<std::sync::Mutex<Option<Instant>>>);
+struct Failed(Arc<sync::Mutex<Option<Instant>>>);
 
 impl Publisher {
     /// Ends, with everything sent and marked, when the last clone is dropped.
@@ -97,7 +100,7 @@ impl Publisher {
     }
 
     fn is_in_doubt(&self) -> bool {
-        self.failed.lately() || self.lines.values().any(|line| line.max_capacity() - line.capacity() >= DOUBT.1)
+        self.failed.lately() || self.lines.values().any(|line| line.max_capacity() - line.capacity() >= LONG_LINE)
     }
 
     /// Never waits: a full queue means that the relay will find the wakeup.
@@ -110,13 +113,16 @@ impl Publisher {
 }
 
 impl Failed {
+    fn last(&self) -> sync::MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn now(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *self.last() = Some(Instant::now());
     }
 
     fn lately(&self) -> bool {
-        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.is_some_and(|last| last.elapsed() < DOUBT.0)
+        self.last().is_some_and(|last| last.elapsed() < DOUBT)
     }
 }
 

@@ -169,11 +169,14 @@ impl<H: Handler> Consumer<H> {
     /// Slots to work with, once there are some and receiving is open.
     async fn ready(&mut self, turn: &Turn, most: usize) -> Vec<Slot> {
         turn.come().await;
-        if self.open.wait_for(|open| *open).await.is_err() {
-            // Whoever could open it is gone: the process is ending.
-            std::future::pending::<()>().await;
-        }
-        while !self.handler.is_ready() {
+        loop {
+            if self.open.wait_for(|open| *open).await.is_err() {
+                // Whoever could open it is gone: the process is ending.
+                std::future::pending::<()>().await;
+            }
+            if self.handler.is_ready() {
+                break;
+            }
             backoff::sleep(PACE).await;
         }
         self.slots.acquire_up_to(most).await

@@ -114,10 +114,10 @@ pub fn held_back(partner: Router, gate: Arc<Semaphore>) -> Router {
     }))
 }
 
-/// Takes this long to answer a lookup.
-pub fn slow_to_look_up(partner: Router, by: Duration) -> Router {
+/// Takes this long to answer requests of one method: `GET` looks up, `POST` creates.
+pub fn slow_to(partner: Router, method: &'static str, by: Duration) -> Router {
     partner.layer(middleware::from_fn(move |request: Request<Body>, next: Next| async move {
-        if request.method() == "GET" {
+        if request.method() == method {
             holdfast_app::pause(by).await;
         }
         next.run(request).await
