@@ -29,11 +29,10 @@ chaos:
 	cargo build --workspace --bins
 	target/debug/holdfast-chaos
 
-# Measures the release binaries: RUNS=3, ARGS="--scenarios accept,drain --baseline crates/bench/baseline.json".
+# Measures the binaries as they are shipped: RUNS=3, ARGS="--scenarios accept,drain --baseline crates/bench/baseline.json".
 bench:
-	scripts/install postgres
-	cargo build --release --package holdfast-api --package holdfast-worker --package holdfast-bench
-	target/release/holdfast-bench $(ARGS)
+	scripts/install postgres llvm
+	scripts/release bench $(ARGS)
 
 # Fuzzes every parser that strangers reach, each target for SECONDS: SECONDS=600 TARGET=money.
 fuzz:
