@@ -112,10 +112,11 @@ where
 
     /// Once handed over, an item is carried out even if the caller goes away.
     pub async fn call(&self, item: I) -> Result<O, Shared> {
+        let since = Instant::now();
+        // Sent as a whole it would be in this future twice.
+        let Ok(place) = self.jobs.reserve().await else { return Err(ended()) };
         let (reply, answer) = oneshot::channel();
-        if self.jobs.send(Job { item, since: Instant::now(), reply }).await.is_err() {
-            return Err(ended());
-        }
+        place.send(Job { item, since, reply });
         answer.await.unwrap_or_else(|_| Err(ended()))
     }
 }

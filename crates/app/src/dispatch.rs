@@ -22,9 +22,9 @@ pub struct Dispatch {
 }
 
 impl Handler for Dispatch {
-    async fn handle(&self, message: Message, slot: Slot) -> Verdict {
+    async fn handle(&self, mut message: Message, slot: Slot) -> Verdict {
         let dispatched = match serde_json::from_str::<message::Message>(&message.body) {
-            Ok(event) => self.dispatch(&message, event, slot).await,
+            Ok(event) => self.dispatch(&mut message, event.data, slot).await,
             Err(error) => Box::pin(self.bury_unread(&message, &error)).await,
         };
         dispatched.unwrap_or_else(|error| {
@@ -48,8 +48,8 @@ impl Handler for Dispatch {
 }
 
 impl Dispatch {
-    async fn dispatch(&self, message: &Message, event: message::Message, slot: Slot) -> anyhow::Result<Verdict> {
-        let message::Wakeup { no, lane, command, mac } = event.data;
+    async fn dispatch(&self, message: &mut Message, wakeup: message::Wakeup, slot: Slot) -> anyhow::Result<Verdict> {
+        let message::Wakeup { no, lane, command, mac } = wakeup;
         let about = command.as_ref().map(|command| command.id);
         // Before anything is done: what carries something false is no nudge either.
         let command = match command.map(|command| self.engine.app.vouched(command, mac)).transpose() {
@@ -79,25 +79,30 @@ impl Dispatch {
                 drop(slot);
                 match self.engine.tell_again_slots.take_up_to(1).pop() {
                     Some(slot) => slot,
-                    None => return tell::put_back(&self.engine, &held.claimed).await.map(|()| Verdict::Delete),
+                    None => {
+                        return Box::pin(tell::put_back(&self.engine, &held.claimed)).await.map(|()| Verdict::Delete);
+                    }
                 }
             }
             _ => slot,
         };
         let held = held.map(|held| held.received(&self.engine.app.tracer, message));
-        // Boxed: most of the memory of a message is this, and it is not needed while the claim is waited for.
-        match (held, command) {
-            (Some(held), None) => Ok(Box::pin(self.engine.carry(held, slot)).await),
+        let held = match (held, command) {
+            (Some(held), None) => held,
             (Some(mut held), Some(command)) if Some(held.claimed.id) == about => {
                 // It need not be read twice, if it is the same.
                 held.content =
                     told.filter(|_| held.claimed.body == command.as_ref().body).map(|(_first, content)| content);
-                Ok(Box::pin(self.engine.carry(held, slot)).await)
+                held
             }
-            (refused, Some(command)) => Box::pin(self.stand_in(message, refused, command, slot)).await,
+            (refused, Some(command)) => return Box::pin(self.stand_in(message, refused, command, slot)).await,
             // Final, parked, in other hands, or not yet runnable: the row decides, the message is superfluous.
-            (None, None) => Ok(Verdict::Delete),
-        }
+            (None, None) => return Ok(Verdict::Delete),
+        };
+        // The row says it all from here on.
+        message.body = String::new();
+        // Boxed: most of the memory of a message is this, and it is not needed while the claim is waited for.
+        Ok(Box::pin(self.engine.carry(held, slot)).await)
     }
 
     /// The row that the message names is not ours to run, or another command's: after a failover that lost commits a

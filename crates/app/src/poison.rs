@@ -105,6 +105,10 @@ pub async fn admit(engine: &Engine, held: Held, slot: Slot) -> anyhow::Result<Op
     if held.claimed.failures < SUSPECT_AFTER {
         return Ok(Some((held, slot)));
     }
+    Box::pin(admit_suspect(engine, held, slot)).await
+}
+
+async fn admit_suspect(engine: &Engine, held: Held, slot: Slot) -> anyhow::Result<Option<(Held, Slot)>> {
     // Suspects are counted by themselves. Whoever is alone must not wait for a slot of those who wait for it.
     let Held { claimed, pass, span, track, .. } = held;
     drop((pass, slot));
@@ -128,7 +132,7 @@ pub async fn admit(engine: &Engine, held: Held, slot: Slot) -> anyhow::Result<Op
 
 /// Waits for room. Everybody who is in the way has a claim that ends, so that this does too; our own is renewed meanwhile.
 /// `None`: there is no room, or the claim is lost.
-async fn with_room(engine: &Engine, mut claimed: Claimed, track: Track) -> anyhow::Result<Option<Held>> {
+async fn with_room(engine: &Engine, mut claimed: Box<Claimed>, track: Track) -> anyhow::Result<Option<Held>> {
     let mut room = pin!(engine.company.suspect(claimed.failures));
     loop {
         let pass = match tokio::time::timeout(engine.lease() / 3, &mut room).await {
@@ -187,7 +191,7 @@ async fn park_run(engine: &Engine, claimed: &Claimed) -> anyhow::Result<()> {
             .map_or(Tell::Not, |content| Tell::of(content.callback_url().or(claimed.client_callback_url.as_deref()))),
         claim_tell: false,
     };
-    engine.statements.on(Track::Share).finish(finish).await.context("park")?;
+    engine.statements.on(Track::Share).finish(Arc::new(finish)).await.context("park")?;
     Ok(())
 }
 

@@ -70,7 +70,7 @@ async fn claim_batch(engine: &Arc<Engine>, due: Due, kinds: &[Kind]) -> Result<b
     };
     let full = claimed.len() == CLAIM_BATCH;
     for (claimed, slot) in claimed.into_iter().zip(slots) {
-        let held = Held::new(claimed, started, Arc::clone(&pass), Track::Share);
+        let held = Held::new(Box::new(claimed), started, Arc::clone(&pass), Track::Share);
         engine.spawn_carry(held.due(&engine.app.tracer), slot);
     }
     Ok(full)

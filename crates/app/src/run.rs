@@ -1,8 +1,7 @@
 //! A claimed run in the hands of its handler: what is known, what happened, and how much time is left.
 
-use crate::engine::{Engine, Held};
+use crate::engine::Engine;
 use crate::partnership::Partnership;
-use crate::query;
 use crate::trace::spans;
 use crate::track::Track;
 use crate::turnstile::Turn;
@@ -14,7 +13,6 @@ use holdfast_domain::schedule::jittered;
 use holdfast_domain::status::{Outcome, Reason, Step};
 use holdfast_domain::trail::{Entry, Happening};
 use holdfast_queue::{Slot, backoff};
-use holdfast_store as store;
 use holdfast_store::wakeups::{Claimed, Ended, Hold, Note, Tell};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -57,7 +55,7 @@ impl Stop {
 /// What every handler gets.
 pub struct Run<'a> {
     pub engine: &'a Engine,
-    pub claimed: Claimed,
+    pub claimed: Box<Claimed>,
     /// What the client asked for.
     pub content: Arc<Content>,
     pub step: Step,
@@ -87,13 +85,13 @@ pub struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// `started` was taken before the claim was sent, so that our deadline is never later than Postgres'.
-    pub fn new(engine: &'a Engine, held: &Held, slot: Slot) -> Result<Self, store::Error> {
-        let Held { claimed, started, track, content, .. } = held;
-        let (claimed, started, track) = (claimed.clone(), *started, *track);
-        let content = match content {
-            Some(content) => Arc::clone(content),
-            None => Arc::new(query::read(claimed.kind, &claimed.body)?),
-        };
+    pub fn new(
+        engine: &'a Engine,
+        claimed: Box<Claimed>,
+        content: Arc<Content>,
+        slot: Slot,
+        (started, track): (Instant, Track),
+    ) -> Self {
         let mut run = Self {
             engine,
             content,
@@ -117,7 +115,7 @@ impl<'a> Run<'a> {
             claimed,
         };
         run.happened(Happening::Claimed { worker: run.claimed.worker, taken_over: run.claimed.taken_over });
-        Ok(run)
+        run
     }
 
     /// What releases a claim whose command cannot be read. `None`: what the one before it did is not known, and may not be

@@ -19,10 +19,10 @@ use std::time::{Duration, Instant};
 const PERSIST: Duration = Duration::from_secs(8);
 
 pub struct Statements {
-    claim: Batcher<Wish, Option<Claimed>>,
+    claim: Batcher<Wish, Option<Box<Claimed>>>,
     note: Batcher<Note, bool>,
     wait: Batcher<Note, bool>,
-    finish: Batcher<Finish, Ending>,
+    finish: Batcher<Arc<Finish>, Ending>,
     told: Batcher<Told, bool>,
     tell_again: Batcher<Told, bool>,
     metrics: Arc<Metrics>,
@@ -78,7 +78,7 @@ impl Statements {
         }
     }
 
-    pub async fn claim(&self, wish: impl Into<Wish>) -> std::result::Result<Option<Claimed>, Shared> {
+    pub async fn claim(&self, wish: impl Into<Wish>) -> std::result::Result<Option<Box<Claimed>>, Shared> {
         let wish = wish.into();
         let lane = wish.claim.lane;
         let claimed = self.claim.call(wish).await?;
@@ -94,7 +94,7 @@ impl Statements {
         self.wait.call(note).await.inspect(|written| self.fenced("wait", *written))
     }
 
-    pub async fn finish(&self, finish: Finish) -> std::result::Result<Ending, Shared> {
+    pub async fn finish(&self, finish: Arc<Finish>) -> std::result::Result<Ending, Shared> {
         self.finish.call(finish).await.inspect(|ending| self.fenced("finish", !matches!(ending, Ending::Lost)))
     }
 
@@ -130,19 +130,24 @@ where
     })
 }
 
-async fn claim(pool: Pool, life: Arc<Life>, lease: Duration, wishes: Arc<Vec<Wish>>) -> Result<Vec<Option<Claimed>>> {
+async fn claim(
+    pool: Pool,
+    life: Arc<Life>,
+    lease: Duration,
+    wishes: Arc<Vec<Wish>>,
+) -> Result<Vec<Option<Box<Claimed>>>> {
     let worker = life.worker();
     let claimed = match wakeups::begin(&pool, worker, lease, &wishes).await {
         // A stale connection, perhaps. Should the first have worked, the same tokens claim the same rows again.
         Err(Error::Unavailable(_)) => wakeups::begin(&pool, worker, lease, &wishes).await?,
         claimed => claimed?,
     };
-    let mut claimed: HashMap<_, _> = claimed.into_iter().map(|claimed| (claimed.token, claimed)).collect();
+    let mut claimed: HashMap<_, _> = claimed.into_iter().map(|claimed| (claimed.token, Box::new(claimed))).collect();
     Ok(wishes.iter().map(|wish| claimed.remove(&wish.claim.token)).collect())
 }
 
-async fn finish(pool: Pool, life: Arc<Life>, lease: Duration, ends: Arc<Vec<Finish>>) -> Result<Vec<Ending>> {
-    let ends = refs(&ends);
+async fn finish(pool: Pool, life: Arc<Life>, lease: Duration, ends: Arc<Vec<Arc<Finish>>>) -> Result<Vec<Ending>> {
+    let ends: Vec<&Finish> = ends.iter().map(|end| &**end).collect();
     let worker = life.worker();
     let (finished, repeated) = persist(|| wakeups::finish(&pool, worker, lease, &ends)).await?;
     let mut finished: HashMap<_, _> = finished.into_iter().map(|finished| (finished.hold, finished)).collect();

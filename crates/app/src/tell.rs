@@ -81,7 +81,7 @@ impl Debt {
         (client, if tries > 0 { Attempt::Later } else { Attempt::First })
     }
 
-    pub fn of_finished(run: &Run<'_>, finish: Finish, finished: Finished, started: Instant, pass: Arc<Pass>) -> Self {
+    pub fn of_finished(run: &Run<'_>, finish: &Finish, finished: Finished, started: Instant, pass: Arc<Pass>) -> Self {
         let claimed = &run.claimed;
         // As the statement wrote it, or a later life: then nobody's claim is disturbed by one look too many.
         let worker = run.engine.life.worker();
@@ -89,7 +89,7 @@ impl Debt {
             status: finish.outcome.status(),
             step: None,
             reason: finish.outcome.reason().cloned(),
-            progress: finish.progress,
+            progress: finish.progress.clone(),
             finished_at: Some(finished.finished_at),
         };
         let content = (*run.content).clone();

@@ -79,7 +79,7 @@ impl Engine {
         let url = run.content.callback_url().or(run.claimed.client_callback_url.as_deref());
         let tell = Tell::of(url);
         let room = url.and_then(|url| self.room_to_tell(run.claimed.client, url));
-        let finish = Finish {
+        let finish = Arc::new(Finish {
             hold: run.hold(),
             nudge: run.claimed.nudge,
             client: run.claimed.client,
@@ -90,18 +90,19 @@ impl Engine {
             outcome,
             tell,
             claim_tell: room.is_some(),
-        };
+        });
         let started = Instant::now();
         let step = run.begin("finish", None);
-        let ending = self.statements.on(run.track).finish(finish.clone()).await;
+        let ending = self.statements.on(run.track).finish(Arc::clone(&finish)).await;
         run.end(step, ending.as_ref().err().map(|_| spans::FAULT));
         let ending = ending.context("write the end")?;
         failpoint::hit("finished");
         if let Ending::Lost = ending {
             // Unless the claim is lost, somebody knocked in the last moment: look at that before it ends.
-            let mut trail = finish.trail;
+            let mut trail = finish.trail.clone();
             let _did_not_finish = trail.pop();
-            return self.release(Note { trail, ..run.take_note(Duration::ZERO) }, run.track).await;
+            let released = Note { trail, ..run.take_note(Duration::ZERO) };
+            return Box::pin(self.release(released, run.track)).await;
         }
         self.app.metrics.carrying.ended(run.claimed.kind, &finish.outcome);
         let Some(slot) = room else { return Ok(()) };
@@ -109,11 +110,11 @@ impl Engine {
         let claim = Claim { lane: Lane::Tell, ..run.claimed.claim() };
         let owed = Owed { claim, nudge: 0, failures: 0, alone: pass.is_alone(), in_doubt: false };
         let debt = match ending {
-            Ending::Written(finished) if finished.telling => Debt::of_finished(&run, finish, finished, started, pass),
+            Ending::Written(finished) if finished.telling => Debt::of_finished(&run, &finish, finished, started, pass),
             Ending::Written(_) | Ending::Lost => return Ok(()),
             Ending::WrittenBefore => {
-                let claimed = Claimed { lane: Lane::Tell, nudge: 0, tries: 0, ..run.claimed };
-                Debt::Claimed(Box::new(Held::new(claimed, started, pass, run.track)))
+                let claimed = Claimed { lane: Lane::Tell, nudge: 0, tries: 0, ..*run.claimed };
+                Debt::Claimed(Box::new(Held::new(Box::new(claimed), started, pass, run.track)))
             }
         };
         let engine = Arc::clone(self);

@@ -70,7 +70,7 @@ pub struct Engine {
 
 /// A claim and when it was asked for: its lease began no earlier.
 pub struct Held {
-    pub claimed: Claimed,
+    pub claimed: Box<Claimed>,
     pub started: Instant,
     pub pass: Arc<Pass>,
     /// What is done under it, in its trace.
@@ -82,7 +82,7 @@ pub struct Held {
 }
 
 impl Held {
-    pub fn new(claimed: Claimed, started: Instant, pass: Arc<Pass>, track: Track) -> Self {
+    pub fn new(claimed: Box<Claimed>, started: Instant, pass: Arc<Pass>, track: Track) -> Self {
         Self { claimed, started, pass, span: Span::default(), track, content: None }
     }
 }
@@ -219,7 +219,7 @@ impl Engine {
                 }
                 Err(error) if matches!(*error, Error::Unavailable(_)) => {
                     drop(pass);
-                    if !self.outlast(until).await {
+                    if !Box::pin(self.outlast(until)).await {
                         return Err(error);
                     }
                 }
@@ -274,16 +274,17 @@ impl Engine {
     }
 
     async fn run(self: &Arc<Self>, held: Held, slot: Slot) -> anyhow::Result<()> {
-        self.app.metrics.carrying.began(&held.claimed);
-        let mut run = match Run::new(self, &held, slot) {
-            Ok(run) => run,
+        let Held { claimed, started, pass, mut span, track, content } = held;
+        self.app.metrics.carrying.began(&claimed);
+        let content = match content.map_or_else(|| query::read(claimed.kind, &claimed.body).map(Arc::new), Ok) {
+            Ok(content) => content,
             Err(error) => {
-                let Held { claimed, track, .. } = held;
-                self.leave_for_later(Run::unread(&claimed, poison::fault_wait(claimed.failures)), track).await;
+                let released = Run::unread(&claimed, poison::fault_wait(claimed.failures));
+                Box::pin(self.leave_for_later(released, track)).await;
                 return Err(anyhow::Error::new(error).context("read the command"));
             }
         };
-        let Held { pass, mut span, track, .. } = held;
+        let mut run = Run::new(self, claimed, content, slot, (started, track));
         let handled = handlers::handle(&mut run).await;
         span.came_to(handled.as_ref().map_or_else(Stop::name, |outcome| outcome.status().name()));
         let owed = Owed { in_doubt: run.is_sending(), ..Owed::by(&run.claimed, &pass) };
@@ -293,7 +294,7 @@ impl Engine {
             Err(Stop::Full { after, why }) if run.has_news() => self.wait(run, after, why).await,
             // It may come back often: nothing of that is worth a row.
             Err(Stop::Full { after, .. }) => {
-                self.release(Note { trail: Vec::new(), ..run.take_note(after) }, track).await
+                Box::pin(self.release(Note { trail: Vec::new(), ..run.take_note(after) }, track)).await
             }
             Err(Stop::Lost) => {
                 self.app.metrics.carrying.lost();
@@ -306,7 +307,7 @@ impl Engine {
         }
         // What could not be written is found out again, and nobody is to blame.
         if written.as_ref().is_err_and(is_outage) {
-            self.put_back_after_outage(owed).await;
+            Box::pin(self.put_back_after_outage(owed)).await;
         }
         written
     }
