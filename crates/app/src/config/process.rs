@@ -132,8 +132,8 @@ impl Default for Worker {
     fn default() -> Self {
         Self {
             metrics_listen: SocketAddr::from(([127, 0, 0, 1], 9465)),
-            run_slots: 320,
-            overflow_slots: 256,
+            run_slots: 480,
+            overflow_slots: 400,
             tell_slots: 1024,
             tell_again_slots: 64,
             pollers: 8,
