@@ -322,7 +322,7 @@ mod tests {
             with(&[(key.as_str(), &number.to_string())]).map(drop)
         };
         let kinds = Kind::ALL.len();
-        for (name, too_few) in [("OVERFLOW", kinds), ("OVERFLOW", 320), ("RUN", 80 * kinds)] {
+        for (name, too_few) in [("OVERFLOW", kinds), ("OVERFLOW", Worker::default().run_slots), ("RUN", 80 * kinds)] {
             let error = format!("{:#}", slots(name, too_few).expect_err("it is wrong"));
             assert!(error.starts_with(&format!("worker.{}_slots must be ", name.to_lowercase())), "{error}");
         }
