@@ -42,10 +42,12 @@ COPY --from=toolchain /etc/os-release /none
 # What is deployed. Built together: most of the time goes into what they share.
 FROM sources AS build
 ARG SOURCE_DATE_EPOCH=0
+# "true" for a release: then nothing is built without a profile.
+ARG TRAINED=false
 COPY --from=profile / /profile/
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=holdfast-target,target=/src/target,sharing=locked \
-    PROFILE=/profile/holdfast.profdata CARGO_BUILD="cargo auditable build" scripts/release build /out \
+    PROFILE=/profile/holdfast.profdata TRAINED=$TRAINED CARGO_BUILD="cargo auditable build" scripts/release build /out \
     && touch --date "@$SOURCE_DATE_EPOCH" /out/*
 
 # What stands around it in development. Built apart: features that only it asks for must not get into what is deployed.

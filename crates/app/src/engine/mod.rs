@@ -279,6 +279,7 @@ impl Engine {
         let content = match content.map_or_else(|| query::read(claimed.kind, &claimed.body).map(Arc::new), Ok) {
             Ok(content) => content,
             Err(error) => {
+                drop(slot);
                 let released = Run::unread(&claimed, poison::fault_wait(claimed.failures));
                 Box::pin(self.leave_for_later(released, track)).await;
                 return Err(anyhow::Error::new(error).context("read the command"));
