@@ -3,9 +3,11 @@
 use sqlx::PgPool;
 use std::time::Duration;
 
-/// Moves time forward, once and for all, for everybody who uses this database.
+/// Moves time forward, once and for all, for everybody who uses this database. Not in the middle of a statement that writes
+/// what it has done: it would have one time in the row, and another in the row's hash.
 pub async fn advance(pool: &PgPool, by: Duration) {
-    sqlx::raw_sql(sqlx::AssertSqlSafe(moving(by))).execute(pool).await.expect("move the clock");
+    let moving = format!("lock table wakeups in share row exclusive mode; {}", moving(by));
+    sqlx::raw_sql(sqlx::AssertSqlSafe(moving)).execute(pool).await.expect("move the clock");
 }
 
 /// Moves the database's clock if nothing of this command can be claimed within the next second. Nobody can claim between
