@@ -59,7 +59,6 @@ pub(crate) struct Instruments {
     pub(crate) ledger: Ledger,
     sqs: SqsClient,
     queue: String,
-    /// Takes a command and does nothing.
     pub(crate) nobody: Target,
 }
 
@@ -69,7 +68,7 @@ impl Parts {
             ledger: Ledger(stack.app.clone()),
             sqs: stack.sqs_client.clone(),
             queue: stack.spare_queue.clone(),
-            nobody: Target { api: stack.mock_address, ..stack.target.clone() },
+            nobody: nobody(stack),
         };
         let mut parts = Self::default();
         parts.http(stack, &instruments).await.context("measure HTTP")?;
@@ -91,11 +90,6 @@ impl Parts {
         parts.patient_per_s = patient.context("play in concert, patiently")?;
         stack.manners(Manners::default()).await?;
         Ok(parts)
-    }
-
-    /// This machine's, where that of the targets' machine is 1.
-    pub(crate) fn pace(&self) -> f64 {
-        self.http_per_s / TARGETS_HTTP_PER_S
     }
 
     async fn http(&mut self, stack: &Stack, instruments: &Instruments) -> anyhow::Result<()> {
@@ -161,6 +155,17 @@ impl Parts {
         let requests = self.server_us + 2.0 * self.client_us;
         (requests + self.accept_us + self.carry_us + self.send_us + self.receive_us) / 1_000.0
     }
+}
+
+/// How fast this machine is just now, where that of the targets is 1: by requests that do nothing.
+pub(crate) async fn pace(stack: &Stack) -> anyhow::Result<f64> {
+    let load = load::closed(&nobody(stack), 64, Amount::For(Duration::from_secs(1))).await;
+    Ok(load.context("measure the pace")?.per_second() / TARGETS_HTTP_PER_S)
+}
+
+/// Takes a command and does nothing.
+fn nobody(stack: &Stack) -> Target {
+    Target { api: stack.mock_address, ..stack.target.clone() }
 }
 
 /// What commands ask of others from their acceptance to their callback, one after the other.

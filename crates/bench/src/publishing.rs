@@ -57,7 +57,7 @@ async fn pairs(postgres: &Postgres, home: &Path, no: usize, redis_url: &str) -> 
         ("added postgres ms", postgres),
         ("publisher cpu ms", middle(publisher)),
     ]);
-    Ok(Measured { figures, cost: last.context("there was a pair")? })
+    Ok(Measured::new(figures, last.context("there was a pair")?))
 }
 
 /// Until the last callback, and the last event.

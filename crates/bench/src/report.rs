@@ -32,7 +32,7 @@ struct Row {
     /// What the parts alone allow, where that says something.
     #[serde(skip_serializing_if = "Option::is_none")]
     possible: Option<f64>,
-    /// The median, were this machine as fast as that of the targets.
+    /// The median, were this machine as fast, just before and after each run, as that of the targets.
     #[serde(skip_serializing_if = "Option::is_none")]
     at_pace: Option<f64>,
     /// Of the median to that of the baseline.
@@ -68,16 +68,19 @@ impl Report {
     }
 
     fn rows(&self, baseline: &Value) -> Vec<Row> {
-        let pace = median(&self.parts.iter().map(Parts::pace).collect::<Vec<_>>());
         let row = |target: &Target| {
-            let runs = self.runs.get(&target.scenario)?;
-            let runs: Vec<f64> = runs.iter().filter_map(|run| run.figures.get(target.figure)).copied().collect();
+            let measured = self.runs.get(&target.scenario)?;
+            let runs: Vec<f64> = measured.iter().filter_map(|run| run.figures.get(target.figure)).copied().collect();
             let median = median(&runs)?;
             let (Bound::AtLeast(bound) | Bound::AtMost(bound)) = target.bound;
             let is_met_by = |value| target.bound.is_met_by(value);
             let possible = target.possible.map(|possible| self.parts.iter().map(possible).collect::<Vec<_>>());
             let possible = possible.and_then(|rounds| self::median(&rounds));
-            let at_pace = possible.and(pace).map(|pace| target.bound.at_pace(median, pace));
+            let at_paces = measured.iter().filter_map(|run| {
+                let figure = run.figures.get(target.figure)?;
+                Some(target.bound.at_pace(*figure, run.pace?))
+            });
+            let at_pace = target.possible.and_then(|_| self::median(&at_paces.collect::<Vec<_>>()));
             let verdict = match () {
                 () if is_met_by(median) => Verdict::Met,
                 () if possible.is_some_and(|possible| !is_met_by(possible)) => Verdict::Impossible,
@@ -103,8 +106,14 @@ impl Report {
             .iter()
             .map(|(scenario, runs)| (format!("{scenario:?}"), runs.iter().map(|run| &run.figures).collect()))
             .collect();
+        let paces: BTreeMap<String, Vec<_>> = self
+            .runs
+            .iter()
+            .map(|(scenario, runs)| (format!("{scenario:?}"), runs.iter().map(|run| run.pace).collect()))
+            .collect();
         let rows = self.rows(baseline);
-        let report = json!({ "parts": self.parts, "rows": rows, "figures": figures, "costPerCommand": costs });
+        let report =
+            json!({ "parts": self.parts, "paces": paces, "rows": rows, "figures": figures, "costPerCommand": costs });
         let text = serde_json::to_vec_pretty(&report).context("write the report")?;
         std::fs::write(file, text).with_context(|| format!("write {}", file.display()))
     }
@@ -132,7 +141,7 @@ impl Report {
         );
         println!("impossible: not even that reaches the target;");
         println!(
-            "at pace: if everything here were as fast, against a request that does nothing, as on the targets' machine."
+            "at pace: if everything here had been as fast as on the targets' machine, by requests that do nothing before and after."
         );
         println!("The parts before each round:");
         for parts in &self.parts {
@@ -140,7 +149,7 @@ impl Report {
         }
         println!("\nper command, last run: CPU µs");
         for (scenario, runs) in &self.runs {
-            let Some(Measured { figures, cost }) = runs.last() else { continue };
+            let Some(Measured { figures, cost, pace: _ }) = runs.last() else { continue };
             let cpu: Vec<_> = cost.cpu_ms.iter().map(|(name, ms)| format!("{name} {:.0}", ms * 1_000.0)).collect();
             let (statements, wal, sqs) = (cost.statements, cost.wal_bytes, cost.sqs_calls);
             let scenario = format!("{scenario:?}");
@@ -150,6 +159,8 @@ impl Report {
             );
             let figures: Vec<_> = figures.iter().map(|(name, figure)| format!("{name} {figure:.2}")).collect();
             println!("    {}", figures.join(", "));
+            let paces: Vec<_> = runs.iter().filter_map(|run| run.pace).map(|pace| format!("{pace:.2}")).collect();
+            println!("    pace of each run: {}", paces.join(" "));
             for (text, Statement { calls, rows, plan_us, execute_us }) in cost.by_statement.iter().take(LISTED) {
                 let text = gist(text);
                 println!(

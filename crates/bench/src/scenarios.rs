@@ -3,6 +3,7 @@
 use crate::cost::{Cost, Meter};
 use crate::load::{self, Amount};
 use crate::mock::{Manners, histogram, now_us};
+use crate::parts;
 use crate::publishing;
 use crate::stack::Stack;
 use anyhow::Context as _;
@@ -68,6 +69,14 @@ impl Scenario {
 pub(crate) struct Measured {
     pub(crate) figures: BTreeMap<&'static str, f64>,
     pub(crate) cost: Cost,
+    /// Of the machine, just before and after: that of the targets' machine is 1.
+    pub(crate) pace: Option<f64>,
+}
+
+impl Measured {
+    pub(crate) fn new(figures: impl Into<BTreeMap<&'static str, f64>>, cost: Cost) -> Self {
+        Self { figures: figures.into(), cost, pace: None }
+    }
 }
 
 pub(crate) async fn run(
@@ -86,6 +95,7 @@ pub(crate) async fn run(
     let name = format!("bench_{}_{no}", scenario as u8);
     let mut stack = Stack::start(postgres, home, &name).await.context("start the stack")?;
     sqlx::query("checkpoint").execute(&stack.pool).await.context("begin after a checkpoint")?;
+    let before = parts::pace(&stack).await?;
     let measured = match scenario {
         Scenario::Accept => accept(&mut stack).await,
         Scenario::Steady => at_rate(&mut stack, 500, Manners::default()).await,
@@ -101,8 +111,11 @@ pub(crate) async fn run(
         Scenario::BigTable | Scenario::Publishing => anyhow::bail!("it has stacks of its own"),
         Scenario::Idle => idle(&mut stack).await,
     };
+    let mut measured = measured?;
+    stack.rest().await?;
+    measured.pace = Some(f64::midpoint(before, parts::pace(&stack).await?));
     stack.end().await?;
-    measured
+    Ok(measured)
 }
 
 async fn accept(stack: &mut Stack) -> anyhow::Result<Measured> {
@@ -111,9 +124,8 @@ async fn accept(stack: &mut Stack) -> anyhow::Result<Measured> {
     let before = Meter::read(stack).await?;
     let load = load::closed(&stack.target, CONNECTIONS, Amount::For(Duration::from_secs(6))).await?;
     let cost = Meter::read(stack).await?.since(&before, load.accepted);
-    let figures =
-        BTreeMap::from([("accepted/s", load.per_second()), ("p50 ms", load.ms(0.5)), ("p99 ms", load.ms(0.99))]);
-    Ok(Measured { figures, cost })
+    let figures = [("accepted/s", load.per_second()), ("p50 ms", load.ms(0.5)), ("p99 ms", load.ms(0.99))];
+    Ok(Measured::new(figures, cost))
 }
 
 pub(crate) async fn warm(stack: &mut Stack, count: u64) -> anyhow::Result<()> {
@@ -132,14 +144,14 @@ async fn at_rate(stack: &mut Stack, per_second: u32, manners: Manners) -> anyhow
     let load = load::open(&stack.target, per_second, Duration::from_secs(10)).await?;
     let seen = stack.completed(load.accepted, PATIENCE).await?;
     let cost = Meter::read(stack).await?.since(&before, load.accepted);
-    let figures = BTreeMap::from([
+    let figures = [
         ("p50 ms", load.ms(0.5)),
         ("p99 ms", load.ms(0.99)),
         ("callback p50 ms", seen.p50_us as f64 / 1_000.0),
         ("callback p99 ms", seen.p99_us as f64 / 1_000.0),
         ("sqs calls", cost.sqs_calls),
-    ]);
-    Ok(Measured { figures, cost })
+    ];
+    Ok(Measured::new(figures, cost))
 }
 
 async fn end_to_end(stack: &mut Stack, count: u64, manners: Manners) -> anyhow::Result<Measured> {
@@ -163,14 +175,14 @@ async fn carry_on(stack: &Stack, count: u64, manners: Manners) -> anyhow::Result
     let cost = Meter::read(stack).await?.since(&before, count);
     let took_s = seen.last_us.saturating_sub(started) as f64 / 1e6;
     let rss = |name: &str| cost.rss_mb.get(name).copied().unwrap_or_default();
-    let figures = BTreeMap::from([
+    let figures = [
         ("completed/s", count as f64 / took_s),
         ("cpu ms", cost.ours_cpu_ms),
         ("sqs calls", cost.sqs_calls),
         ("api MB", rss("api")),
         ("worker MB", rss("worker")),
-    ]);
-    Ok(Measured { figures, cost })
+    ];
+    Ok(Measured::new(figures, cost))
 }
 
 async fn drain(stack: &mut Stack, all: u64) -> anyhow::Result<Measured> {
@@ -187,7 +199,7 @@ async fn drain(stack: &mut Stack, all: u64) -> anyhow::Result<Measured> {
     let count = all - first.completed;
     let cost = Meter::read(stack).await?.since(&before, count);
     let took_s = seen.last_us.saturating_sub(first.last_us) as f64 / 1e6;
-    Ok(Measured { figures: BTreeMap::from([("completed/s", count as f64 / took_s)]), cost })
+    Ok(Measured::new([("completed/s", count as f64 / took_s)], cost))
 }
 
 async fn idle(stack: &mut Stack) -> anyhow::Result<Measured> {
@@ -205,13 +217,13 @@ async fn idle(stack: &mut Stack) -> anyhow::Result<Measured> {
     }
     let seen = stack.completed(COUNT, PATIENCE).await?;
     let cost = Meter::read(stack).await?.since(&before, COUNT);
-    let figures = BTreeMap::from([
+    let figures = [
         ("p50 ms", latencies.value_at_quantile(0.5) as f64 / 1_000.0),
         ("p99 ms", latencies.value_at_quantile(0.99) as f64 / 1_000.0),
         ("callback p50 ms", seen.p50_us as f64 / 1_000.0),
         ("callback p99 ms", seen.p99_us as f64 / 1_000.0),
-    ]);
-    Ok(Measured { figures, cost })
+    ];
+    Ok(Measured::new(figures, cost))
 }
 
 async fn soak(stack: &mut Stack) -> anyhow::Result<Measured> {
@@ -237,7 +249,7 @@ async fn soak(stack: &mut Stack) -> anyhow::Result<Measured> {
     let mut figures: BTreeMap<_, _> = names.into_iter().zip(late).collect();
     let grown = |at: usize| late[at] / early[at];
     figures.extend([("api grown", grown(2)), ("worker grown", grown(3)), ("wakeups grown", grown(4))]);
-    Ok(Measured { figures, cost })
+    Ok(Measured::new(figures, cost))
 }
 
 /// The 99th percentiles of a client below its limit, beside nobody and beside a flood.
@@ -267,7 +279,7 @@ async fn flood(stack: &mut Stack) -> anyhow::Result<Measured> {
     let cost = Meter::read(stack).await?.since(&before, beside.accepted);
     let left = "select count(*)::float8 from wakeups where lane = 0";
     let left: f64 = sqlx::query_scalar(left).fetch_one(&stack.pool).await.context("count what is left")?;
-    let figures = BTreeMap::from([
+    let figures = [
         ("alone p99 ms", alone.ms(0.99)),
         ("beside p99 ms", beside.ms(0.99)),
         ("p99 ratio", beside.ms(0.99) / alone.ms(0.99)),
@@ -277,8 +289,8 @@ async fn flood(stack: &mut Stack) -> anyhow::Result<Measured> {
         ("flood accepted", taken as f64),
         ("flood refused", refused as f64),
         ("flood left", left),
-    ]);
-    Ok(Measured { figures, cost })
+    ];
+    Ok(Measured::new(figures, cost))
 }
 
 /// What a command costs beside so many, and in an empty database: in turn, because the machine is not the same all the time.
@@ -302,8 +314,7 @@ async fn big_table(postgres: &Postgres, home: &Path, no: usize, rows: u64) -> an
     };
     let figures =
         [("cpu ratio", middle(cpu)), ("wal ratio", middle(wal)), ("wal ratio after a checkpoint", middle(at_first))];
-    let figures = BTreeMap::from(figures);
-    Ok(Measured { figures, cost: last.context("there was a pair")? })
+    Ok(Measured::new(figures, last.context("there was a pair")?))
 }
 
 /// What some commands cost right after a checkpoint, and what they cost when `between` others have come since. After a

@@ -191,10 +191,16 @@ impl Stack {
         send(self.sqs_calls, "PUT", "/distance", &ms.to_string()).await.map(drop)
     }
 
-    pub(crate) async fn end(mut self) -> anyhow::Result<()> {
-        for child in [&mut self.publisher, &mut self.worker, &mut self.api].into_iter().flatten() {
-            binaries::stop(child, Duration::from_secs(10)).await?;
+    /// Ends what is measured, and leaves what it talks to.
+    pub(crate) async fn rest(&mut self) -> anyhow::Result<()> {
+        for mut child in [self.publisher.take(), self.worker.take(), self.api.take()].into_iter().flatten() {
+            binaries::stop(&mut child, Duration::from_secs(10)).await?;
         }
+        Ok(())
+    }
+
+    pub(crate) async fn end(mut self) -> anyhow::Result<()> {
+        self.rest().await?;
         // Its connections are kept by the app: they close with it.
         drop((self.pool, self.app));
         self.sqs.kill().await.context("end the emulator")?;
