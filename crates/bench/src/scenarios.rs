@@ -111,11 +111,10 @@ pub(crate) async fn run(
         Scenario::BigTable | Scenario::Publishing => anyhow::bail!("it has stacks of its own"),
         Scenario::Idle => idle(&mut stack).await,
     };
-    let mut measured = measured?;
     stack.rest().await?;
-    measured.pace = Some(f64::midpoint(before, parts::pace(&stack).await?));
+    let pace = f64::midpoint(before, parts::pace(&stack).await?);
     stack.end().await?;
-    Ok(measured)
+    Ok(Measured { pace: Some(pace), ..measured? })
 }
 
 async fn accept(stack: &mut Stack) -> anyhow::Result<Measured> {
